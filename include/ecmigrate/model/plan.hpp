@@ -14,6 +14,7 @@ struct PlannedOperation {
   std::string kind;
   Value fields;
   Location at;
+  int number = 0;  ///< its place in the plan, from 1
 };
 
 /// The `backfill:` section; what is absent is the command's default.

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+namespace ecmigrate {
+
+/// The order in which a table's pages are visited, as numbers alone. See docs/backfill.md for why.
+///
+/// The table is cut into windows of pages; each window is swept `passes` times, and pass j treats the rows whose spread
+/// is j modulo `passes`. Between two visits of a page the rest of the window goes by, so that the rows that the earlier
+/// visit moved away are invisible to every transaction by then and their room is used again.
+struct PageOrder {
+  std::int64_t pages = 0;         ///< of the relation, fixed when the walk began
+  std::int64_t window_pages = 1;
+  int passes = 1;
+};
+
+struct PagePosition {
+  std::int64_t window = 0;  ///< first page of the window
+  int pass = 0;
+  std::int64_t page = 0;    ///< next page to visit
+};
+
+/// The position is behind the last page.
+bool at_end(const PageOrder& order, const PagePosition& position);
+/// One past the last page of a batch of at most `pages` pages from the position.
+std::int64_t batch_end(const PageOrder& order, const PagePosition& position, std::int64_t pages);
+/// The position after a batch that ended before page `end`.
+PagePosition after_batch(const PageOrder& order, PagePosition position, std::int64_t end);
+/// The part of the whole walk that lies before the position, 0 to 1; never falls along the walk.
+double walked(const PageOrder& order, const PagePosition& position);
+
+/// Chooses how many pages a batch has, so that one takes about the target time: grows by at most half, shrinks by at
+/// most half, and to a quarter at once after a batch of more than four times the target.
+class BatchSizer {
+ public:
+  BatchSizer(double target_ms, std::int64_t first, std::int64_t most) : m_target_ms(target_ms), m_pages(first), m_most(most) {}
+
+  [[nodiscard]] std::int64_t pages() const { return m_pages; }
+  void batch_took(double milliseconds);
+
+ private:
+  double m_target_ms;
+  std::int64_t m_pages;
+  std::int64_t m_most;
+};
+
+/// How long a walk still takes, from its pace of the last half minute. No estimate before 2 % or 3 s.
+class Eta {
+ public:
+  /// `part`: see walked(). `now_ms`: any steady clock. Call at least once a second.
+  void at(double now_ms, double part);
+
+  struct Estimate {
+    double likely_ms;
+    double low_ms;   ///< at the pace of the fastest tenth of the samples
+    double high_ms;  ///< at the pace of the slowest tenth
+  };
+  [[nodiscard]] std::optional<Estimate> estimate() const;
+
+ private:
+  struct Sample {
+    double now_ms;
+    double part;
+  };
+  std::deque<Sample> m_samples;
+  double m_first_ms = -1;
+};
+
+/// The p-th percentile (0 to 1) of the values, 0 where there are none.
+double percentile(std::vector<double> values, double p);
+
+}  // namespace ecmigrate

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ecmigrate/base/quote.hpp"
+
+namespace ecmigrate {
+
+/// Facts of the server's catalog at one moment. Plain data; SQL texts in it are schema-qualified.
+
+struct Column {
+  std::string name;
+  std::string type;        ///< with its modifier, as SQL: `character varying(255)`
+  std::string base_type;   ///< without modifier: `character varying`
+  int type_modifier = -1;  ///< pg_attribute.atttypmod
+  std::string collation;   ///< as SQL, only where it is not the type's default
+  /// Values that are equal by the type's operator are the same value: no lost trailing zeros, no case folding.
+  bool equality_is_identity = true;
+  bool not_null = false;
+  std::optional<std::string> default_sql;
+  bool identity = false;
+  bool generated = false;
+  std::optional<std::string> comment;
+  int statistics_target = -1;
+  /// Privileges granted on this very column: grantee as SQL, privilege ("SELECT").
+  struct Grant {
+    std::string grantee;
+    std::string privilege;
+    bool grantable = false;
+  };
+  std::vector<Grant> grants;
+  std::optional<std::string> owned_sequence;  ///< of a serial column, as SQL
+};
+
+/// A type that a plan writes, as the server reads it.
+struct TypeFacts {
+  std::string type;       ///< as Column::type
+  std::string base_type;
+  int type_modifier = -1;
+  bool equality_is_identity = true;
+  std::string error;      ///< why the server does not take it, or empty
+};
+
+struct Index {
+  std::string name;
+  std::vector<std::string> columns;  ///< every column it reads: keys, INCLUDE, expressions, predicate
+  std::string tail;                  ///< of its CREATE INDEX: ` USING btree (…) …`
+  bool unique = false;
+  bool primary = false;
+  bool replica_identity = false;
+  bool clustered = false;
+  std::string constraint;  ///< the constraint it backs, or empty
+  char constraint_type = 0;  ///< 'p', 'u', 'x' as pg_constraint.contype
+  bool deferrable = false;
+};
+
+struct Constraint {
+  std::string name;
+  char type = 0;  ///< 'c', 'f', 'p', 'u', 'x', 'n', 't' as pg_constraint.contype
+  std::vector<std::string> columns;
+  std::string definition;
+  bool validated = true;
+  QualifiedName references;  ///< of a foreign key
+};
+
+struct Trigger {
+  std::string name;
+  bool before_row = false;
+  bool on_insert_or_update = false;
+  bool on_update = false;
+  bool fires_always = false;  ///< ENABLE ALWAYS: also under session_replication_role = replica
+};
+
+/// A foreign key of another table that points here.
+struct IncomingForeignKey {
+  QualifiedName from;
+  std::string name;
+  std::vector<std::string> columns;  ///< ours
+};
+
+struct Table {
+  QualifiedName name;
+  bool partitioned = false;
+  bool is_partition = false;
+  std::vector<Column> columns;
+  std::vector<Index> indexes;
+  std::vector<Constraint> constraints;
+  std::vector<Trigger> triggers;
+  std::vector<IncomingForeignKey> incoming;
+  std::vector<QualifiedName> leaves;  ///< where the rows are: the table itself, or the leaves of its partitions
+  bool row_security_applies = false;  ///< row security would hide rows from the runner
+  bool owned = false;                 ///< the runner's role may alter it
+  bool subscribed = false;            ///< the target of a logical subscription
+  std::int64_t pages = 0;
+  double rows_estimated = 0;
+
+  [[nodiscard]] const Column* find_column(std::string_view column) const {
+    for (const Column& candidate : columns) {
+      if (candidate.name == column) {
+        return &candidate;
+      }
+    }
+    return nullptr;
+  }
+};
+
+struct Catalog {
+  int server_version = 0;  ///< as PQserverVersion: 150018
+  bool may_replace_replication_role = false;  ///< the role may set session_replication_role
+  std::map<QualifiedName, Table> tables;
+  std::map<QualifiedName, QualifiedName> table_of_index;  ///< for the indexes that plans name alone
+  std::map<std::string, TypeFacts> types;                 ///< by the plan's spelling
+  std::vector<std::string> tables_in_schema;              ///< for "did you mean"
+
+  [[nodiscard]] const Table* find_table(const QualifiedName& name) const {
+    const auto at = tables.find(name);
+    return at == tables.end() ? nullptr : &at->second;
+  }
+};
+
+}  // namespace ecmigrate

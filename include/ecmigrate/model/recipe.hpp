@@ -1,0 +1,105 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ecmigrate/base/quote.hpp"
+
+namespace ecmigrate {
+
+/// What a plan means for one database, as data. Compiled once, at expand, and kept in the journal: every later phase
+/// runs exactly what was decided then, and `ecmigrate plan` prints it. SQL in it names the row it works on `this`.
+
+enum class LockMode { none, share_update_exclusive, share_row_exclusive, access_exclusive };
+
+/// "ACCESS EXCLUSIVE"; empty for none.
+std::string_view lock_mode_name(LockMode mode);
+
+struct LockRequest {
+  QualifiedName relation;
+  LockMode mode = LockMode::access_exclusive;
+};
+
+struct Step {
+  enum class Kind {
+    transaction,   ///< `locks`, then `sql`, in one transaction with the journal's row
+    index_build,   ///< `sql[0]` is CREATE INDEX CONCURRENTLY of `index`
+    index_drop,    ///< `sql[0]` is DROP INDEX CONCURRENTLY of `index`
+    validate,      ///< `sql[0]` is VALIDATE CONSTRAINT: a scan under a lock that stops nobody's reads or writes
+  };
+  Kind kind = Kind::transaction;
+  std::string id;     ///< unique in its phase and the same in every run
+  std::string title;  ///< "add first_name, last_name and sync trigger"
+  std::vector<LockRequest> locks;  ///< taken in this order before the first statement
+  std::vector<std::string> sql;
+  std::optional<QualifiedName> index;
+  std::string cost;  ///< "catalogue only", "reads the table", "builds the index": for `ecmigrate plan`
+};
+
+/// One mapping between old columns and new ones, compiled.
+struct SyncedMapping {
+  std::string label;  ///< "full_name → first_name, last_name"
+  std::vector<std::string> old_columns;
+  std::vector<std::string> new_columns;
+  std::string pending;       ///< the row still waits for its new values
+  std::string inconsistent;  ///< filled, and neither N = up(O) nor O = down(N); empty where values cannot be compared
+  std::string fill;          ///< SET list that makes a pending row right
+  std::string fill_if_pending;  ///< the same, leaving a row alone that is not pending; for tables with several mappings
+  std::string old_from_new;  ///< SET list of `verify --repair=new`; empty where there is no `down`
+};
+
+/// A table that has to be walked.
+struct SyncedTable {
+  QualifiedName table;
+  std::vector<QualifiedName> leaves;
+  std::vector<SyncedMapping> mappings;
+  std::vector<std::string> key;  ///< primary key columns, for naming rows; may be empty
+  /// Splits the rows of a page evenly: an integer expression over `this`, not negative. See docs/backfill.md.
+  std::string spread;
+  bool user_update_triggers = false;  ///< the user's own row triggers would fire for the backfill
+};
+
+/// A trial of a mapping on real rows before anything is changed.
+struct Trial {
+  QualifiedName table;
+  std::vector<QualifiedName> leaves;
+  std::vector<std::string> key;
+  std::string label;
+  std::string source;      ///< a FROM item made from the table: the row with N := up(O) added; `%s` is the leaf
+  std::vector<std::string> evaluated;  ///< every `up` and `down`, as they would be assigned
+  std::string null_in;     ///< predicate over the source: a NOT NULL column would be null; empty when none could
+  std::string lossy;       ///< predicate over the source: does not come back equal; empty when there is no way back
+  std::string shown_before;  ///< text expression: the old values
+  std::string shown_after;   ///< text expression: what they come back as
+};
+
+/// What contract drops, for its look at what else would go with it.
+struct ColumnDrop {
+  QualifiedName table;
+  std::string column;
+  std::vector<std::string> replaced;  ///< names of indexes and constraints that the recipe itself puts back
+  bool type_change = false;           ///< not dropped: its type changes in place, which views and others also forbid
+};
+
+/// A trigger pair that must be there and enabled until contract.
+struct SyncTrigger {
+  QualifiedName table;
+  std::vector<std::string> names;
+};
+
+struct Recipe {
+  std::vector<QualifiedName> tables;  ///< every table the migration changes
+  std::vector<Step> expand;
+  std::vector<SyncedTable> synced;
+  std::vector<Step> after_fill;  ///< ends the backfill phase: indexes that would have made it slow
+  std::vector<Step> validate;    ///< ends the verify phase
+  std::vector<Step> contract;
+  std::vector<Step> rollback;
+  std::vector<ColumnDrop> drops;
+  std::vector<SyncTrigger> triggers;
+  std::vector<Trial> trials;           ///< for expand only; not kept in the journal
+  std::vector<std::string> warnings;   ///< for expand only; not kept in the journal
+};
+
+}  // namespace ecmigrate

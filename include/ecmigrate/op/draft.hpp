@@ -1,0 +1,161 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ecmigrate/model/catalog.hpp"
+#include "ecmigrate/model/plan.hpp"
+#include "ecmigrate/model/recipe.hpp"
+
+namespace ecmigrate {
+
+/// An SQL text of a plan over the row of a table. `sql` to `repeatable` are filled in by the server (see
+/// store/probe.hpp) before the draft is compiled.
+struct Expression {
+  enum class Kind {
+    value,  ///< an expression; `sql` calls the row `this` and has every name qualified
+    check,  ///< the expression of a CHECK constraint; `sql` is `CHECK (…)` with bare column names
+    index,  ///< what follows the table's name in CREATE INDEX; `sql` the same with physical column names
+  };
+  Kind kind = Kind::value;
+  std::string text;      ///< as in the plan
+  std::string what;      ///< "up of first_name", for messages
+  Location at;
+  std::string target_type;               ///< type of the column it is assigned to
+  /// Columns that are visible under another name while the expression is read: {visible name, physical name}. The
+  /// physical column of a visible name that exists already is hidden.
+  std::vector<std::pair<std::string, std::string>> renamed;
+
+  std::string sql;                       ///< the server's reading of it
+  std::vector<std::string> reads;        ///< columns of the row, by physical name
+  bool repeatable = true;                ///< gives the same value each time for the same row
+  bool volatile_value = false;           ///< may differ from row to row of one statement, as random() does
+};
+
+/// A new column and how it is filled.
+struct NewColumn {
+  std::string name;          ///< physical
+  std::string type;          ///< as the plan writes it; replaced by the server's spelling when probed
+  bool equality_is_identity = true;
+  bool nullable = true;
+  std::optional<std::string> default_sql;
+  std::optional<std::string> comment;
+  std::string collation;
+  std::string not_null_check;  ///< the constraint that holds NOT NULL until contract; empty for a nullable column
+  Expression up;
+};
+
+/// An old column of a mapping and how the new application's writes come back to it.
+struct OldColumn {
+  const Column* column = nullptr;
+  std::optional<Expression> down;
+};
+
+/// Old columns O, new columns N, `up`: O → N and `down`: N → O. O or N may be empty: a new column with `up` alone
+/// follows nothing back, an old column with `down` alone is only kept filled until it is dropped.
+struct Mapping {
+  std::string label;
+  std::vector<OldColumn> olds;
+  std::vector<NewColumn> news;
+  std::optional<std::string> marker;  ///< the hidden column that says "filled", where values cannot say it
+  bool null_means_pending = false;    ///< set by the server's answer: up(down(null, …)) is null in every column
+};
+
+struct IndexBuild {
+  QualifiedName name;
+  bool unique = false;
+  Expression definition;    ///< of kind index: ` USING btree (…) …`
+  bool after_fill = false;  ///< it would make the backfill's updates leave their pages
+  bool drop_on_rollback = true;
+};
+
+/// A constraint that expand adds NOT VALID and verify validates.
+struct ConstraintAdd {
+  std::string name;
+  Expression check;                         ///< of kind check; unused for a foreign key
+  std::string foreign_key;                  ///< `FOREIGN KEY (…) REFERENCES …`, or empty
+  std::optional<QualifiedName> references;  ///< the other table of a foreign key
+};
+
+/// What a plan changes on one table. Statements of one phase run in one transaction under one lock, in the order
+/// written here.
+struct TableDraft {
+  const Table* table = nullptr;
+  std::deque<Mapping> mappings;                 ///< a deque: kinds keep references while they add more
+  std::vector<std::string> expand_titles;
+  std::vector<std::string> expand;              ///< before the sync trigger is made
+  std::vector<std::string> contract_titles;
+  std::vector<std::string> contract;            ///< after the sync trigger is gone
+  std::vector<std::string> rollback;            ///< after the sync trigger is gone
+  std::deque<ConstraintAdd> constraints;
+  std::deque<IndexBuild> indexes;
+  std::vector<ColumnDrop> drops;
+  std::vector<std::string> new_names;           ///< columns that the plan adds, by the name the application sees
+  std::map<std::string, std::string> plain_columns;  ///< new columns outside every mapping, with their types
+  std::vector<QualifiedName> locked_at_contract;  ///< other tables that contract's statements lock
+  std::deque<Expression> expressions;           ///< further texts that the server has to read
+  std::vector<std::function<void()>> after_probe;  ///< decisions that need what the server said; run by compile
+};
+
+/// Collects what the operations of one plan contribute, and every complaint about them.
+class Draft {
+ public:
+  Draft(const Plan& plan, const Catalog& catalog) : m_plan(plan), m_catalog(catalog) {}
+
+  [[nodiscard]] const Plan& plan() const { return m_plan; }
+  [[nodiscard]] const Catalog& catalog() const { return m_catalog; }
+
+  /// The draft of the table that an operation's `table:` names, or nullptr after a complaint.
+  TableDraft* table(const PlannedOperation& operation, std::string_view key = "table");
+  /// The column, or nullptr after a complaint that names the nearest one.
+  const Column* column(const TableDraft& draft, const std::string& name, Location at);
+  /// Whether a name is free for a new column; complains if not.
+  bool claim_column(TableDraft& draft, const std::string& name, Location at);
+  /// The server's reading of a type that the plan writes; complains (and gives the text back) where there is none.
+  TypeFacts type(const std::string& text, Location at);
+  /// Whether the draft adds a column of that name.
+  [[nodiscard]] static bool adds_column(const TableDraft& draft, std::string_view name);
+
+  /// The plan does not fit the database (exit 3).
+  void complain(Location at, const std::string& message, const std::string& hint = {});
+  /// It fits, but doing it would do harm (exit 7).
+  void refuse(Location at, const std::string& message, const std::string& hint = {});
+  void warn(std::string text) { m_warnings.push_back(std::move(text)); }
+  /// A step of its own, outside the tables' transactions.
+  void add_step(std::string_view phase, Step step);
+
+  [[nodiscard]] std::deque<TableDraft>& tables() { return m_tables; }
+  [[nodiscard]] const std::deque<TableDraft>& tables() const { return m_tables; }
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return m_warnings; }
+  [[nodiscard]] const std::vector<std::pair<std::string, Step>>& steps() const { return m_steps; }
+  /// Throws one Error with all complaints, if there are any.
+  void throw_complaints() const;
+
+  /// A name for an object of ours: readable, at most 63 bytes, and taken by nothing in `taken`. The same plan always
+  /// gets the same name.
+  [[nodiscard]] std::string object_name(const QualifiedName& table, std::string_view role, std::string_view about) const;
+
+ private:
+  const Plan& m_plan;
+  const Catalog& m_catalog;
+  std::deque<TableDraft> m_tables;
+  std::vector<std::string> m_complaints;
+  std::vector<std::string> m_warnings;
+  std::vector<std::pair<std::string, Step>> m_steps;
+  bool m_refused_only = true;
+};
+
+/// Runs every operation's contribution. Throws Error{plan_invalid} or Error{refused}.
+Draft draft_plan(const Plan& plan, const Catalog& catalog);
+
+/// Turns a probed draft into the recipe. Throws Error{plan_invalid} or Error{refused}.
+Recipe compile(Draft& draft);
+
+/// "plans/x.yaml:14:7", or the file's name where the line is unknown.
+std::string place_of(const Plan& plan, Location at);
+
+}  // namespace ecmigrate

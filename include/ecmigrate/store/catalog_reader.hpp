@@ -1,0 +1,13 @@
+#pragma once
+
+#include "ecmigrate/model/catalog.hpp"
+#include "ecmigrate/model/plan.hpp"
+#include "ecmigrate/pg/connection.hpp"
+
+namespace ecmigrate {
+
+/// Facts about everything a plan names: its tables, those that its foreign keys point at, its indexes and its types.
+/// Reads only (types are tried on a temporary table whose transaction is rolled back); takes ACCESS SHARE at most.
+Catalog read_catalog(pg::Connection& connection, const Plan& plan);
+
+}  // namespace ecmigrate

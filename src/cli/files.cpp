@@ -1,0 +1,57 @@
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "command.hpp"
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/planfile/planfile.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+void write_starter(const std::string& name, Invocation& invocation) {
+  const std::string path = name + ".yaml";
+  if (name.empty() || name.find('/') != std::string::npos) {
+    throw Error(Outcome::usage, fmt::format("\"{}\" cannot be a file name", name), "Give a plain name, such as split-full-name.");
+  }
+  // "x": fails where the file exists, so that nobody's plan is lost.
+  std::FILE* file = std::fopen(path.c_str(), "wx");
+  if (file == nullptr) {
+    throw Error(Outcome::usage, fmt::format("{} cannot be made: {}", path, std::strerror(errno)));
+  }
+  const std::string text = starter_plan(name);
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (std::fclose(file) != 0 || !written) {
+    throw Error(Outcome::failed, fmt::format("{} could not be written whole", path));
+  }
+  invocation.result.message = "wrote " + path;
+  invocation.result.next = "ecmigrate plan " + path;
+}
+
+}  // namespace
+
+void add_new_command(CLI::App& app, ChosenCommand& chosen) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("new", "Write a starter plan NAME.yaml");
+  command->add_option("name", *name, "Name of the migration")->required()->type_name("NAME");
+  command->callback([&chosen, name] { chosen = [name](Invocation& invocation) { write_starter(*name, invocation); }; });
+}
+
+void add_schema_command(CLI::App& app, ChosenCommand& chosen) {
+  CLI::App* command = app.add_subcommand("schema", "Print the JSON Schema of plan files, for editors");
+  command->callback([&chosen] {
+    chosen = [](Invocation&) { fmt::print("{}", plan_json_schema()); };
+  });
+}
+
+void add_version_command(CLI::App& app, ChosenCommand& chosen) {
+  CLI::App* command = app.add_subcommand("version", "Print the version");
+  command->callback([&chosen] {
+    chosen = [](Invocation&) { fmt::print("ecmigrate {} (libpq {})\n", ECMIGRATE_VERSION, PQlibVersion()); };
+  });
+}
+
+}  // namespace ecmigrate

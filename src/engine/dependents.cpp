@@ -1,0 +1,100 @@
+#include "dependents.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ecmigrate/base/text.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+// pg_depend: 'n' objects make DROP COLUMN fail, 'a' objects go with the column. What an automatic dependent needs of
+// other columns of the table decides whether losing it is a surprise. Our own sync function has a string body and so
+// no entry; our triggers name columns in WHEN, but contract drops them first.
+constexpr const char* k_query = R"(
+with col as (
+  select a.attrelid, a.attnum from pg_attribute a where a.attrelid = $1::regclass and a.attname = $2 and not a.attisdropped),
+dep as (
+  select d.classid, d.objid, d.objsubid, d.deptype from pg_depend d, col
+  where d.refclassid = 'pg_class'::regclass and d.refobjid = col.attrelid and d.refobjsubid = col.attnum and d.deptype in ('n', 'a')),
+named as (
+  -- views and rules: the relation of the rule
+  select 'n' as how, case c.relkind when 'm' then 'materialized view ' when 'v' then 'view ' else 'rule on ' end || c.oid::regclass::text as what, c.relname as name, false as alone
+  from dep d join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid join pg_class c on c.oid = r.ev_class
+  union select 'n', 'policy ' || p.polname || ' on ' || p.polrelid::regclass, p.polname, false
+  from dep d join pg_policy p on d.classid = 'pg_policy'::regclass and p.oid = d.objid
+  union select 'n', 'generated column ' || a.attname || ' of ' || a.attrelid::regclass, a.attname, false
+  from dep d join pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
+    join pg_attribute a on a.attrelid = f.adrelid and a.attnum = f.adnum, col
+  where a.attgenerated <> '' and a.attnum <> col.attnum
+  union select 'n', 'generated column ' || a.attname || ' of ' || a.attrelid::regclass, a.attname, false
+  from dep d join pg_attribute a on d.classid = 'pg_class'::regclass and a.attrelid = d.objid and a.attnum = d.objsubid
+  where a.attgenerated <> ''
+  union select 'n', 'trigger ' || t.tgname || ' on ' || t.tgrelid::regclass, t.tgname, false
+  from dep d join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
+  where not t.tgisinternal and t.tgfoid not in (select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'ecmigrate')
+  union select 'n', 'function ' || p.oid::regprocedure, p.proname, false
+  from dep d join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid
+  union select 'n', 'publication ' || b.pubname, b.pubname, false
+  from dep d join pg_publication_rel r on d.classid = 'pg_publication_rel'::regclass and r.oid = d.objid join pg_publication b on b.oid = r.prpubid
+  union select case when k.contype = 'f' and k.confrelid = col.attrelid and col.attnum = any (k.confkey) and k.conrelid <> col.attrelid then 'n' else 'a' end,
+    case k.contype when 'f' then 'foreign key ' else 'constraint ' end || k.conname || ' on ' || k.conrelid::regclass, k.conname,
+    k.conrelid = col.attrelid and k.conkey <@ array[col.attnum]
+  from dep d join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid, col where k.contype not in ('n', 't')
+  union select 'a', 'index ' || i.indexrelid::regclass, c.relname,
+    i.indpred is null and i.indkey::int2[] <@ array[col.attnum]
+  from dep d join pg_index i on d.classid = 'pg_class'::regclass and i.indexrelid = d.objid join pg_class c on c.oid = i.indexrelid, col
+  where not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.conrelid = i.indrelid)
+  union select 'a', 'statistics ' || s.stxname, s.stxname, false
+  from dep d join pg_statistic_ext s on d.classid = 'pg_statistic_ext'::regclass and s.oid = d.objid)
+select distinct how, what, name, alone from named order by how, what)";
+
+std::string listed(const pg::Rows& rows, int row, const ColumnDrop& drop) {
+  return fmt::format("{} (needs {}.{})", rows.text(row, 1), drop.table.display(), drop.column);
+}
+
+}  // namespace
+
+Dependents find_dependents(Session& session, const std::vector<ColumnDrop>& drops) {
+  Dependents found;
+  for (const ColumnDrop& drop : drops) {
+    const pg::Rows rows = session.connection().query(k_query, {drop.table.sql(), drop.column});
+    for (int row = 0; row < rows.size(); ++row) {
+      const std::string name = rows.text(row, 2);
+      if (std::ranges::find(drop.replaced, name) != drop.replaced.end()) {
+        continue;
+      }
+      if (rows.text(row, 0) == "n") {
+        found.blocking.push_back(listed(rows, row, drop));
+      } else if (!drop.type_change && !rows.boolean(row, 3) && !session.options().accept_drop.contains(name)) {
+        found.lost.push_back(listed(rows, row, drop));
+      }
+    }
+  }
+  return found;
+}
+
+std::vector<std::string> find_broken_triggers(Session& session, const std::vector<SyncTrigger>& triggers) {
+  std::vector<std::string> broken;
+  for (const SyncTrigger& trigger : triggers) {
+    for (const std::string& name : trigger.names) {
+      const pg::Rows rows = session.connection().query(
+          "select t.tgrelid::pg_catalog.regclass::text, t.tgenabled from pg_catalog.pg_trigger t where t.tgname = $2 and "
+          "t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))",
+          {trigger.table.sql(), name});
+      if (rows.size() == 0) {
+        broken.push_back(fmt::format("{} on {} is missing", name, trigger.table.display()));
+      }
+      for (int row = 0; row < rows.size(); ++row) {
+        if (rows.text(row, 1) == "D" || rows.text(row, 1) == "R") {
+          broken.push_back(fmt::format("{} on {} is disabled", name, rows.text(row, 0)));
+        }
+      }
+    }
+  }
+  return broken;
+}
+
+}  // namespace ecmigrate

@@ -1,0 +1,358 @@
+#include "ecmigrate/engine/migration.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "backfill.hpp"
+#include "dependents.hpp"
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/op/draft.hpp"
+#include "ecmigrate/store/catalog_reader.hpp"
+#include "ecmigrate/store/journal.hpp"
+#include "ecmigrate/store/probe.hpp"
+#include "step_runner.hpp"
+#include "trial.hpp"
+#include "verify.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+/// The first place where two texts differ, with what stands around it.
+std::string first_difference(const std::string& before, const std::string& after) {
+  const auto [a, b] = std::ranges::mismatch(before, after);
+  const auto from = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, a - before.begin() - 40));
+  return fmt::format("\n  was: …{}\n  now: …{}", abbreviate(before.substr(from), 120), abbreviate(after.substr(from), 120));
+}
+
+std::string name_list(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) {
+    text += "\n  " + line;
+  }
+  return text;
+}
+
+}  // namespace
+
+struct Migration::Run {
+  Run(Session& the_session, const Plan& the_plan) : session(the_session), plan(the_plan), journal(the_session.connection()) {}
+
+  Session& session;
+  const Plan& plan;
+  Journal journal;
+  std::optional<MigrationRecord> record;
+  std::int64_t id = 0;
+  bool changed = false;
+  bool locked = false;
+  bool may_replace_role = false;
+
+  /// Takes the run lock and reads where the migration stands. False when it was never begun.
+  bool open(const std::string& command) {
+    if (!locked) {
+      session.take_run_lock(plan.name);
+      locked = true;
+    }
+    if (!journal.installed()) {
+      return false;
+    }
+    record = journal.find(plan.name);
+    if (record) {
+      check_same_plan();
+      if (id == 0) {
+        id = journal.begin_run(plan.name, command);
+      }
+    }
+    return record.has_value();
+  }
+
+  void check_same_plan() const {
+    const bool over = record->state == State::contracted || record->state == State::rolled_back;
+    if (record->plan != plan.canonical && record->state != State::rolled_back) {
+      throw Error(Outcome::refused,
+                  fmt::format("\"{}\" was started with another plan{}", plan.name, first_difference(record->plan, plan.canonical)),
+                  over ? "Give the changed plan a new name." : "Restore the plan; or roll back with the old one first.");
+    }
+  }
+
+  [[noreturn]] void out_of_order(const std::string& command, const std::string& instead) const {
+    throw Error(Outcome::refused,
+                fmt::format("\"{}\" is {}: {} is not its turn", plan.name, record ? state_name(record->state) : state_name(State::planned), command),
+                fmt::format("Run: ecmigrate {} {}", instead, plan.file));
+  }
+
+  void set_state(State state) {
+    const State before = record->state;
+    if (before == state) {
+      return;
+    }
+    journal.set_state(plan.name, state);
+    record->state = state;
+    session.report(event::StateChanged{plan.name, std::string(state_name(before)), std::string(state_name(state))});
+  }
+
+  void already(const std::string& what) {
+    session.report(event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: nothing to do", plan.name, what)});
+  }
+
+  int run_steps(const std::string& phase, const std::vector<Step>& steps) {
+    const int done = StepRunner(session, journal, plan.name, id, phase).run(steps);
+    changed = changed || done > 0;
+    return done;
+  }
+
+  Recipe compile_now() {
+    const Catalog catalog = read_catalog(session.connection(), plan);
+    may_replace_role = catalog.may_replace_replication_role;
+    Draft draft = draft_plan(plan, catalog);
+    probe_expressions(session.connection(), draft);
+    return ecmigrate::compile(draft);
+  }
+
+  /// Everything that can be known before the first lock.
+  Recipe prepare() {
+    Recipe recipe = compile_now();
+    const bool installed = journal.installed();
+    if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
+      throw Error(Outcome::refused, fmt::format("migration \"{}\" is under way on the same table", *other), "Contract it or roll it back first.");
+    }
+    for (const Trial& trial : recipe.trials) {
+      try_on_rows(session, trial);
+    }
+    std::vector<std::string> warnings = recipe.warnings;
+    const Dependents dependents = find_dependents(session, recipe.drops);
+    for (const std::string& text : dependents.blocking) {
+      warnings.push_back(fmt::format("contract will be refused as long as there is {}", text));
+    }
+    for (const std::string& text : dependents.lost) {
+      warnings.push_back(fmt::format("contract would also drop {}, and will ask for --accept-drop", text));
+    }
+    for (const SyncedTable& table : recipe.synced) {
+      if (table.user_update_triggers && !may_replace_role) {
+        warnings.push_back(fmt::format(
+            "the triggers of {} will fire for every row of the backfill: this role may not set session_replication_role", table.table.display()));
+      }
+    }
+    for (const std::string& warning : warnings) {
+      session.warn(warning);
+    }
+    if (session.options().strict && !warnings.empty()) {
+      throw Error(Outcome::refused, "there are warnings, and --strict was given", "Nothing was changed.");
+    }
+    return recipe;
+  }
+
+  void begin_migration() {
+    const Recipe recipe = prepare();
+    journal.install();
+    journal.begin(plan.name, plan.canonical, recipe);
+    record = journal.find(plan.name);
+    if (id == 0) {
+      id = journal.begin_run(plan.name, "expand");
+    }
+    session.report(event::StateChanged{plan.name, "planned", "expanding"});
+  }
+
+  void fill_tables() {
+    may_replace_role = session.connection()
+                           .query(session.connection().server_version() >= 150000
+                                      ? "select rolsuper or pg_catalog.has_parameter_privilege('session_replication_role', 'set') from "
+                                        "pg_catalog.pg_roles where rolname = current_user"
+                                      : "select rolsuper from pg_catalog.pg_roles where rolname = current_user")
+                           .boolean(0, 0);
+    for (const SyncedTable& table : record->recipe.synced) {
+      if (table.user_update_triggers && !may_replace_role) {
+        session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role",
+                                 table.table.display()));
+      }
+      for (const QualifiedName& leaf : table.leaves) {
+        changed = Backfill(session, journal, plan.name, id, table, leaf, may_replace_role).run() || changed;
+      }
+    }
+  }
+
+  std::int64_t compare_tables() {
+    std::int64_t differences = 0;
+    for (const SyncedTable& table : record->recipe.synced) {
+      for (const QualifiedName& leaf : table.leaves) {
+        const event::VerifyFinished result = verify_relation(session, table, leaf);
+        journal.record_verification(plan.name, id, result);
+        differences += result.pending + result.inconsistent - result.repaired;
+        changed = changed || result.repaired > 0;
+      }
+    }
+    return differences;
+  }
+
+  void check_contract_is_safe() {
+    const std::vector<std::string> broken = find_broken_triggers(session, record->recipe.triggers);
+    if (!broken.empty()) {
+      throw Error(Outcome::refused, "the sync trigger was not there all the time:" + name_list(broken),
+                  "Writes may have passed it by. Roll back, or enable it and verify again.");
+    }
+    const Dependents dependents = find_dependents(session, record->recipe.drops);
+    if (!dependents.blocking.empty()) {
+      throw Error(Outcome::refused, "these need a column that contract drops:" + name_list(dependents.blocking),
+                  "Drop or change them first; nothing was locked or changed.");
+    }
+    if (!dependents.lost.empty()) {
+      throw Error(Outcome::refused, "these would silently go with a column that contract drops:" + name_list(dependents.lost),
+                  "Build replacements first; name what may go with --accept-drop NAME.");
+    }
+  }
+};
+
+Migration::Migration(Session& session, const Plan& plan) : m_run(std::make_unique<Run>(session, plan)) {}
+
+Migration::~Migration() = default;
+
+bool Migration::changed() const {
+  return m_run->changed;
+}
+
+std::optional<State> Migration::state() {
+  if (m_run->record) {
+    return m_run->record->state;
+  }
+  return std::nullopt;
+}
+
+Recipe Migration::compile() {
+  Run& run = *m_run;
+  if (run.journal.installed()) {
+    run.record = run.journal.find(run.plan.name);
+    if (run.record && run.record->state != State::rolled_back) {
+      run.check_same_plan();
+      return run.record->recipe;
+    }
+  }
+  return run.prepare();
+}
+
+std::int64_t Migration::run_id() const {
+  return m_run->id;
+}
+
+void Migration::end(const std::string& outcome, const std::string& message) {
+  if (m_run->id != 0) {
+    m_run->journal.end_run(m_run->id, outcome, message);
+  }
+}
+
+void Migration::expand() {
+  Run& run = *m_run;
+  run.open("expand");
+  if (run.record && run.record->state != State::rolled_back && run.record->state != State::expanding) {
+    if (run.record->state == State::rolling_back || run.record->state == State::contracting) {
+      run.out_of_order("expand", run.record->state == State::contracting ? "contract" : "rollback");
+    }
+    run.already(std::string(state_name(run.record->state)));
+    return;
+  }
+  if (!run.record || run.record->state == State::rolled_back) {
+    run.begin_migration();
+  }
+  run.run_steps("expand", run.record->recipe.expand);
+  run.set_state(State::expanded);
+}
+
+void Migration::backfill() {
+  Run& run = *m_run;
+  if (!run.open("backfill") || run.record->state == State::expanding || run.record->state == State::rolled_back) {
+    run.out_of_order("backfill", "expand");
+  }
+  if (run.record->state == State::rolling_back) {
+    run.out_of_order("backfill", "rollback");
+  }
+  if (run.record->state != State::expanded && run.record->state != State::backfilling) {
+    run.already(std::string(state_name(run.record->state)));
+    return;
+  }
+  run.set_state(State::backfilling);
+  run.fill_tables();
+  run.run_steps("after_fill", run.record->recipe.after_fill);
+  run.set_state(State::backfilled);
+}
+
+void Migration::verify() {
+  Run& run = *m_run;
+  if (!run.open("verify") || run.record->state == State::rolled_back) {
+    run.out_of_order("verify", "expand");
+  }
+  if (run.record->state == State::contracted || run.record->state == State::contracting) {
+    run.already(std::string(state_name(run.record->state)));
+    return;
+  }
+  if (run.record->state != State::backfilled && run.record->state != State::verified) {
+    run.out_of_order("verify", run.record->state == State::expanding    ? "expand"
+                               : run.record->state == State::rolling_back ? "rollback"
+                                                                          : "backfill");
+  }
+  if (const auto broken = find_broken_triggers(run.session, run.record->recipe.triggers); !broken.empty()) {
+    run.set_state(State::backfilled);
+    throw Error(Outcome::refused, "the sync trigger was not there all the time:" + name_list(broken), "Enable it, then verify again.");
+  }
+  const std::int64_t differences = run.compare_tables();
+  if (differences > 0) {
+    run.set_state(State::backfilled);
+    throw Error(Outcome::differences_found, fmt::format("{} rows differ", with_thousands(differences)),
+                "`verify --repair` fills pending rows; --repair=old or --repair=new also says which side is right where both are filled.");
+  }
+  run.run_steps("verify", run.record->recipe.validate);
+  run.set_state(State::verified);
+}
+
+void Migration::contract() {
+  Run& run = *m_run;
+  if (!run.open("contract") || run.record->state == State::rolled_back) {
+    run.out_of_order("contract", "expand");
+  }
+  if (run.record->state == State::contracted) {
+    run.already("contracted");
+    return;
+  }
+  if (run.record->state == State::verified ||
+      (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
+    run.check_contract_is_safe();
+    run.set_state(State::contracting);
+  } else if (run.record->state != State::contracting) {
+    run.out_of_order("contract", run.record->state == State::expanding      ? "expand"
+                                 : run.record->state == State::backfilled   ? "verify"
+                                 : run.record->state == State::rolling_back ? "rollback"
+                                                                            : "backfill");
+  }
+  run.run_steps("contract", run.record->recipe.contract);
+  run.set_state(State::contracted);
+}
+
+void Migration::rollback() {
+  Run& run = *m_run;
+  if (!run.open("rollback")) {
+    run.already("not begun");
+    return;
+  }
+  if (run.record->state == State::rolled_back) {
+    run.already("rolled back");
+    return;
+  }
+  const bool contracted = run.record->state == State::contracted ||
+                          (run.record->state == State::contracting && !run.journal.started_steps(run.plan.name, "contract").empty());
+  if (contracted) {
+    throw Error(Outcome::refused, fmt::format("\"{}\" is {}: the old columns are gone", run.plan.name, state_name(run.record->state)),
+                run.record->state == State::contracted ? "Write a plan that goes the other way." : "Run contract to its end.");
+  }
+  run.set_state(State::rolling_back);
+  // What was never begun need not be undone, and might be somebody else's by now.
+  std::vector<std::string> begun = run.journal.started_steps(run.plan.name, "expand");
+  std::ranges::copy(run.journal.started_steps(run.plan.name, "after_fill"), std::back_inserter(begun));
+  std::vector<Step> steps;
+  std::ranges::copy_if(run.record->recipe.rollback, std::back_inserter(steps),
+                       [&](const Step& step) { return std::ranges::find(begun, step.id) != begun.end(); });
+  run.run_steps("rollback", steps);
+  run.set_state(State::rolled_back);
+}
+
+}  // namespace ecmigrate

@@ -1,0 +1,160 @@
+#include "column_fields.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ecmigrate/base/text.hpp"
+
+namespace ecmigrate {
+
+std::vector<Field> check_fields() {
+  return {{"name", FieldType::text, true, "Name of the constraint."},
+          {"constraint", FieldType::sql, true, "The condition, for example `age >= 18`."}};
+}
+
+std::vector<Field> reference_fields() {
+  static const std::vector<std::string_view> k_actions{"NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"};
+  return {{"name", FieldType::text, true, "Name of the constraint."},
+          {"table", FieldType::text, true, "The table that is pointed to."},
+          {"column", FieldType::text, true, "Its column; it needs a unique constraint."},
+          {"on_delete", FieldType::text, false, "What happens when the row pointed to is deleted.", {}, k_actions},
+          {"on_update", FieldType::text, false, "What happens when its key changes.", {}, k_actions}};
+}
+
+std::vector<Field> new_column_fields(bool with_up) {
+  std::vector<Field> fields{{"name", FieldType::text, true, "Name of the new column."},
+                            {"type", FieldType::text, true, "Its type, as in SQL."}};
+  if (with_up) {
+    fields.push_back({"up", FieldType::sql, true, "Its value, made from the old columns of the row."});
+  }
+  fields.push_back({"nullable", FieldType::boolean, false, "Whether it may be null; default false."});
+  fields.push_back({"default", FieldType::sql, false, "Its default, in force from contract on."});
+  fields.push_back({"comment", FieldType::text, false, "A comment on it."});
+  return fields;
+}
+
+Expression expression_field(const Value& fields, std::string_view key, const std::string& what, const std::string& target_type) {
+  Expression expression;
+  expression.text = fields.text(key);
+  expression.what = what;
+  expression.at = fields.find(key)->at;
+  expression.target_type = target_type;
+  return expression;
+}
+
+NewColumn new_column(Draft& draft, TableDraft& table, const Value& fields, const std::string& physical_name) {
+  NewColumn column;
+  draft.claim_column(table, physical_name, fields.find("name")->at);
+  column.name = physical_name;
+  const TypeFacts type = draft.type(fields.text("type"), fields.find("type")->at);
+  column.type = type.type;
+  column.equality_is_identity = type.equality_is_identity;
+  column.nullable = fields.flag("nullable", false);
+  if (fields.has("comment")) {
+    column.comment = fields.text("comment");
+  }
+  if (!column.nullable) {
+    column.not_null_check = draft.object_name(table.table->name, "not_null", physical_name);
+  }
+  if (fields.has("default")) {
+    column.default_sql = fields.text("default");
+  }
+  return column;
+}
+
+void read_default(TableDraft& table, NewColumn& column, Location at) {
+  if (!column.default_sql) {
+    return;
+  }
+  Expression& expression = table.expressions.emplace_back();
+  expression.text = *column.default_sql;
+  expression.what = "default of " + column.name;
+  expression.at = at;
+  expression.target_type = column.type;
+}
+
+NewColumn copy_of(const Draft& draft, const TableDraft& table, const Column& old, const std::string& physical_name) {
+  NewColumn column;
+  column.name = physical_name;
+  column.type = old.type;
+  column.collation = old.collation;
+  column.comment = old.comment;
+  column.equality_is_identity = old.equality_is_identity;
+  column.nullable = !old.not_null;
+  if (old.not_null) {
+    column.not_null_check = draft.object_name(table.table->name, "not_null", physical_name);
+  }
+  return column;
+}
+
+std::string alter_table(const TableDraft& table, const std::string& action) {
+  return fmt::format("alter table {} {}", table.table->name.sql(), action);
+}
+
+void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, const std::string& column, bool after_fill) {
+  const std::string index = draft.object_name(table.table->name, "unique", constraint);
+  IndexBuild& build = table.indexes.emplace_back();
+  build.name = {table.table->name.schema, index};
+  build.unique = true;
+  build.definition.kind = Expression::Kind::index;
+  build.definition.sql = fmt::format(" using btree ({})", quote_identifier(column));
+  build.after_fill = after_fill;
+  build.drop_on_rollback = !after_fill;
+  table.contract.push_back(alter_table(table, fmt::format("add constraint {} unique using index {}", quote_identifier(constraint),
+                                                          quote_identifier(index))));
+}
+
+void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields, const std::string& visible,
+                            const std::string& physical, const std::vector<std::pair<std::string, std::string>>& renamed,
+                            bool filled_by_plan) {
+  if (const Value* check = fields.find("check")) {
+    ConstraintAdd& constraint = table.constraints.emplace_back();
+    constraint.name = check->text("name");
+    constraint.check = expression_field(*check, "constraint", "check " + constraint.name, "boolean");
+    constraint.check.kind = Expression::Kind::check;
+    constraint.check.renamed = renamed;
+  }
+  if (const Value* references = fields.find("references")) {
+    ConstraintAdd& constraint = table.constraints.emplace_back();
+    constraint.name = references->text("name");
+    constraint.references = QualifiedName{draft.plan().schema, references->text("table")};
+    constraint.foreign_key = fmt::format("foreign key ({}) references {} ({})", quote_identifier(physical),
+                                         constraint.references->sql(), quote_identifier(references->text("column")));
+    if (const std::string action = references->text("on_delete"); !action.empty()) {
+      constraint.foreign_key += " on delete " + action;
+    }
+    if (const std::string action = references->text("on_update"); !action.empty()) {
+      constraint.foreign_key += " on update " + action;
+    }
+    const Table* other = draft.catalog().find_table(*constraint.references);
+    if (other == nullptr || other->find_column(references->text("column")) == nullptr) {
+      draft.complain(references->at, fmt::format("{} ({}) does not exist", constraint.references->display(), references->text("column")));
+    }
+  }
+  const Value* unique = fields.find("unique");
+  if (unique != nullptr && (unique->kind == Value::Kind::map || unique->scalar == "true")) {
+    const std::string given = unique->kind == Value::Kind::map ? unique->text("name") : std::string();
+    const std::string usual = truncate_utf8(table.table->name.name + "_" + visible, k_max_identifier_bytes - 4) + "_key";
+    add_unique(draft, table, given.empty() ? usual : given, physical, filled_by_plan);
+  }
+}
+
+void drop_at_contract(TableDraft& table, const Column& column, std::vector<std::string> replaced) {
+  table.contract.push_back(alter_table(table, "drop column " + quote_identifier(column.name)));
+  table.drops.push_back({table.table->name, column.name, std::move(replaced)});
+  for (const Constraint& constraint : table.table->constraints) {
+    if (constraint.type == 'f' && std::ranges::find(constraint.columns, column.name) != constraint.columns.end()) {
+      table.locked_at_contract.push_back(constraint.references);
+    }
+  }
+}
+
+std::string mapping_label(const std::vector<std::string>& olds, const std::vector<std::string>& news) {
+  if (olds.empty()) {
+    return join(news, ", ");
+  }
+  return join(olds, ", ") + " → " + join(news, ", ");
+}
+
+}  // namespace ecmigrate

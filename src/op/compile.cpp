@@ -1,0 +1,382 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/op/draft.hpp"
+#include "mapping_sql.hpp"
+
+namespace ecmigrate {
+
+std::string_view lock_mode_name(LockMode mode) {
+  switch (mode) {
+    case LockMode::access_exclusive:
+      return "ACCESS EXCLUSIVE";
+    case LockMode::share_row_exclusive:
+      return "SHARE ROW EXCLUSIVE";
+    case LockMode::share_update_exclusive:
+      return "SHARE UPDATE EXCLUSIVE";
+    case LockMode::none:
+      break;
+  }
+  return "";
+}
+
+namespace {
+
+std::string drop_column(const TableDraft& draft, const std::string& name, bool if_exists) {
+  return fmt::format("alter table {} drop column {}{}", draft.table->name.sql(), if_exists ? "if exists " : "",
+                     quote_identifier(name));
+}
+
+/// Every table in one order everywhere, so that two runners or two steps cannot wait for each other.
+std::vector<LockRequest> exclusive_locks(const QualifiedName& table, std::vector<QualifiedName> others) {
+  others.push_back(table);
+  std::ranges::sort(others);
+  others.erase(std::unique(others.begin(), others.end()), others.end());
+  std::vector<LockRequest> locks;
+  for (const QualifiedName& name : others) {
+    locks.push_back({name, LockMode::access_exclusive});
+  }
+  return locks;
+}
+
+/// Puts together the steps of one table.
+class TableCompiler {
+ public:
+  TableCompiler(const Draft& draft, TableDraft& table, Recipe& recipe) : m_draft(draft), m_table(table), m_recipe(recipe) {}
+
+  void compile() {
+    m_recipe.tables.push_back(m_table.table->name);
+    if (!m_table.mappings.empty()) {
+      m_sync = sync_trigger(m_draft, m_table);
+      m_recipe.triggers.push_back({m_table.table->name, m_sync->trigger_names});
+    }
+    // Rollback is turned round at the end, so what it begins with is added last.
+    rollback_step();
+    expand_step();
+    foreign_keys();
+    walk();
+    indexes();
+    validate();
+    contract_step();
+    std::ranges::copy(m_table.drops, std::back_inserter(m_recipe.drops));
+  }
+
+ private:
+  [[nodiscard]] std::string id(std::string_view role) const { return fmt::format("{}.{}", m_table.table->name.display(), role); }
+
+  [[nodiscard]] std::string alter(const std::string& action) const {
+    return fmt::format("alter table {} {}", m_table.table->name.sql(), action);
+  }
+
+  void add_columns(std::vector<std::string>& sql) const {
+    std::vector<std::string> actions;
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        actions.push_back(fmt::format("add column {} {}{}", quote_identifier(column.name), column.type,
+                                      column.collation.empty() ? "" : " collate " + column.collation));
+        if (!column.not_null_check.empty()) {
+          actions.push_back(fmt::format("add constraint {} check ({} is not null) not valid",
+                                        quote_identifier(column.not_null_check), quote_identifier(column.name)));
+        }
+      }
+      if (mapping.marker) {
+        actions.push_back(fmt::format("add column {} boolean", quote_identifier(*mapping.marker)));
+      }
+    }
+    if (!actions.empty()) {
+      sql.push_back(alter(join(actions, ", ")));
+    }
+  }
+
+  void describe_columns(std::vector<std::string>& sql) const {
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        const std::string name = quote_identifier(column.name);
+        if (column.comment) {
+          sql.push_back(fmt::format("comment on column {}.{} is {}", m_table.table->name.sql(), name, quote_literal(*column.comment)));
+        }
+        for (const OldColumn& old : mapping.olds) {
+          for (const Column::Grant& grant : old.column->grants) {
+            sql.push_back(fmt::format("grant {} ({}) on {} to {}{}", grant.privilege, name, m_table.table->name.sql(),
+                                      grant.grantee, grant.grantable ? " with grant option" : ""));
+          }
+        }
+      }
+    }
+  }
+
+  void expand_step() {
+    Step step;
+    step.id = id("shape");
+    add_columns(step.sql);
+    describe_columns(step.sql);
+    std::ranges::copy(m_table.expand, std::back_inserter(step.sql));
+    for (const ConstraintAdd& constraint : m_table.constraints) {
+      if (constraint.foreign_key.empty()) {
+        step.sql.push_back(alter(fmt::format("add constraint {} {} not valid", quote_identifier(constraint.name), constraint.check.sql)));
+      }
+    }
+    if (m_sync) {
+      std::ranges::copy(m_sync->create, std::back_inserter(step.sql));
+    }
+    if (step.sql.empty()) {
+      return;
+    }
+    std::vector<std::string> words = m_table.expand_titles;
+    if (m_sync) {
+      words.emplace_back("sync trigger");
+    }
+    step.title = words.empty() ? "add constraints" : "add " + join(words, ", ");
+    step.locks = exclusive_locks(m_table.table->name, {});
+    step.cost = "catalogue only";
+    m_recipe.expand.push_back(step);
+  }
+
+  void foreign_keys() {
+    for (const ConstraintAdd& constraint : m_table.constraints) {
+      if (constraint.foreign_key.empty()) {
+        continue;
+      }
+      Step step;
+      step.id = id("foreign key " + constraint.name);
+      step.title = "add foreign key " + constraint.name;
+      for (LockRequest& lock : step.locks = exclusive_locks(m_table.table->name, {*constraint.references})) {
+        lock.mode = LockMode::share_row_exclusive;
+      }
+      step.sql.push_back(alter(fmt::format("add constraint {} {} not valid", quote_identifier(constraint.name), constraint.foreign_key)));
+      step.cost = "catalogue only";
+      m_recipe.expand.push_back(step);
+      step.title = "drop foreign key " + constraint.name;
+      step.locks = exclusive_locks(m_table.table->name, {*constraint.references});
+      step.sql = {alter("drop constraint if exists " + quote_identifier(constraint.name))};
+      m_recipe.rollback.push_back(step);
+    }
+  }
+
+  void walk() {
+    SyncedTable synced;
+    for (const Mapping& mapping : m_table.mappings) {
+      if (mapping.news.empty()) {
+        continue;
+      }
+      const bool repeatable =
+          std::ranges::all_of(mapping.news, [](const NewColumn& column) { return column.up.repeatable; }) &&
+          std::ranges::all_of(mapping.olds, [](const OldColumn& old) { return !old.down || old.down->repeatable; });
+      synced.mappings.push_back(compile_mapping(m_table, mapping, repeatable));
+      m_recipe.trials.push_back(compile_trial(m_table, mapping));
+    }
+    if (synced.mappings.empty()) {
+      return;
+    }
+    synced.table = m_table.table->name;
+    synced.leaves = m_table.table->leaves;
+    synced.key = primary_key(*m_table.table);
+    synced.spread = "pg_catalog.hashtid(this.ctid) & 2147483647";
+    if (synced.key.size() == 1) {
+      const std::string& type = m_table.table->find_column(synced.key.front())->type;
+      if (type == "integer" || type == "bigint") {
+        // Neighbours on a page have neighbouring numbers, so this spreads them evenly where a hash is only even on average.
+        synced.spread = fmt::format("this.{} & 1073741823", quote_identifier(synced.key.front()));
+      }
+    }
+    synced.user_update_triggers = std::ranges::any_of(
+        m_table.table->triggers, [](const Trigger& trigger) { return trigger.on_update; });
+    m_recipe.synced.push_back(std::move(synced));
+  }
+
+  void indexes() {
+    for (const IndexBuild& index : m_table.indexes) {
+      Step step;
+      step.kind = Step::Kind::index_build;
+      step.id = id("index " + index.name.name);
+      step.title = "build index " + index.name.name;
+      step.index = index.name;
+      step.sql.push_back(fmt::format("create {}index concurrently {} on {}{}", index.unique ? "unique " : "",
+                                     quote_identifier(index.name.name), m_table.table->name.sql(), index.definition.sql));
+      step.cost = "builds the index beside reads and writes";
+      (index.after_fill ? m_recipe.after_fill : m_recipe.expand).push_back(step);
+      if (index.drop_on_rollback) {
+        step.kind = Step::Kind::index_drop;
+        step.title = "drop index " + index.name.name;
+        step.sql = {fmt::format("drop index concurrently if exists {}", index.name.sql())};
+        step.cost = "waits for transactions that use it, beside reads and writes";
+        m_recipe.rollback.push_back(step);
+      }
+    }
+  }
+
+  void validate() {
+    const auto add = [&](const std::string& name) {
+      Step step;
+      step.kind = Step::Kind::validate;
+      step.id = id("validate " + name);
+      step.title = "validate " + name;
+      step.locks = {{m_table.table->name, LockMode::share_update_exclusive}};
+      step.sql.push_back(alter("validate constraint " + quote_identifier(name)));
+      step.cost = "reads the table beside reads and writes";
+      m_recipe.validate.push_back(step);
+    };
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        if (!column.not_null_check.empty()) {
+          add(column.not_null_check);
+        }
+      }
+    }
+    for (const ConstraintAdd& constraint : m_table.constraints) {
+      add(constraint.name);
+    }
+  }
+
+  /// The trigger must have been on until this very moment; asked under the lock.
+  [[nodiscard]] std::string trigger_guard() const {
+    std::vector<std::string> names;
+    for (const std::string& name : m_sync->trigger_names) {
+      names.push_back(quote_literal(name));
+    }
+    return fmt::format(
+        "do $guard$ begin if (select count(*) from pg_catalog.pg_trigger where tgrelid = {}::pg_catalog.regclass and "
+        "tgname in ({}) and tgenabled in ('O', 'A')) <> {} then raise exception using message = {}; end if; end $guard$",
+        quote_literal(m_table.table->name.sql()), join(names, ", "), names.size(),
+        quote_literal(fmt::format("the sync trigger of {} is missing or disabled", m_table.table->name.display())));
+  }
+
+  void contract_step() {
+    Step step;
+    step.id = id("shape");
+    if (m_sync) {
+      step.sql.push_back(trigger_guard());
+      std::ranges::copy(m_sync->drop, std::back_inserter(step.sql));
+    }
+    // SET NOT NULL is proved by the validated check, which therefore goes in a later statement: in one ALTER TABLE the
+    // drop would come first, and the table would be scanned under the lock.
+    for (const Mapping& mapping : m_table.mappings) {
+      finish_columns(mapping, step.sql);
+    }
+    std::ranges::copy(m_table.contract, std::back_inserter(step.sql));
+    for (const Mapping& mapping : m_table.mappings) {
+      if (mapping.marker) {
+        step.sql.push_back(drop_column(m_table, *mapping.marker, false));
+      }
+    }
+    if (step.sql.empty()) {
+      return;
+    }
+    step.title = m_table.contract_titles.empty() ? "drop sync trigger" : join(m_table.contract_titles, ", ");
+    step.locks = exclusive_locks(m_table.table->name, m_table.locked_at_contract);
+    step.cost = "catalogue only";
+    m_recipe.contract.push_back(step);
+  }
+
+  void finish_columns(const Mapping& mapping, std::vector<std::string>& sql) const {
+    std::vector<std::string> set;
+    std::vector<std::string> drop;
+    for (const NewColumn& column : mapping.news) {
+      const std::string name = quote_identifier(column.name);
+      if (!column.not_null_check.empty()) {
+        set.push_back(fmt::format("alter column {} set not null", name));
+        drop.push_back("drop constraint " + quote_identifier(column.not_null_check));
+      }
+      if (column.default_sql) {
+        set.push_back(fmt::format("alter column {} set default {}", name, *column.default_sql));
+      }
+    }
+    if (!set.empty()) {
+      sql.push_back(alter(join(set, ", ")));
+    }
+    if (!drop.empty()) {
+      sql.push_back(alter(join(drop, ", ")));
+    }
+  }
+
+  void rollback_step() {
+    Step step;
+    step.id = id("shape");
+    if (m_sync) {
+      step.sql = m_sync->drop;
+    }
+    std::ranges::copy(m_table.rollback, std::back_inserter(step.sql));
+    for (const ConstraintAdd& constraint : m_table.constraints) {
+      if (constraint.foreign_key.empty()) {
+        step.sql.push_back(alter("drop constraint if exists " + quote_identifier(constraint.name)));
+      }
+    }
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        step.sql.push_back(drop_column(m_table, column.name, true));
+      }
+      if (mapping.marker) {
+        step.sql.push_back(drop_column(m_table, *mapping.marker, true));
+      }
+    }
+    if (step.sql.empty()) {
+      return;
+    }
+    step.title = "drop what expand added";
+    step.locks = exclusive_locks(m_table.table->name, {});
+    step.cost = "catalogue only";
+    m_recipe.rollback.push_back(step);
+  }
+
+  const Draft& m_draft;
+  TableDraft& m_table;
+  Recipe& m_recipe;
+  std::optional<SyncTriggerSql> m_sync;
+};
+
+void check_repeatable(Draft& draft, const Expression& expression, bool has_way_back) {
+  if (!expression.repeatable && has_way_back && draft.plan().deterministic) {
+    draft.complain(expression.at,
+                   fmt::format("{} gives another value each time it is asked, so verify could not compare", expression.what),
+                   "Use an expression that depends on the row alone, or say `deterministic: false` at the top of the plan: "
+                   "then verify checks only that every row is filled.");
+  }
+}
+
+/// Whether a null in every new column can only mean "not filled yet"; if not, a marker column says it.
+void choose_markers(Draft& draft, TableDraft& table) {
+  for (Mapping& mapping : table.mappings) {
+    const bool by_value = std::ranges::any_of(mapping.news, [](const NewColumn& column) { return !column.nullable; });
+    if (!mapping.news.empty() && !by_value && !mapping.null_means_pending) {
+      mapping.marker = draft.object_name(table.table->name, "filled", mapping.news.front().name);
+    }
+  }
+}
+
+}  // namespace
+
+Recipe compile(Draft& draft) {
+  for (TableDraft& table : draft.tables()) {
+    for (const auto& decide : table.after_probe) {
+      decide();
+    }
+    for (const Mapping& mapping : table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        check_repeatable(draft, column.up, !mapping.olds.empty());
+      }
+      for (const OldColumn& old : mapping.olds) {
+        if (old.down) {
+          check_repeatable(draft, *old.down, !mapping.news.empty());
+        }
+      }
+    }
+    choose_markers(draft, table);
+  }
+  draft.throw_complaints();
+  Recipe recipe;
+  for (TableDraft& table : draft.tables()) {
+    TableCompiler(draft, table, recipe).compile();
+  }
+  for (const auto& [phase, step] : draft.steps()) {
+    (phase == "expand" ? recipe.expand : phase == "contract" ? recipe.contract : recipe.rollback).push_back(step);
+  }
+  // Undone in the opposite order of doing.
+  std::ranges::reverse(recipe.rollback);
+  recipe.warnings = draft.warnings();
+  return recipe;
+}
+
+}  // namespace ecmigrate

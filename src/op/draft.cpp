@@ -1,0 +1,131 @@
+#include "ecmigrate/op/draft.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/op/kind.hpp"
+
+namespace ecmigrate {
+
+std::string place_of(const Plan& plan, Location at) {
+  return at.line == 0 ? plan.file : fmt::format("{}:{}:{}", plan.file, at.line, at.column);
+}
+
+void Draft::complain(Location at, const std::string& message, const std::string& hint) {
+  m_refused_only = false;
+  m_complaints.push_back(place_of(m_plan, at) + ": " + message + (hint.empty() ? "" : "\n  hint: " + hint));
+}
+
+void Draft::refuse(Location at, const std::string& message, const std::string& hint) {
+  m_complaints.push_back(place_of(m_plan, at) + ": " + message + (hint.empty() ? "" : "\n  hint: " + hint));
+}
+
+void Draft::throw_complaints() const {
+  if (!m_complaints.empty()) {
+    throw Error(m_refused_only ? Outcome::refused : Outcome::plan_invalid, join(m_complaints, "\n"));
+  }
+}
+
+void Draft::add_step(std::string_view phase, Step step) {
+  m_steps.emplace_back(phase, std::move(step));
+}
+
+TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key) {
+  const Value* name = operation.fields.find(key);
+  const Location at = name == nullptr ? operation.at : name->at;
+  const QualifiedName qualified{m_plan.schema, operation.fields.text(key)};
+  const Table* found = m_catalog.find_table(qualified);
+  if (found == nullptr) {
+    const std::vector<std::string_view> names(m_catalog.tables_in_schema.begin(), m_catalog.tables_in_schema.end());
+    const auto nearest = nearest_word(qualified.name, names);
+    complain(at, fmt::format("table \"{}\" does not exist in schema \"{}\"", qualified.name, qualified.schema),
+             nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string("Set the schema with --schema or `schema:`."));
+    return nullptr;
+  }
+  for (TableDraft& draft : m_tables) {
+    if (draft.table == found) {
+      return &draft;
+    }
+  }
+  if (!found->owned) {
+    refuse(at, fmt::format("the role may not alter table \"{}\"", qualified.name),
+           "Connect as its owner, or as a member of the owning role.");
+  }
+  if (found->row_security_applies) {
+    refuse(at, fmt::format("row security hides rows of \"{}\" from this role", qualified.name),
+           "A partial backfill would look complete: connect as a role with BYPASSRLS, or as the owner without FORCE.");
+  }
+  if (found->is_partition) {
+    refuse(at, fmt::format("\"{}\" is a partition", qualified.name), "Name the partitioned table instead.");
+  }
+  m_tables.emplace_back().table = found;
+  return &m_tables.back();
+}
+
+const Column* Draft::column(const TableDraft& draft, const std::string& name, Location at) {
+  const Column* found = draft.table->find_column(name);
+  if (found == nullptr) {
+    std::vector<std::string_view> names;
+    for (const Column& column : draft.table->columns) {
+      names.push_back(column.name);
+    }
+    const auto nearest = nearest_word(name, names);
+    complain(at, fmt::format("column \"{}\" of \"{}\" does not exist", name, draft.table->name.display()),
+             nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string());
+  } else if (found->generated) {
+    complain(at, fmt::format("column \"{}\" is generated: it cannot be kept in step by a trigger", name));
+    return nullptr;
+  }
+  return found;
+}
+
+TypeFacts Draft::type(const std::string& text, Location at) {
+  const auto found = m_catalog.types.find(text);
+  if (found == m_catalog.types.end()) {
+    return {text, text, -1, false, ""};
+  }
+  if (!found->second.error.empty()) {
+    complain(at, found->second.error);
+  }
+  return found->second;
+}
+
+bool Draft::adds_column(const TableDraft& draft, std::string_view name) {
+  return std::ranges::find(draft.new_names, name) != draft.new_names.end();
+}
+
+bool Draft::claim_column(TableDraft& draft, const std::string& name, Location at) {
+  if (name.size() > k_max_identifier_bytes) {
+    complain(at, fmt::format("the name \"{}\" has {} bytes, PostgreSQL keeps {}", name, name.size(), k_max_identifier_bytes),
+             "Choose a shorter name.");
+    return false;
+  }
+  if (draft.table->find_column(name) != nullptr || adds_column(draft, name)) {
+    complain(at, fmt::format("column \"{}\" of \"{}\" exists already", name, draft.table->name.display()));
+    return false;
+  }
+  draft.new_names.push_back(name);
+  return true;
+}
+
+std::string Draft::object_name(const QualifiedName& table, std::string_view role, std::string_view about) const {
+  // The hash makes it unique for table, role and subject; the words are for people and may be cut.
+  const std::string hash =
+      short_hash(m_plan.name + '\0' + table.schema + '\0' + table.name + '\0' + std::string(role) + '\0' + std::string(about));
+  const std::string tail = "_" + hash;
+  return truncate_utf8(fmt::format("_ecmigrate_{}_{}", role, about), k_max_identifier_bytes - tail.size()) + tail;
+}
+
+Draft draft_plan(const Plan& plan, const Catalog& catalog) {
+  Draft draft(plan, catalog);
+  for (const PlannedOperation& operation : plan.operations) {
+    find_operation_kind(operation.kind)->contribute(operation, plan, catalog, draft);
+  }
+  draft.throw_complaints();
+  return draft;
+}
+
+}  // namespace ecmigrate

@@ -1,0 +1,113 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "../column_fields.hpp"
+#include "../rename.hpp"
+#include "../type_change.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/op/kind.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+/// NOT NULL without a scan under the lock: a check that is validated beside the traffic proves it.
+void set_not_null_in_place(Draft& draft, TableDraft& table, const Column& column) {
+  ConstraintAdd& constraint = table.constraints.emplace_back();
+  constraint.name = draft.object_name(table.table->name, "not_null", column.name);
+  constraint.check.kind = Expression::Kind::check;
+  constraint.check.sql = fmt::format("check ({} is not null)", quote_identifier(column.name));
+  table.contract.push_back(alter_table(table, fmt::format("alter column {} set not null", quote_identifier(column.name))));
+  table.contract.push_back(alter_table(table, "drop constraint " + quote_identifier(constraint.name)));
+}
+
+void change_in_place(const Value& fields, Draft& draft, TableDraft& table, const Column& column) {
+  const std::string name = quote_identifier(column.name);
+  if (fields.has("type")) {
+    const TypeFacts type = draft.type(fields.text("type"), fields.find("type")->at);
+    if (type.type != column.type) {
+      table.contract.push_back(alter_table(table, fmt::format("alter column {} type {}", name, type.type)));
+      table.drops.push_back({table.table->name, column.name, {}, true});
+    }
+  }
+  if (fields.has("nullable")) {
+    if (fields.flag("nullable", true)) {
+      table.contract.push_back(alter_table(table, fmt::format("alter column {} drop not null", name)));
+    } else if (!column.not_null) {
+      set_not_null_in_place(draft, table, column);
+    }
+  }
+  if (const Value* given = fields.find("default")) {
+    if (given->kind == Value::Kind::null) {
+      table.contract.push_back(alter_table(table, fmt::format("alter column {} drop default", name)));
+    } else {
+      table.expressions.push_back(expression_field(fields, "default", "default of " + column.name, column.type));
+      table.contract.push_back(alter_table(table, fmt::format("alter column {} set default {}", name, given->scalar)));
+    }
+  }
+  if (const Value* comment = fields.find("comment")) {
+    table.contract.push_back(fmt::format("comment on column {}.{} is {}", table.table->name.sql(), name,
+                                         comment->kind == Value::Kind::null ? "null" : quote_literal(comment->scalar)));
+  }
+  add_column_constraints(draft, table, fields, column.name, column.name, {}, false);
+  table.contract_titles.push_back("alter " + column.name);
+}
+
+/// `up` says nothing where it only repeats the column.
+bool says_nothing(const Value& fields, const char* key, const Column& column) {
+  const std::string text = fields.text(key);
+  return text.empty() || text == column.name || text == quote_identifier(column.name);
+}
+
+void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, Draft& draft) {
+  TableDraft* table = draft.table(operation);
+  if (table == nullptr) {
+    return;
+  }
+  const Value& fields = operation.fields;
+  const Column* column = draft.column(*table, fields.text("column"), fields.find("column")->at);
+  if (column == nullptr) {
+    return;
+  }
+  const TypeFacts type = fields.has("type") ? draft.type(fields.text("type"), fields.find("type")->at)
+                                            : TypeFacts{column->type, column->base_type, column->type_modifier, true, ""};
+  if (type.error.empty() && (!keeps_stored_values(*table->table, *column, type) || !says_nothing(fields, "up", *column))) {
+    change_type_through_copy(fields, type, draft, *table, *column);
+    return;
+  }
+  const std::string to = fields.text("name");
+  if (!to.empty() && to != column->name) {
+    change_in_place(fields, draft, *table, *column);
+    rename_through_copy(draft, *table, *column, to, fields.find("name")->at);
+  } else {
+    change_in_place(fields, draft, *table, *column);
+  }
+}
+
+const OperationKind k_kind{
+    "alter_column", "Changes type, name, NOT NULL, default, comment or constraints of a column.",
+    R"yaml(alter_column:
+  table: users
+  column: age
+  type: bigint
+)yaml",
+    {{"table", FieldType::text, true, "The table."},
+     {"column", FieldType::text, true, "The column."},
+     {"name", FieldType::text, false, "A new name; both work until contract."},
+     {"type", FieldType::text, false, "A new type."},
+     {"nullable", FieldType::boolean, false, "false: SET NOT NULL; true: DROP NOT NULL at contract."},
+     {"default", FieldType::text_or_null, false, "A new default in force from contract on; null removes it."},
+     {"comment", FieldType::text_or_null, false, "A new comment; null removes it."},
+     {"unique", FieldType::object, false, "A unique constraint.", {{"name", FieldType::text, true, "Its name."}}},
+     {"check", FieldType::object, false, "A check constraint.", check_fields()},
+     {"references", FieldType::object, false, "A foreign key.", reference_fields()},
+     {"up", FieldType::sql, false, "The new value, made from the old one; default: a cast."},
+     {"down", FieldType::sql, false, "The old value, made from the new one; default: a cast."}},
+    contribute};
+
+const KindRegistration k_registration{k_kind};
+
+}  // namespace
+
+}  // namespace ecmigrate

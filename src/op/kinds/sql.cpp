@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include "ecmigrate/op/draft.hpp"
+#include "ecmigrate/op/kind.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+void add(Draft& draft, const PlannedOperation& operation, const std::string& phase, const std::string& sql) {
+  if (sql.empty()) {
+    return;
+  }
+  Step step;
+  step.id = fmt::format("sql {}", operation.number);
+  step.title = fmt::format("sql of operation {}", operation.number);
+  step.sql = {sql};
+  step.cost = "yours: not analysed";
+  draft.add_step(phase, std::move(step));
+}
+
+void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, Draft& draft) {
+  const Value& fields = operation.fields;
+  const bool short_form = fields.has("up");
+  const bool parts = fields.has("expand") || fields.has("contract") || fields.has("rollback");
+  if (short_form == parts) {
+    draft.complain(operation.at, "give either `up` (with `down` or `onComplete`), or any of `expand`, `contract` and `rollback`");
+    return;
+  }
+  if (parts) {
+    add(draft, operation, "expand", fields.text("expand"));
+    add(draft, operation, "contract", fields.text("contract"));
+    add(draft, operation, "rollback", fields.text("rollback"));
+  } else if (fields.flag("onComplete", false)) {
+    if (fields.has("down")) {
+      draft.complain(operation.at, "`down` and `onComplete` exclude each other", "What runs at contract cannot be rolled back.");
+    }
+    add(draft, operation, "contract", fields.text("up"));
+  } else {
+    add(draft, operation, "expand", fields.text("up"));
+    add(draft, operation, "rollback", fields.text("down"));
+  }
+}
+
+const OperationKind k_kind{
+    "sql", "Runs your own SQL in a transaction of its own, once.",
+    R"yaml(sql:
+  expand: "create table audit_note (id bigint, note text)"
+  rollback: "drop table audit_note"
+)yaml",
+    {{"up", FieldType::sql, false, "What expand runs (or contract, with onComplete)."},
+     {"down", FieldType::sql, false, "What rollback runs."},
+     {"onComplete", FieldType::boolean, false, "Run `up` at contract."},
+     {"expand", FieldType::sql, false, "What expand runs."},
+     {"contract", FieldType::sql, false, "What contract runs."},
+     {"rollback", FieldType::sql, false, "What rollback runs."}},
+    contribute};
+
+const KindRegistration k_registration{k_kind};
+
+}  // namespace
+
+}  // namespace ecmigrate

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ecmigrate/op/draft.hpp"
+
+namespace ecmigrate {
+
+/// Predicates and assignments of one mapping; `row` is the name the row has where the text is used.
+
+/// N was never filled: every N is null, or the marker is. Says nothing about whether `up` gives anything.
+std::string unfilled(const Mapping& mapping, std::string_view row);
+
+/// The row is work for the backfill: unfilled, and `up` is not null in every column.
+std::string pending(const Mapping& mapping);
+
+/// N = up(O), compared by value, over `this`.
+std::string equals_up(const Mapping& mapping);
+
+/// O = down(N), compared by value, over `this`; "false" where there is no way back.
+std::string equals_down(const Mapping& mapping);
+
+/// N = up(O) or O = down(N).
+std::string consistent(const Mapping& mapping);
+
+/// `a is distinct from b`, by the value and not only by the type's equality.
+std::string differs(std::string_view a, std::string_view b, bool equality_is_identity);
+
+/// O (or, without O, what `up` reads) is different in NEW and OLD.
+std::string olds_changed(const TableDraft& draft, const Mapping& mapping);
+/// N is different in NEW and OLD.
+std::string news_changed(const Mapping& mapping);
+
+/// An expression converted as an assignment to the column would: a value that is too long is an error, not cut.
+std::string assigned(const Expression& expression, const std::string& type);
+
+/// The compiled form for the engine.
+SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, bool repeatable);
+
+/// The trial of a mapping before expand.
+Trial compile_trial(const TableDraft& draft, const Mapping& mapping);
+
+/// Columns of the primary key, or nothing.
+std::vector<std::string> primary_key(const Table& table);
+
+/// CREATE FUNCTION of the sync trigger and CREATE TRIGGER for INSERT and for UPDATE.
+struct SyncTriggerSql {
+  QualifiedName function;
+  std::vector<std::string> trigger_names;
+  std::vector<std::string> create;
+  std::vector<std::string> drop;
+};
+SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft);
+
+}  // namespace ecmigrate

@@ -1,0 +1,69 @@
+#include "rename.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "column_fields.hpp"
+
+namespace ecmigrate {
+
+std::vector<std::pair<const Index*, std::string>> copy_indexes(Draft& draft, TableDraft& table, const Column& old,
+                                                               const std::string& copy) {
+  std::vector<std::pair<const Index*, std::string>> copies;
+  if (table.table->partitioned) {
+    draft.warn(fmt::format("{} is partitioned: \"{}\" gets no indexes, as none can be built concurrently there", table.table->name.display(), copy));
+    return copies;
+  }
+  for (const Index& index : table.table->indexes) {
+    if (std::ranges::find(index.columns, old.name) == index.columns.end()) {
+      continue;
+    }
+    IndexBuild& build = table.indexes.emplace_back();
+    build.name = {table.table->name.schema, draft.object_name(table.table->name, "index", index.name)};
+    build.unique = index.unique;
+    build.definition.kind = Expression::Kind::index;
+    build.definition.text = index.tail;
+    build.definition.what = "index " + index.name;
+    build.definition.renamed = {{old.name, copy}};
+    build.after_fill = true;
+    build.drop_on_rollback = false;  // it goes with the column
+    copies.emplace_back(&index, build.name.name);
+  }
+  return copies;
+}
+
+void rename_through_copy(Draft& draft, TableDraft& table, const Column& old, const std::string& to, Location at) {
+  if (!draft.claim_column(table, to, at)) {
+    return;
+  }
+  Mapping& mapping = table.mappings.emplace_back();
+  NewColumn column = copy_of(draft, table, old, to);
+  // The old column's own NOT NULL holds for both, as they are kept equal.
+  column.nullable = true;
+  column.not_null_check.clear();
+  column.up.text = quote_identifier(old.name);
+  column.up.what = "up of " + to;
+  column.up.at = at;
+  column.up.target_type = old.type;
+  Expression down;
+  down.text = quote_identifier(to);
+  down.what = "down of " + old.name;
+  down.at = at;
+  down.target_type = old.type;
+  mapping.olds.push_back({&old, down});
+  mapping.news.push_back(std::move(column));
+  mapping.label = mapping_label({old.name}, {to});
+
+  std::vector<std::string> copies;
+  for (const auto& [index, name] : copy_indexes(draft, table, old, to)) {
+    copies.push_back(name);
+  }
+  table.expand_titles.push_back(to);
+  table.contract_titles.push_back(fmt::format("rename {} to {}", old.name, to));
+  table.contract.push_back(alter_table(table, "drop column " + quote_identifier(to)));
+  table.contract.push_back(alter_table(table, fmt::format("rename column {} to {}", quote_identifier(old.name), quote_identifier(to))));
+  table.drops.push_back({table.table->name, to, copies});
+}
+
+}  // namespace ecmigrate

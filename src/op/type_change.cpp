@@ -1,0 +1,228 @@
+#include "type_change.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "column_fields.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "rename.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+bool reads(const std::vector<std::string>& columns, const std::string& name) {
+  return std::ranges::find(columns, name) != columns.end();
+}
+
+/// A numeric's modifier holds precision and scale (numeric.c: make_numeric_typmod).
+int numeric_precision(int modifier) {
+  return ((modifier - 4) >> 16) & 0xFFFF;
+}
+int numeric_scale(int modifier) {
+  return (modifier - 4) & 0x7FF;
+}
+
+class TypeChange {
+ public:
+  TypeChange(const Value& fields, const TypeFacts& type, Draft& draft, TableDraft& table, const Column& column)
+      : m_fields(fields), m_type(type), m_draft(draft), m_table(table), m_old(column) {
+    const std::string wished = fields.text("name");
+    m_visible = !wished.empty() && wished != column.name;
+    m_final = m_visible ? wished : column.name;
+    m_copy = m_visible ? wished : draft.object_name(table.table->name, "new", column.name);
+  }
+
+  void contribute() {
+    if (!possible() || !m_draft.claim_column(m_table, m_copy, m_fields.find("column")->at)) {
+      return;
+    }
+    add_mapping();
+    m_table.expand_titles.push_back(m_final + " as " + m_type.type);
+    m_table.contract_titles.push_back(fmt::format("replace {}", m_old.name));
+    // At contract: what hangs on the old column is put on the new one before and after the old one goes.
+    if (m_old.owned_sequence && !m_fields.has("default")) {
+      m_table.contract.push_back(fmt::format("alter sequence {} owned by {}.{}", *m_old.owned_sequence,
+                                             m_table.table->name.sql(), quote_identifier(m_copy)));
+    }
+    drop_at_contract(m_table, m_old);
+    if (!m_visible) {
+      m_table.contract.push_back(
+          alter(fmt::format("rename column {} to {}", quote_identifier(m_copy), quote_identifier(m_final))));
+    }
+    carry_indexes();
+    carry_constraints();
+    add_column_constraints(m_draft, m_table, m_fields, m_final, m_copy,
+                           m_visible ? std::vector<std::pair<std::string, std::string>>{} : visible_names(), true);
+  }
+
+ private:
+  [[nodiscard]] std::string alter(const std::string& action) const { return alter_table(m_table, action); }
+
+  /// While the plan's texts about the new column are read, it answers to the old name too (unless it has its own).
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> visible_names() const {
+    return {{m_old.name, m_copy}};
+  }
+
+  bool possible() {
+    const Location at = m_fields.find("column")->at;
+    if (m_old.identity) {
+      m_draft.refuse(at, fmt::format("\"{}\" is an identity column: changing its type through a copy is not supported", m_old.name));
+      return false;
+    }
+    for (const IncomingForeignKey& incoming : m_table.table->incoming) {
+      if (reads(incoming.columns, m_old.name)) {
+        m_draft.refuse(at, fmt::format("foreign key \"{}\" of {} points at \"{}\": changing its type is not supported", incoming.name,
+                                       incoming.from.display(), m_old.name));
+        return false;
+      }
+    }
+    for (const Index& index : m_table.table->indexes) {
+      if (index.constraint_type == 'x' && reads(index.columns, m_old.name)) {
+        m_draft.refuse(at, fmt::format("exclusion constraint \"{}\" cannot be built beside the traffic", index.constraint));
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void add_mapping() {
+    NewColumn column = copy_of(m_draft, m_table, m_old, m_copy);
+    column.type = m_type.type;
+    column.equality_is_identity = m_type.type == m_old.type ? m_old.equality_is_identity : m_type.equality_is_identity;
+    if (m_type.base_type != m_old.base_type) {
+      column.collation.clear();
+    }
+    column.nullable = m_fields.flag("nullable", !m_old.not_null);
+    column.not_null_check = column.nullable ? "" : m_draft.object_name(m_table.table->name, "not_null", m_copy);
+    if (const Value* comment = m_fields.find("comment")) {
+      column.comment = comment->kind == Value::Kind::null ? std::nullopt : std::optional(comment->scalar);
+    }
+    column.default_sql = m_old.default_sql;
+    if (const Value* given = m_fields.find("default")) {
+      column.default_sql = given->kind == Value::Kind::null ? std::nullopt : std::optional(given->scalar);
+    }
+    read_default(m_table, column, m_fields.at);
+    if (m_old.statistics_target >= 0) {
+      m_table.expand.push_back(alter(fmt::format("alter column {} set statistics {}", quote_identifier(m_copy), m_old.statistics_target)));
+    }
+    column.up = conversion("up", m_old.name, m_type.type, "up of " + m_final);
+    Expression down = conversion("down", m_visible ? m_copy : m_old.name, m_old.type, "down of " + m_old.name);
+    if (!m_visible) {
+      down.renamed = visible_names();
+    }
+    Mapping& mapping = m_table.mappings.emplace_back();
+    mapping.olds.push_back({&m_old, down});
+    mapping.news.push_back(std::move(column));
+    mapping.label = fmt::format("{} {} → {}", m_old.name, m_old.type, m_type.type);
+  }
+
+  [[nodiscard]] Expression conversion(const char* key, const std::string& from, const std::string& type, const std::string& what) const {
+    if (m_fields.has(key)) {
+      return expression_field(m_fields, key, what, type);
+    }
+    Expression expression;
+    expression.text = fmt::format("{}::{}", quote_identifier(from), type);
+    expression.what = what;
+    expression.at = m_fields.at;
+    expression.target_type = type;
+    return expression;
+  }
+
+  void carry_indexes() {
+    for (const auto& [index, copy] : copy_indexes(m_draft, m_table, m_old, m_copy)) {
+      m_table.drops.back().replaced.push_back(index->name);
+      if (index->constraint_type == 'p' || index->constraint_type == 'u') {
+        m_table.contract.push_back(alter(fmt::format("add constraint {} {} using index {}{}", quote_identifier(index->constraint),
+                                                     index->constraint_type == 'p' ? "primary key" : "unique",
+                                                     quote_identifier(copy), index->deferrable ? " deferrable" : "")));
+      } else {
+        m_table.contract.push_back(fmt::format("alter index {} rename to {}", QualifiedName{m_table.table->name.schema, copy}.sql(),
+                                               quote_identifier(index->name)));
+      }
+      if (index->replica_identity) {
+        m_table.contract.push_back(alter("replica identity using index " + quote_identifier(index->name)));
+      }
+      if (index->clustered) {
+        m_table.contract.push_back(alter("cluster on " + quote_identifier(index->name)));
+      }
+    }
+  }
+
+  void carry_constraints() {
+    for (const Constraint& constraint : m_table.table->constraints) {
+      if (!reads(constraint.columns, m_old.name) || (constraint.type != 'c' && constraint.type != 'f')) {
+        continue;
+      }
+      ConstraintAdd& copy = m_table.constraints.emplace_back();
+      copy.name = m_draft.object_name(m_table.table->name, "copy", constraint.name);
+      if (constraint.type == 'c') {
+        const std::size_t open = constraint.definition.find('(');
+        copy.check.kind = Expression::Kind::check;
+        copy.check.text = constraint.definition.substr(open + 1, constraint.definition.rfind(')') - open - 1);
+        copy.check.what = "constraint " + constraint.name;
+        copy.check.renamed = visible_names();
+      } else {
+        std::vector<std::string> columns;
+        for (const std::string& name : constraint.columns) {
+          columns.push_back(quote_identifier(name == m_old.name ? m_copy : name));
+        }
+        std::string rest = constraint.definition.substr(constraint.definition.find(") REFERENCES ") + 1);
+        if (rest.ends_with(" NOT VALID")) {
+          rest.resize(rest.size() - 10);
+        }
+        copy.foreign_key = fmt::format("foreign key ({}){}", join(columns, ", "), rest);
+        copy.references = constraint.references;
+      }
+      m_table.drops.back().replaced.push_back(constraint.name);
+      m_table.contract.push_back(
+          alter(fmt::format("rename constraint {} to {}", quote_identifier(copy.name), quote_identifier(constraint.name))));
+    }
+  }
+
+  const Value& m_fields;
+  const TypeFacts& m_type;
+  Draft& m_draft;
+  TableDraft& m_table;
+  const Column& m_old;
+  bool m_visible = false;  ///< the copy has a name that the application uses
+  std::string m_final;
+  std::string m_copy;
+};
+
+}  // namespace
+
+bool keeps_stored_values(const Table& table, const Column& column, const TypeFacts& type) {
+  if (type.type == column.type) {
+    return true;
+  }
+  const bool checked = std::ranges::any_of(table.constraints, [&](const Constraint& constraint) {
+    return constraint.type == 'c' && reads(constraint.columns, column.name);
+  });
+  if (checked || !column.collation.empty()) {
+    return false;
+  }
+  const std::string varchar = "character varying";
+  if (column.base_type == varchar && type.base_type == varchar) {
+    return type.type_modifier == -1 || (column.type_modifier != -1 && type.type_modifier >= column.type_modifier);
+  }
+  if (column.base_type == varchar && type.type == "text") {
+    return true;
+  }
+  if (column.type == "text" && type.type == varchar) {
+    return true;
+  }
+  if (column.base_type == "numeric" && type.base_type == "numeric") {
+    return type.type_modifier == -1 ||
+           (column.type_modifier != -1 && numeric_scale(type.type_modifier) == numeric_scale(column.type_modifier) &&
+            numeric_precision(type.type_modifier) >= numeric_precision(column.type_modifier));
+  }
+  return false;
+}
+
+void change_type_through_copy(const Value& fields, const TypeFacts& type, Draft& draft, TableDraft& table, const Column& column) {
+  TypeChange(fields, type, draft, table, column).contribute();
+}
+
+}  // namespace ecmigrate

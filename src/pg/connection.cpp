@@ -1,0 +1,248 @@
+#include "ecmigrate/pg/connection.hpp"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include "ecmigrate/base/text.hpp"
+
+namespace ecmigrate::pg {
+
+namespace {
+
+/// How long to wait for an answer before looking at the stop request again.
+constexpr int k_poll_ms = 100;
+
+std::string field(const PGresult* result, int code) {
+  const char* text = PQresultErrorField(result, code);
+  return text == nullptr ? std::string() : std::string(text);
+}
+
+SqlError error_of(const PGresult* result) {
+  const std::string position = field(result, PG_DIAG_STATEMENT_POSITION);
+  std::string message = field(result, PG_DIAG_MESSAGE_PRIMARY);
+  if (const std::string detail = field(result, PG_DIAG_MESSAGE_DETAIL); !detail.empty()) {
+    message += "\n  " + detail;
+  }
+  std::string sqlstate = field(result, PG_DIAG_SQLSTATE);
+  if (sqlstate.empty()) {
+    sqlstate = "08006";
+    message = trim(PQresultErrorMessage(result));
+  }
+  return SqlError(sqlstate, message, field(result, PG_DIAG_MESSAGE_HINT), position.empty() ? 0 : std::stoi(position));
+}
+
+void ignore_notice(void*, const PGresult*) {}
+
+}  // namespace
+
+bool SqlError::connection_lost() const {
+  // 57P01..57P03: shutdown, crash recovery, starting up. The server has dropped the session in each.
+  return is_class("08") || m_sqlstate == "57P01" || m_sqlstate == "57P02" || m_sqlstate == "57P03";
+}
+
+Rows::Rows(pg_result* result) : m_result(result, PQclear) {}
+
+int Rows::size() const {
+  return PQntuples(m_result.get());
+}
+
+int Rows::columns() const {
+  return PQnfields(m_result.get());
+}
+
+bool Rows::is_null(int row, int column) const {
+  return PQgetisnull(m_result.get(), row, column) != 0;
+}
+
+std::string Rows::text(int row, int column) const {
+  return {PQgetvalue(m_result.get(), row, column), static_cast<std::size_t>(PQgetlength(m_result.get(), row, column))};
+}
+
+std::optional<std::string> Rows::maybe(int row, int column) const {
+  return is_null(row, column) ? std::nullopt : std::optional(text(row, column));
+}
+
+std::int64_t Rows::integer(int row, int column) const {
+  return is_null(row, column) ? 0 : std::strtoll(PQgetvalue(m_result.get(), row, column), nullptr, 10);
+}
+
+double Rows::number(int row, int column) const {
+  return is_null(row, column) ? 0 : std::strtod(PQgetvalue(m_result.get(), row, column), nullptr);
+}
+
+bool Rows::boolean(int row, int column) const {
+  return PQgetvalue(m_result.get(), row, column)[0] == 't';
+}
+
+std::int64_t Rows::affected() const {
+  return std::strtoll(PQcmdTuples(m_result.get()), nullptr, 10);
+}
+
+Connection::Connection(Target target)
+    : m_target(std::move(target)), m_connection(nullptr, PQfinish), m_cancel(nullptr, PQfreeCancel) {
+  connect();
+}
+
+Connection::~Connection() = default;
+
+void Connection::connect() {
+  // Values before "dbname" are defaults that the connection string overrides; an environment variable of libpq would
+  // be overridden by them, so they step back for one.
+  std::vector<const char*> keys;
+  std::vector<const char*> values;
+  const auto add = [&](const char* key, const char* value) {
+    keys.push_back(key);
+    values.push_back(value);
+  };
+  if (std::getenv("PGCONNECT_TIMEOUT") == nullptr) {
+    add("connect_timeout", "10");
+  }
+  // A dead peer frees the run lock within about a minute.
+  add("keepalives_idle", "30");
+  add("keepalives_interval", "10");
+  add("keepalives_count", "3");
+  if (!m_target.conninfo.empty()) {
+    add("dbname", m_target.conninfo.c_str());
+  }
+  add("fallback_application_name", m_target.application_name.c_str());
+  keys.push_back(nullptr);
+  values.push_back(nullptr);
+  m_connection.reset(PQconnectdbParams(keys.data(), values.data(), 1));
+  if (PQstatus(m_connection.get()) != CONNECTION_OK) {
+    std::string hint = "The target is taken from --dbname, ECMIGRATE_DATABASE_URL, DATABASE_URL, or libpq's own variables.";
+    if (PQconnectionNeedsPassword(m_connection.get()) != 0) {
+      hint = "The server asks for a password: give it in PGPASSWORD, .pgpass or a service file.";
+    }
+    throw Error(Outcome::cannot_connect, trim(PQerrorMessage(m_connection.get())), hint);
+  }
+  PQsetNoticeReceiver(m_connection.get(), ignore_notice, nullptr);
+  m_backend_pid = PQbackendPID(m_connection.get());
+  m_cancel.reset(PQgetCancel(m_connection.get()));
+}
+
+Rows Connection::query(const std::string& sql, const Parameters& parameters) {
+  std::vector<Rows> results;
+  call(sql, true, parameters, results);
+  return results.front();
+}
+
+std::vector<Rows> Connection::script(const std::string& sql) {
+  std::vector<Rows> results;
+  try {
+    call(sql, false, {}, results);
+  } catch (...) {
+    if (PQtransactionStatus(m_connection.get()) == PQTRANS_INERROR ||
+        PQtransactionStatus(m_connection.get()) == PQTRANS_INTRANS) {
+      PQclear(PQexec(m_connection.get(), "rollback"));
+    }
+    throw;
+  }
+  return results;
+}
+
+void Connection::call(const std::string& sql, bool single, const Parameters& parameters, std::vector<Rows>& results) {
+  if (m_stop.stop_requested()) {
+    throw Stopped();
+  }
+  if (m_target.hook) {
+    m_target.hook(CallMoment::before, PQsocket(m_connection.get()), sql);
+  }
+  int sent = 0;
+  if (single) {
+    std::vector<const char*> values;
+    values.reserve(parameters.size());
+    for (const auto& parameter : parameters) {
+      values.push_back(parameter ? parameter->c_str() : nullptr);
+    }
+    sent = PQsendQueryParams(m_connection.get(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                             nullptr, nullptr, 0);
+  } else {
+    sent = PQsendQuery(m_connection.get(), sql.c_str());
+  }
+  if (sent == 0) {
+    fail_lost();
+  }
+  collect(single, results);
+  if (m_target.hook) {
+    m_target.hook(CallMoment::after, PQsocket(m_connection.get()), sql);
+  }
+}
+
+void Connection::collect(bool single, std::vector<Rows>& results) {
+  std::optional<SqlError> error;
+  bool stopped = false;
+  for (;;) {
+    while (PQisBusy(m_connection.get()) != 0) {
+      if (m_stop.stop_requested()) {
+        stopped = true;
+        cancel();  // again at each turn: the first may arrive between two statements of a script
+      }
+      if (wait_readable() && PQconsumeInput(m_connection.get()) == 0) {
+        fail_lost();
+      }
+    }
+    PGresult* result = PQgetResult(m_connection.get());
+    if (result == nullptr) {
+      break;
+    }
+    const ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_FATAL_ERROR) {
+      if (!error) {
+        error = error_of(result);
+      }
+      PQclear(result);
+    } else if (status == PGRES_TUPLES_OK || *PQcmdTuples(result) != '\0' || single) {
+      results.emplace_back(result);
+    } else {
+      PQclear(result);
+    }
+  }
+  if (error && stopped && error->sqlstate() == "57014") {
+    throw Stopped();
+  }
+  if (error) {
+    throw SqlError(*error);
+  }
+}
+
+bool Connection::wait_readable() {
+  pollfd socket{PQsocket(m_connection.get()), POLLIN, 0};
+  const int ready = poll(&socket, 1, k_poll_ms);
+  if (ready < 0 && errno != EINTR) {
+    fail_lost();
+  }
+  return ready > 0;
+}
+
+void Connection::fail_lost() {
+  throw SqlError("08006", trim(PQerrorMessage(m_connection.get())), "", 0);
+}
+
+void Connection::cancel() const {
+  std::array<char, 256> message{};
+  PQcancel(m_cancel.get(), message.data(), static_cast<int>(message.size()));
+}
+
+int Connection::server_version() const {
+  return PQserverVersion(m_connection.get());
+}
+
+std::string Connection::description() const {
+  const auto text = [](const char* value) { return value == nullptr ? std::string_view() : std::string_view(value); };
+  PGconn* connection = m_connection.get();
+  const std::string_view host = text(PQhost(connection));
+  return fmt::format("{} on {}{}{} as {}, PostgreSQL {}", text(PQdb(connection)), host,
+                     host.starts_with('/') ? " port " : ":", text(PQport(connection)), text(PQuser(connection)),
+                     text(PQparameterStatus(connection, "server_version")));
+}
+
+bool Connection::through_pooler() {
+  return query("select pg_catalog.pg_backend_pid()").integer(0, 0) != m_backend_pid;
+}
+
+}  // namespace ecmigrate::pg

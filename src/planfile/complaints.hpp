@@ -1,0 +1,68 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/model/value.hpp"
+
+namespace ecmigrate::planfile {
+
+/// A plan file's text with LF line ends and no byte order mark, and where its lines are. Lines count from 1.
+class Source {
+ public:
+  Source(std::string_view text, std::string file);
+
+  [[nodiscard]] const std::string& text() const { return m_text; }
+  [[nodiscard]] const std::string& file() const { return m_file; }
+  /// Without its line end; empty for a line that is not there.
+  [[nodiscard]] std::string_view line(int number) const;
+  /// Where the byte at a line (from 1) and column (from 0, in bytes) is in the text; at most its size.
+  [[nodiscard]] std::size_t offset(int line, std::size_t column) const;
+
+ private:
+  std::string m_text;
+  std::string m_file;
+  std::vector<std::size_t> m_line_starts;
+};
+
+/// What is wrong with a file, collected so that all of it is reported at once. `source` must outlive it.
+class Complaints {
+ public:
+  explicit Complaints(const Source& source) : m_source(source) {}
+
+  /// A message is lowercase without full stop, a hint a sentence. Columns count characters, not bytes. Without a
+  /// location the complaint is about the whole file.
+  void add(Location at, std::string message, std::string hint = {});
+  /// Throws Error{plan_invalid} with all complaints in the file's order, if there are any.
+  void raise() const;
+  /// Adds the last one and throws: what follows in the file cannot be understood.
+  [[noreturn]] void give_up(Location at, std::string message, std::string hint = {});
+
+ private:
+  struct Complaint {
+    Location at;
+    std::string message;
+    std::string hint;
+  };
+  [[nodiscard]] std::string render(const Complaint& complaint) const;
+  [[nodiscard]] Error error() const;
+
+  const Source& m_source;
+  std::vector<Complaint> m_complaints;
+};
+
+/// A word out of the file, made short and harmless for a terminal.
+std::string shown(std::string_view word);
+/// The same in quotes.
+std::string in_quotes(std::string_view word);
+
+/// The candidate that was probably meant, if one is near.
+std::optional<std::string> near_word(std::string_view word, std::span<const std::string_view> candidates);
+/// The hint that says so; empty without one.
+std::string did_you_mean(const std::optional<std::string>& near);
+
+}  // namespace ecmigrate::planfile

@@ -1,0 +1,190 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+#include "canonical.hpp"
+#include "check.hpp"
+#include "complaints.hpp"
+#include "document.hpp"
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/op/kind.hpp"
+#include "ecmigrate/planfile/planfile.hpp"
+#include "fields.hpp"
+#include "utf8.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+using planfile::Checker;
+using planfile::Node;
+using planfile::in_quotes;
+using Kind = Value::Kind;
+
+constexpr std::size_t k_longest_name = 100;
+
+std::string kind_hint(const std::string& word) {
+  std::vector<std::string_view> names;
+  std::ranges::transform(operation_kinds(), std::back_inserter(names), [](const auto* kind) { return kind->name; });
+  const auto near = planfile::near_word(word, names);
+  return near ? planfile::did_you_mean(near) : fmt::format("The kinds are {}.", fmt::join(names, ", "));
+}
+
+/// An operation whose fields slid out of it: their kind is a key beside them.
+void complain_of_several_keys(const Node& item, Checker& checker) {
+  const Node::Member& first = item.members[0];
+  const Node::Member& second = item.members[1];
+  checker.add(second.at, fmt::format("an operation has one key, its kind; this one has {}", item.members.size()),
+              first.value.kind == Kind::null
+                  ? fmt::format("Indent {} further than {}.", in_quotes(second.key), in_quotes(first.key))
+                  : "Start each operation with its own \"- \".");
+}
+
+void read_operation(const Node& item, Checker& checker, std::vector<PlannedOperation>& out) {
+  const std::string path(planfile::k_operations);
+  if (!checker.expect(item, Kind::map, path, "An operation is a map with one key, its kind.")) {
+    return;
+  }
+  if (item.members.empty() && !item.has_bad_keys) {
+    checker.add(item.at, "an operation has one key, its kind; this one has none");
+  }
+  const bool has_several = item.members.size() > 1;
+  if (has_several) {
+    complain_of_several_keys(item, checker);
+  }
+  for (const Node::Member& member : item.members) {
+    const OperationKind* kind = find_operation_kind(member.key);
+    if (kind != nullptr && !(has_several && member.value.kind == Kind::null)) {
+      const int number = static_cast<int>(out.size()) + 1;
+      out.push_back({member.key, checker.object(member.value, kind->fields, member.key), member.at, number});
+    } else if (kind == nullptr && !has_several) {
+      checker.add(member.at, fmt::format("unknown operation {}", in_quotes(member.key)), kind_hint(member.key));
+    }
+  }
+}
+
+std::vector<PlannedOperation> read_operations(const Node& node, Checker& checker) {
+  std::vector<PlannedOperation> out;
+  const std::string path(planfile::k_operations);
+  if (!checker.expect(node, Kind::list, path)) {
+    return out;
+  }
+  if (node.items.empty()) {
+    checker.add(node.at, path + ": the list is empty");
+  }
+  for (const Node& item : node.items) {
+    read_operation(item, checker, out);
+  }
+  return out;
+}
+
+BackfillSettings to_backfill(const Value& fields, Checker& checker) {
+  BackfillSettings settings;
+  if (const Value* target = fields.find("target_batch"); target != nullptr && target->kind == Kind::scalar) {
+    settings.target_batch = parse_duration(target->scalar);
+    if (settings.target_batch == std::chrono::milliseconds(0)) {
+      checker.add(target->at, "backfill.target_batch: must be longer than 0");
+    }
+  }
+  return settings;
+}
+
+void check_name(const std::string& name, Location at, Checker& checker) {
+  const std::string_view hint = at.line == 0 ? "Rename the file, or give the plan a \"name\"." : "";
+  const bool has_control = std::ranges::any_of(
+      name, [](char c) { return static_cast<unsigned char>(c) < 0x20U || static_cast<unsigned char>(c) == 0x7FU; });
+  if (name.empty() && at.line == 0) {
+    checker.add(at, "the migration has no name", std::string(hint));
+  } else if (name.size() > k_longest_name) {
+    checker.add(at,
+                fmt::format("the migration's name has {} bytes, at most {} are allowed", name.size(), k_longest_name),
+                std::string(hint));
+  } else if (has_control || !planfile::is_utf8(name)) {
+    checker.add(at, "the migration's name contains a control character or is not valid UTF-8", std::string(hint));
+  }
+}
+
+/// Everything but the operations is an ordinary field.
+Plan to_plan(const Node& root, Checker& checker) {
+  Plan plan;
+  Value top;
+  checker.keys(root, planfile::plan_fields(), "");
+  for (const Node::Member& member : root.members) {
+    const Field* field = planfile::find_field(planfile::plan_fields(), member.key);
+    if (field == nullptr) {
+      continue;
+    }
+    if (field->name == planfile::k_operations) {
+      plan.operations = read_operations(member.value, checker);
+    } else {
+      top.members.emplace_back(member.key, checker.value(member.value, *field, member.key));
+    }
+  }
+  plan.name = top.text("name");
+  plan.description = top.text("description");
+  plan.schema = top.text("schema", planfile::k_default_schema);
+  plan.deterministic = top.flag("deterministic", true);
+  if (const Value* backfill = top.find("backfill")) {
+    plan.backfill = to_backfill(*backfill, checker);
+  }
+  if (const Value* name = top.find("name")) {
+    check_name(plan.name, name->at, checker);
+  }
+  return plan;
+}
+
+std::string read_file(const std::string& path, std::size_t most) {
+  const auto fail = [&path] {
+    const std::string reason = std::generic_category().message(errno);
+    throw Error(Outcome::usage, fmt::format("cannot read {}: {}", path, reason), "Give the path of a plan file.");
+  };
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (!file) {
+    fail();
+  }
+  std::string text(most, '\0');
+  text.resize(std::fread(text.data(), 1, most, file.get()));
+  if (std::ferror(file.get()) != 0) {
+    fail();
+  }
+  return text;
+}
+
+}  // namespace
+
+Plan read_plan(const std::string& path) {
+  // One byte more than is allowed is enough to be refused, and endless files (/dev/zero) end.
+  return parse_plan(read_file(path, planfile::k_most_bytes + 1), path);
+}
+
+Plan parse_plan(std::string_view text, const std::string& file) {
+  const planfile::Source source(text, file);
+  planfile::Complaints complaints(source);
+  const Node root = planfile::read_document(source, complaints);
+  Checker checker(complaints);
+  if (root.kind == Kind::null) {
+    complaints.give_up({}, "the plan is empty", "Start one with `ecmigrate new NAME`.");
+  }
+  Plan plan;
+  if (checker.expect(root, Kind::map, "", "A plan has at least the key \"operations\".")) {
+    plan = to_plan(root, checker);
+  }
+  plan.file = file;
+  const bool is_named = std::ranges::any_of(root.members, [](const auto& member) { return member.key == "name"; });
+  if (!is_named) {
+    plan.name = std::filesystem::path(file).stem().string();
+    check_name(plan.name, {}, checker);
+  }
+  complaints.raise();
+  plan.canonical = planfile::canonical_text(plan);
+  return plan;
+}
+
+}  // namespace ecmigrate

@@ -1,0 +1,148 @@
+#pragma once
+
+#include <langinfo.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cwchar>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace ecmigrate::report {
+
+/// The text as it may go to a terminal: without control characters, which values and queries of other people could
+/// carry into it, and in a locale without UTF-8 with ASCII in place of our own typography. Newlines and tabs stay.
+inline std::string printable(std::string_view text, bool utf8) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 4> k_stand_ins{
+      {{"→", "->"}, {"·", "|"}, {"⏎", "\\n"}, {"…", "..."}}};
+  std::string result;
+  while (!text.empty()) {
+    const auto stand_in = std::find_if(k_stand_ins.begin(), k_stand_ins.end(),
+                                       [&](const auto& pair) { return !utf8 && text.starts_with(pair.first); });
+    if (stand_in != k_stand_ins.end()) {
+      result += stand_in->second;
+      text.remove_prefix(stand_in->first.size());
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(text[0]);
+    const auto next = static_cast<unsigned char>(text.size() > 1 ? text[1] : 0);
+    // U+0080 to U+009F: some terminals take U+009B for the start of an escape sequence.
+    const bool second_set = byte == 0xC2 && next >= 0x80 && next < 0xA0;
+    const bool control = (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F || second_set;
+    result += control ? '?' : text[0];
+    text.remove_prefix(second_set ? 2 : 1);
+  }
+  return result;
+}
+
+/// As much of the text as fits into that many columns of a terminal.
+inline std::string_view fit(std::string_view text, std::size_t columns) {
+  std::mbstate_t state{};
+  std::size_t used = 0;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    wchar_t character{};
+    std::size_t bytes = std::mbrtowc(&character, text.data() + at, text.size() - at, &state);
+    int width = 1;
+    if (bytes == 0 || bytes > text.size() - at) {  // no character of this locale: -1 or -2
+      state = {};
+      bytes = 1;
+    } else {
+      width = std::max(0, wcwidth(character));
+    }
+    used += static_cast<std::size_t>(width);
+    if (used > columns) {
+      return text.substr(0, at);
+    }
+    at += bytes;
+  }
+  return text;
+}
+
+/// Where the text for people goes: results to `out`, everything else to `err`, and on a terminal one line of `err`
+/// that is painted over. Failing writes are ignored, a migration does not end because nobody reads along.
+class Screen {
+ public:
+  enum class Label { error, warning };
+
+  Screen(std::FILE* out, std::FILE* err)
+      : m_out(out), m_err(err), m_utf8(std::string_view(nl_langinfo(CODESET)) == "UTF-8") {
+    const std::string_view terminal = environment("TERM");
+    m_repaints = isatty(fileno(err)) == 1 && !terminal.empty() && terminal != "dumb";
+    m_colours = m_repaints && environment("NO_COLOR").empty();
+  }
+  ~Screen() { clear(); }
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  /// Whether paint() may be used.
+  [[nodiscard]] bool repaints() const { return m_repaints; }
+
+  void print(std::string_view text) { write(m_out, {}, text); }
+  void tell(std::string_view text) { write(m_err, {}, text); }
+
+  void tell(Label label, std::string_view text) {
+    const bool error = label == Label::error;
+    const std::string word = error ? "error:" : "warning:";
+    const std::string colour = error ? "\x1b[31m" : "\x1b[33m";
+    write(m_err, m_colours ? colour + word + "\x1b[0m " : word + " ", text);
+  }
+
+  void paint(std::string_view line) {
+    const std::string text = printable(line, m_utf8);
+    // The last column stays free: with the cursor behind it, clearing to the end would take its character away.
+    put(m_err, "\r" + std::string(fit(text, columns() - 1)) + "\x1b[K");
+    m_painted = true;
+  }
+
+  void clear() {
+    if (m_painted) {
+      put(m_err, "\r\x1b[K");
+      m_painted = false;
+    }
+  }
+
+ private:
+  static std::string_view environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::string_view() : value;
+  }
+
+  // Asked for every line: the window may have been resized.
+  [[nodiscard]] std::size_t columns() const {
+    winsize size{};
+    if (ioctl(fileno(m_err), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+      return size.ws_col;
+    }
+    const std::size_t told = std::strtoul(std::string(environment("COLUMNS")).c_str(), nullptr, 10);
+    return told > 0 ? told : 80;
+  }
+
+  void write(std::FILE* file, std::string_view label, std::string_view text) {
+    clear();
+    std::string line = std::string(label) + printable(text, m_utf8);
+    if (!line.ends_with('\n')) {
+      line += '\n';
+    }
+    put(file, line);
+  }
+
+  static void put(std::FILE* file, std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), file);
+    std::fflush(file);
+  }
+
+  std::FILE* m_out;
+  std::FILE* m_err;
+  bool m_utf8;
+  bool m_repaints = false;
+  bool m_colours = false;
+  bool m_painted = false;
+};
+
+}  // namespace ecmigrate::report

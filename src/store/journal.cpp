@@ -1,0 +1,272 @@
+#include "ecmigrate/store/journal.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/store/recipe_json.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+// The advisory lock is only against two runners that install at the same moment.
+constexpr std::string_view k_install = R"(begin;
+select pg_catalog.pg_advisory_xact_lock(1701011815, 0);
+create schema if not exists ecmigrate;
+comment on schema ecmigrate is 'journal of ecmigrate migrations';
+create table if not exists ecmigrate.migrations (
+  name text primary key, state text not null, plan text not null, plan_hash text not null, recipe jsonb not null,
+  recipe_format integer not null, version text not null,
+  started_at timestamptz not null default clock_timestamp(), changed_at timestamptz not null default clock_timestamp());
+create table if not exists ecmigrate.runs (
+  id bigint generated always as identity primary key, migration text not null, command text not null, host text not null,
+  process integer not null, backend integer not null, started_at timestamptz not null default clock_timestamp(),
+  finished_at timestamptz, outcome text, message text);
+create table if not exists ecmigrate.steps (
+  migration text not null, phase text not null, step text not null, done boolean not null,
+  at timestamptz not null default clock_timestamp(), primary key (migration, phase, step));
+create table if not exists ecmigrate.locks (
+  id bigint generated always as identity primary key, migration text not null, run bigint not null, phase text not null,
+  step text not null, relation text not null, mode text not null, tries integer not null, waited_ms double precision not null,
+  held_ms double precision not null, blocked_sessions integer not null, blocked_longest_ms double precision not null,
+  at timestamptz not null default clock_timestamp());
+create table if not exists ecmigrate.walks (
+  migration text not null, relation text not null, run bigint not null, filenode bigint not null, pages bigint not null,
+  window_page bigint not null, pass integer not null, page bigint not null, sweeping boolean not null, skipped boolean not null,
+  rows bigint not null, hot_rows bigint not null, batches bigint not null, wal_bytes double precision not null,
+  finished boolean not null, changed_at timestamptz not null default clock_timestamp(), primary key (migration, relation));
+create table if not exists ecmigrate.verifications (
+  id bigint generated always as identity primary key, migration text not null, run bigint not null, relation text not null,
+  rows bigint not null, pending bigint not null, inconsistent bigint not null, repaired bigint not null,
+  duration_ms double precision not null, at timestamptz not null default clock_timestamp());
+create table if not exists ecmigrate.events (
+  id bigint generated always as identity primary key, migration text not null, run bigint not null,
+  at timestamptz not null default clock_timestamp(), data jsonb not null);
+create index if not exists events_migration on ecmigrate.events (migration, id);
+commit)";
+
+constexpr std::string_view k_migration_columns =
+    "name, state, plan, plan_hash, recipe, recipe_format, "
+    "to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), to_char(changed_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
+
+MigrationRecord record_of(const pg::Rows& rows, int row) {
+  MigrationRecord record;
+  record.name = rows.text(row, 0);
+  const auto state = state_from_name(rows.text(row, 1));
+  if (!state || rows.integer(row, 5) != k_recipe_format) {
+    throw Error(Outcome::refused, fmt::format("migration \"{}\" was started by another version of ecmigrate", record.name),
+                "Finish it with the version that started it; ecmigrate.migrations.version names it.");
+  }
+  record.state = *state;
+  record.plan = rows.text(row, 2);
+  record.plan_hash = rows.text(row, 3);
+  record.recipe = recipe_from_json(rows.text(row, 4));
+  record.started_at = rows.text(row, 6);
+  record.changed_at = rows.text(row, 7);
+  return record;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+std::vector<std::string> first_column(const pg::Rows& rows) {
+  std::vector<std::string> values;
+  for (int row = 0; row < rows.size(); ++row) {
+    values.push_back(rows.text(row, 0));
+  }
+  return values;
+}
+
+}  // namespace
+
+bool Journal::installed() {
+  return m_connection.query("select pg_catalog.to_regclass('ecmigrate.events') is not null").boolean(0, 0);
+}
+
+void Journal::install() {
+  if (installed()) {
+    return;
+  }
+  try {
+    m_connection.script(std::string(k_install));
+  } catch (const pg::SqlError& error) {
+    if (error.sqlstate() == "42501") {
+      throw Error(Outcome::refused, std::string("the journal cannot be created: ") + error.what(),
+                  "Grant CREATE on the database, or have its owner run: create schema ecmigrate authorization <this role>.");
+    }
+    throw;
+  }
+}
+
+std::optional<MigrationRecord> Journal::find(const std::string& name) {
+  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations where name = $1", k_migration_columns), {name});
+  return rows.size() == 0 ? std::nullopt : std::optional(record_of(rows, 0));
+}
+
+std::vector<MigrationRecord> Journal::all() {
+  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations order by started_at, name", k_migration_columns));
+  std::vector<MigrationRecord> records;
+  for (int row = 0; row < rows.size(); ++row) {
+    records.push_back(record_of(rows, row));
+  }
+  return records;
+}
+
+std::optional<std::string> Journal::other_on(const std::string& name, const std::vector<QualifiedName>& tables) {
+  for (const MigrationRecord& record : all()) {
+    if (record.name == name || record.state == State::contracted || record.state == State::rolled_back) {
+      continue;
+    }
+    for (const QualifiedName& table : record.recipe.tables) {
+      if (std::find(tables.begin(), tables.end(), table) != tables.end()) {
+        return record.name;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+void Journal::begin(const std::string& name, const std::string& plan, const Recipe& recipe) {
+  const std::string key = quote_literal(name);
+  m_connection.script(fmt::format(
+      "begin; delete from ecmigrate.steps where migration = {0}; delete from ecmigrate.walks where migration = {0}; "
+      "delete from ecmigrate.migrations where name = {0}; insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
+      "values ({0}, 'expanding', {1}, encode(sha256(convert_to({1}, 'UTF8')), 'hex'), {2}, {3}, {4}); commit",
+      key, quote_literal(plan), quote_literal(recipe_to_json(recipe)), k_recipe_format, quote_literal(ECMIGRATE_VERSION)));
+}
+
+void Journal::set_state(const std::string& name, State state) {
+  m_connection.query("update ecmigrate.migrations set state = $2, changed_at = clock_timestamp() where name = $1",
+                     {name, std::string(state_name(state))});
+}
+
+std::int64_t Journal::begin_run(const std::string& name, const std::string& command) {
+  return m_connection
+      .query("insert into ecmigrate.runs (migration, command, host, process, backend) values ($1, $2, $3, $4, $5) returning id",
+             {name, command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid())})
+      .integer(0, 0);
+}
+
+void Journal::end_run(std::int64_t run, const std::string& outcome, const std::string& message) {
+  m_connection.query("update ecmigrate.runs set finished_at = clock_timestamp(), outcome = $2, message = $3 where id = $1",
+                     {std::to_string(run), outcome, message});
+}
+
+std::vector<std::string> Journal::done_steps(const std::string& name, const std::string& phase) {
+  return first_column(m_connection.query("select step from ecmigrate.steps where migration = $1 and phase = $2 and done", {name, phase}));
+}
+
+std::vector<std::string> Journal::started_steps(const std::string& name, const std::string& phase) {
+  return first_column(m_connection.query("select step from ecmigrate.steps where migration = $1 and phase = $2", {name, phase}));
+}
+
+std::string Journal::step_sql(const std::string& name, const std::string& phase, const std::string& step, bool done) {
+  return fmt::format(
+      "insert into ecmigrate.steps (migration, phase, step, done) values ({}, {}, {}, {}) "
+      "on conflict (migration, phase, step) do update set done = excluded.done, at = clock_timestamp()",
+      quote_literal(name), quote_literal(phase), quote_literal(step), done);
+}
+
+void Journal::record_step(const std::string& name, const std::string& phase, const std::string& step, bool done) {
+  m_connection.query(step_sql(name, phase, step, done));
+}
+
+void Journal::record_lock(const std::string& name, std::int64_t run, const event::StepFinished& step) {
+  m_connection.query(
+      "insert into ecmigrate.locks (migration, run, phase, step, relation, mode, tries, waited_ms, held_ms, blocked_sessions, blocked_longest_ms) "
+      "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+      {name, std::to_string(run), step.phase, step.step, step.relation, step.mode, std::to_string(step.tries), std::to_string(step.waited_ms),
+       std::to_string(step.held_ms), std::to_string(step.blocked_sessions), std::to_string(step.blocked_longest_ms)});
+}
+
+std::optional<WalkRecord> Journal::claim_walk(const std::string& name, std::int64_t run, const QualifiedName& relation) {
+  const pg::Rows rows = m_connection.query(
+      "update ecmigrate.walks set run = $3 where migration = $1 and relation = $2 "
+      "returning filenode, pages, window_page, pass, page, sweeping, skipped, rows, hot_rows, batches, wal_bytes, finished",
+      {name, relation.sql(), std::to_string(run)});
+  if (rows.size() == 0) {
+    return std::nullopt;
+  }
+  WalkRecord walk;
+  walk.filenode = rows.integer(0, 0);
+  walk.pages = rows.integer(0, 1);
+  walk.window = rows.integer(0, 2);
+  walk.pass = static_cast<int>(rows.integer(0, 3));
+  walk.page = rows.integer(0, 4);
+  walk.sweeping = rows.boolean(0, 5);
+  walk.skipped = rows.boolean(0, 6);
+  walk.rows = rows.integer(0, 7);
+  walk.hot_rows = rows.integer(0, 8);
+  walk.batches = rows.integer(0, 9);
+  walk.wal_bytes = rows.number(0, 10);
+  walk.finished = rows.boolean(0, 11);
+  return walk;
+}
+
+void Journal::begin_walk(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk) {
+  m_connection.query(
+      "insert into ecmigrate.walks (migration, relation, run, filenode, pages, window_page, pass, page, sweeping, skipped, rows, hot_rows, batches, "
+      "wal_bytes, finished) values ($1, $2, $3, $4, $5, 0, 0, 0, false, false, 0, 0, 0, 0, false) on conflict (migration, relation) do update set "
+      "run = excluded.run, filenode = excluded.filenode, pages = excluded.pages, window_page = 0, pass = 0, page = 0, sweeping = false, skipped = false, "
+      "finished = false",
+      {name, relation.sql(), std::to_string(run), std::to_string(walk.filenode), std::to_string(walk.pages)});
+}
+
+std::string Journal::walk_before_sql(const QualifiedName& relation) {
+  return fmt::format(
+      "select pg_catalog.set_config('ecmigrate.rows_before', coalesce(sum(n_tup_upd), 0)::text, true), "
+      "pg_catalog.set_config('ecmigrate.hot_rows_before', coalesce(sum(n_tup_hot_upd), 0)::text, true) "
+      "from pg_catalog.pg_stat_xact_user_tables where relid = {}::pg_catalog.regclass",
+      quote_literal(relation.sql()));
+}
+
+std::string Journal::walk_sql(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk) {
+  return fmt::format(
+      "update ecmigrate.walks w set window_page = {}, pass = {}, page = {}, sweeping = {}, skipped = {}, batches = {}, finished = {}, "
+      "wal_bytes = {}, changed_at = clock_timestamp(), rows = w.rows + s.rows - current_setting('ecmigrate.rows_before')::bigint, "
+      "hot_rows = w.hot_rows + s.hot_rows - current_setting('ecmigrate.hot_rows_before')::bigint "
+      "from (select coalesce(sum(n_tup_upd), 0) as rows, coalesce(sum(n_tup_hot_upd), 0) as hot_rows "
+      "from pg_catalog.pg_stat_xact_user_tables where relid = {}::pg_catalog.regclass) s "
+      "where w.migration = {} and w.relation = {} and w.run = {} returning w.rows, w.hot_rows",
+      walk.window, walk.pass, walk.page, walk.sweeping, walk.skipped, walk.batches, walk.finished, walk.wal_bytes,
+      quote_literal(relation.sql()), quote_literal(name), quote_literal(relation.sql()), run);
+}
+
+void Journal::forget_walks(const std::string& name) {
+  m_connection.query("delete from ecmigrate.walks where migration = $1", {name});
+}
+
+void Journal::record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result) {
+  m_connection.query(
+      "insert into ecmigrate.verifications (migration, run, relation, rows, pending, inconsistent, repaired, duration_ms) "
+      "values ($1, $2, $3, $4, $5, $6, $7, $8)",
+      {name, std::to_string(run), result.relation, std::to_string(result.rows), std::to_string(result.pending), std::to_string(result.inconsistent),
+       std::to_string(result.repaired), std::to_string(result.duration_ms)});
+}
+
+std::vector<VerificationRecord> Journal::verifications(const std::string& name) {
+  const pg::Rows rows = m_connection.query(
+      "select distinct on (relation) relation, rows, pending + inconsistent - repaired, to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') "
+      "from ecmigrate.verifications where migration = $1 order by relation, id desc",
+      {name});
+  std::vector<VerificationRecord> records;
+  for (int row = 0; row < rows.size(); ++row) {
+    records.push_back({rows.text(row, 0), rows.integer(row, 1), rows.integer(row, 2), rows.text(row, 3)});
+  }
+  return records;
+}
+
+void Journal::record_event(const std::string& name, std::int64_t run, const std::string& json) {
+  m_connection.query("insert into ecmigrate.events (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), json});
+}
+
+}  // namespace ecmigrate

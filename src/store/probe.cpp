@@ -1,0 +1,260 @@
+#include "ecmigrate/store/probe.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+std::string column_of(const std::string& message, const std::string& what) {
+  return fmt::format("{}: {}", what, message);
+}
+
+/// Reads the expressions of one table.
+///
+/// The temporary table has the name of the real one, so that an expression may say `users.full_name`; a view over it
+/// (the table standing bare, without an alias) prints whatever name it has at the time, so after a rename the server
+/// itself prints every column as `this.column`. With a second FROM item it qualifies columns always. pg_temp stands last
+/// in search_path, so that a subquery of the expression still finds the real table.
+class TableProbe {
+ public:
+  TableProbe(pg::Connection& connection, Draft& draft, TableDraft& table) : m_connection(connection), m_draft(draft), m_table(table) {}
+
+  void run() {
+    m_connection.script("begin; select pg_catalog.set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), 'pg_temp'), true)");
+    try {
+      make_table();
+      read_all();
+      for (Mapping& mapping : m_table.mappings) {
+        ask_what_null_means(mapping);
+      }
+    } catch (...) {
+      try {
+        m_connection.script("rollback");
+      } catch (const Error&) {  // the first failure is the one to tell
+      }
+      throw;
+    }
+    m_connection.script("rollback");
+  }
+
+ private:
+  [[nodiscard]] std::string temporary() const { return "pg_temp." + quote_identifier(m_table.table->name.name); }
+
+  void make_table() {
+    m_connection.query(fmt::format("create temp table {} (like {})", quote_identifier(m_table.table->name.name), m_table.table->name.sql()));
+    std::vector<std::string> actions;
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        actions.push_back(fmt::format("add column {} {}{}", quote_identifier(column.name), column.type,
+                                      column.collation.empty() ? "" : " collate " + column.collation));
+      }
+    }
+    for (const std::string& name : m_table.new_names) {
+      const bool mapped = std::ranges::any_of(m_table.mappings, [&](const Mapping& mapping) {
+        return std::ranges::any_of(mapping.news, [&](const NewColumn& column) { return column.name == name; });
+      });
+      if (const auto type = m_table.plain_columns.find(name); !mapped && type != m_table.plain_columns.end()) {
+        actions.push_back(fmt::format("add column {} {}", quote_identifier(name), type->second));
+      }
+    }
+    if (!actions.empty()) {
+      m_connection.query(fmt::format("alter table {} {}", temporary(), join(actions, ", ")));
+    }
+  }
+
+  void read_all() {
+    for (Mapping& mapping : m_table.mappings) {
+      for (NewColumn& column : mapping.news) {
+        read(column.up);
+      }
+      for (OldColumn& old : mapping.olds) {
+        if (old.down) {
+          read(*old.down);
+        }
+      }
+    }
+    for (ConstraintAdd& constraint : m_table.constraints) {
+      if (constraint.foreign_key.empty()) {
+        read(constraint.check);
+      }
+    }
+    for (IndexBuild& index : m_table.indexes) {
+      read(index.definition);
+    }
+    for (Expression& expression : m_table.expressions) {
+      read(expression);
+    }
+  }
+
+  void read(Expression& expression) {
+    if (!expression.sql.empty()) {
+      return;  // made by us, of quoted names alone
+    }
+
+    m_connection.script("savepoint expression" + renames(expression, false));
+    try {
+      switch (expression.kind) {
+        case Expression::Kind::value:
+          read_value(expression);
+          break;
+        case Expression::Kind::check:
+          read_check(expression);
+          break;
+        case Expression::Kind::index:
+          read_index(expression);
+          break;
+      }
+    } catch (const pg::SqlError& error) {
+      if (error.connection_lost()) {
+        throw;
+      }
+      m_draft.complain(expression.at, column_of(error.what(), expression.what), error.hint());
+    }
+    reopen();
+  }
+
+  void reopen() { m_connection.query("rollback to savepoint expression"); }
+
+  [[nodiscard]] std::string renames(const Expression& expression, bool back) const {
+    std::string sql;
+    for (std::size_t i = 0; i < expression.renamed.size(); ++i) {
+      const auto& [visible, physical] = expression.renamed[i];
+      const std::string hidden = fmt::format("ecmigrate_hidden_{}", i);
+      const std::string table = back ? "pg_temp.this" : temporary();
+      if (back) {
+        sql += fmt::format("; alter table {} rename column {} to {}; alter table {} rename column {} to {}", table, quote_identifier(visible),
+                           quote_identifier(physical), table, hidden, quote_identifier(visible));
+      } else {
+        sql += fmt::format("; alter table {} rename column {} to {}; alter table {} rename column {} to {}", table, quote_identifier(visible),
+                           hidden, table, quote_identifier(physical), quote_identifier(visible));
+      }
+    }
+    return sql;
+  }
+
+  /// Under its final names, printed with every name qualified.
+  pg::Rows print(const Expression& expression, const std::string& select) {
+    return m_connection
+        .script(fmt::format("alter table {} rename to this{}; set local search_path = pg_catalog; {}", temporary(), renames(expression, true), select))
+        .front();
+  }
+
+  void read_value(Expression& expression) {
+    // A statement of its own, sent so that the server takes only one: text that closes the bracket cannot smuggle in
+    // a second. The line break ends a comment.
+    m_connection.query(fmt::format("create temp view ecmigrate_view as select ({}\n) as ecmigrate_value from {}, (select 1) as ecmigrate_other",
+                                   expression.text, temporary()));
+    const pg::Rows rows = print(expression, R"(
+with tree as (select ev_action::text as text from pg_rewrite where ev_class = 'pg_temp.ecmigrate_view'::regclass),
+called as (select p.* from tree, regexp_matches(tree.text, ':(?:funcid|opfuncid) ([1-9][0-9]*)', 'g') m join pg_proc p on p.oid = m[1]::oid)
+select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
+  (select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = 'pg_temp.this'::regclass and a.attnum > 0
+     and exists (select from pg_depend d join pg_rewrite r on r.oid = d.objid where r.ev_class = 'pg_temp.ecmigrate_view'::regclass
+       and d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum)),
+  exists (select from called where provolatile = 'v'),
+  exists (select from called where pronamespace = 'pg_catalog'::regnamespace and proname in ('now', 'transaction_timestamp', 'statement_timestamp'))
+    or exists (select from tree where text ~ 'SQLVALUEFUNCTION'))");
+    const std::string definition = rows.text(0, 0);
+    const std::size_t begin = definition.find("SELECT ") + 7;
+    const std::size_t end = definition.rfind(" AS ecmigrate_value");
+    expression.sql = trim(definition.substr(begin, end - begin));
+    expression.reads = rows.is_null(0, 1) ? std::vector<std::string>{} : nlohmann::json::parse(rows.text(0, 1)).get<std::vector<std::string>>();
+    expression.volatile_value = rows.boolean(0, 2);
+    expression.repeatable = !expression.volatile_value && !rows.boolean(0, 3);
+    for (const std::string& name : expression.reads) {
+      if (const Column* column = m_table.table->find_column(name); column != nullptr && column->generated) {
+        m_draft.complain(expression.at, fmt::format("{} reads \"{}\", which is generated: its value does not exist yet when the trigger runs",
+                                                    expression.what, name));
+      }
+    }
+    check_assignment(expression);
+  }
+
+  void check_assignment(const Expression& expression) {
+    if (expression.target_type.empty()) {
+      return;
+    }
+    m_connection.query(fmt::format("create temp table ecmigrate_target (value {})", expression.target_type));
+    m_connection.query(fmt::format("explain insert into pg_temp.ecmigrate_target select {} from pg_temp.this", expression.sql));
+  }
+
+  void read_check(Expression& expression) {
+    m_connection.query(fmt::format("alter table {} add constraint ecmigrate_check check ({}\n)", temporary(), expression.text));
+    expression.sql = print(expression, "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'pg_temp.this'::regclass and "
+                                       "conname = 'ecmigrate_check'").text(0, 0);
+  }
+
+  void read_index(Expression& expression) {
+    m_connection.query(fmt::format("create index ecmigrate_index on {} {}\n", temporary(), expression.text));
+    const std::string definition = print(expression, "select pg_get_indexdef('pg_temp.ecmigrate_index'::regclass)").text(0, 0);
+    // `CREATE INDEX ecmigrate_index ON pg_temp_3.this USING …`: our own names, without spaces.
+    expression.sql = definition.substr(definition.find(".this ") + 5);
+  }
+
+  /// Nulls in all of N are pending for certain if a synced row cannot have them while up(O) is something.
+  void ask_what_null_means(Mapping& mapping) {
+    std::vector<std::string> nulls;
+    std::vector<std::string> olds;
+    std::vector<std::string> tests;
+    std::vector<std::string> new_names;
+    std::vector<std::string> old_names;
+    for (const NewColumn& column : mapping.news) {
+      nulls.push_back(fmt::format("null::{} as {}", column.type, quote_identifier(column.name)));
+      new_names.push_back(column.name);
+    }
+    for (const OldColumn& old : mapping.olds) {
+      if (!old.down || old.down->sql.empty() || !only(old.down->reads, new_names)) {
+        return;
+      }
+      olds.push_back(fmt::format("({})::{} as {}", old.down->sql, old.column->type, quote_identifier(old.column->name)));
+      old_names.push_back(old.column->name);
+    }
+    for (const NewColumn& column : mapping.news) {
+      if (column.up.sql.empty() || !only(column.up.reads, old_names)) {
+        return;
+      }
+      tests.push_back(fmt::format("({}) is null", column.up.sql));
+    }
+    if (olds.empty() || tests.empty()) {
+      return;
+    }
+    m_connection.query("savepoint expression");
+    try {
+      mapping.null_means_pending =
+          m_connection.query(fmt::format("select {} from (select {} from (select {}) as this) as this", join(tests, " and "), join(olds, ", "), join(nulls, ", ")))
+              .boolean(0, 0);
+    } catch (const pg::SqlError& error) {
+      if (error.connection_lost()) {
+        throw;
+      }  // it raises for nulls: then a marker is needed
+    }
+    reopen();
+  }
+
+  static bool only(const std::vector<std::string>& names, const std::vector<std::string>& allowed) {
+    return std::ranges::all_of(names, [&](const std::string& name) { return std::ranges::find(allowed, name) != allowed.end(); });
+  }
+
+  pg::Connection& m_connection;
+  Draft& m_draft;
+  TableDraft& m_table;
+};
+
+}  // namespace
+
+void probe_expressions(pg::Connection& connection, Draft& draft) {
+  for (TableDraft& table : draft.tables()) {
+    TableProbe(connection, draft, table).run();
+  }
+  draft.throw_complaints();
+}
+
+}  // namespace ecmigrate
