@@ -82,7 +82,7 @@ std::vector<std::string> find_broken_triggers(Session& session, const std::vecto
     for (const std::string& name : trigger.names) {
       const pg::Rows rows = session.connection().query(
           "select t.tgrelid::pg_catalog.regclass::text, t.tgenabled from pg_catalog.pg_trigger t where t.tgname = $2 and "
-          "t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))",
+          "(t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass)))",
           {trigger.table.sql(), name});
       if (rows.size() == 0) {
         broken.push_back(fmt::format("{} on {} is missing", name, trigger.table.display()));

@@ -31,9 +31,9 @@ std::string facts_query(const QualifiedName& name) {
       R"(begin read only; set local search_path = pg_catalog;
 select c.relkind = 'p', c.relispartition, row_security_active(c.oid), pg_has_role(c.relowner, 'USAGE'),
   exists (select from pg_subscription_rel s where s.srrelid = c.oid), c.reltuples,
-  (select coalesce(sum(pg_relation_size(l.relid)), 0) / current_setting('block_size')::bigint from pg_partition_tree(c.oid) l where l.isleaf),
-  (select json_agg(json_build_array(n.nspname, l.relname) order by n.nspname, l.relname) from pg_partition_tree(c.oid) p
-     join pg_class l on l.oid = p.relid join pg_namespace n on n.oid = l.relnamespace where p.isleaf)
+  (select json_agg(json_build_array(n.nspname, l.relname) order by n.nspname, l.relname)
+     from (select c.oid as relid where c.relkind = 'r' union select p.relid from pg_partition_tree(c.oid) p where p.isleaf) p
+     join pg_class l on l.oid = p.relid join pg_namespace n on n.oid = l.relnamespace where l.relkind = 'r')
 from pg_class c where c.oid = {0};
 select a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, null), a.atttypmod,
   (select quote_ident(n.nspname) || '.' || quote_ident(l.collname) from pg_collation l join pg_namespace n on n.oid = l.collnamespace
@@ -129,9 +129,8 @@ Table read_table(pg::Connection& connection, const QualifiedName& name) {
   table.owned = head.boolean(0, 3);
   table.subscribed = head.boolean(0, 4);
   table.rows_estimated = head.number(0, 5);
-  table.pages = head.integer(0, 6);
-  if (!head.is_null(0, 7)) {
-    for (const auto& leaf : nlohmann::json::parse(head.text(0, 7))) {
+  if (!head.is_null(0, 6)) {
+    for (const auto& leaf : nlohmann::json::parse(head.text(0, 6))) {
       table.leaves.push_back({leaf[0], leaf[1]});
     }
   }

@@ -95,7 +95,6 @@ struct Table {
   bool row_security_applies = false;  ///< row security would hide rows from the runner
   bool owned = false;                 ///< the runner's role may alter it
   bool subscribed = false;            ///< the target of a logical subscription
-  std::int64_t pages = 0;
   double rows_estimated = 0;
 
   [[nodiscard]] const Column* find_column(std::string_view column) const {

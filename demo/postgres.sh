@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# A throwaway PostgreSQL server in a folder of its own, reachable through a socket in that folder only.
+#
+#   demo/postgres.sh start DIR [NAME=VALUE ...]   make and start it; settings are postgresql.conf's
+#   demo/postgres.sh stop DIR                     stop it
+#   demo/postgres.sh remove DIR                   stop it and delete the folder
+#
+# PG_BINDIR names the programs' folder; without it the newest server that Debian has installed is taken. The server
+# refuses to run as root, so for root it runs as the user postgres, whom the Debian package makes. Connect with
+# "host=DIR user=postgres dbname=postgres".
+set -euo pipefail
+
+bindir() {
+  if [ -n "${PG_BINDIR:-}" ]; then
+    echo "$PG_BINDIR"
+    return
+  fi
+  local found
+  found=$(find /usr/lib/postgresql -maxdepth 2 -name bin -type d 2>/dev/null | sort -V | tail -n 1)
+  if [ -z "$found" ]; then
+    echo "no PostgreSQL server found; install the package postgresql, or set PG_BINDIR" >&2
+    exit 1
+  fi
+  echo "$found"
+}
+
+as_server_user() {
+  if [ "$(id -u)" = 0 ]; then
+    runuser -u postgres -- "$@"
+  else
+    "$@"
+  fi
+}
+
+start() {
+  local dir=$1 bin
+  shift
+  bin=$(bindir)
+  mkdir -p "$dir"
+  # Only a folder that this script made is ever deleted.
+  touch "$dir/ecmigrate-throwaway"
+  [ "$(id -u)" = 0 ] && chown -R postgres "$dir"
+  if [ ! -f "$dir/data/PG_VERSION" ]; then
+    as_server_user "$bin/initdb" --pgdata "$dir/data" --username postgres --auth trust --encoding UTF8 --locale C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
+      { cat "$dir/initdb.log" >&2; exit 1; }
+    {
+      echo "listen_addresses = ''"
+      echo "unix_socket_directories = '$dir'"
+      printf '%s\n' "$@"
+    } >>"$dir/data/postgresql.conf"
+  fi
+  as_server_user "$bin/pg_ctl" --pgdata "$dir/data" --log "$dir/server.log" --wait --silent start </dev/null >/dev/null ||
+    { cat "$dir/server.log" >&2; exit 1; }
+}
+
+stop() {
+  local dir=$1
+  if [ -f "$dir/data/postmaster.pid" ]; then
+    as_server_user "$(bindir)/pg_ctl" --pgdata "$dir/data" --mode immediate --silent stop >/dev/null || true
+  fi
+}
+
+case "${1:-}" in
+  start) shift; start "$@" ;;
+  stop) stop "$2" ;;
+  remove)
+    if [ -f "$2/ecmigrate-throwaway" ]; then
+      stop "$2"
+      rm -rf -- "$2"
+    fi
+    ;;
+  *) sed -n '2,10p' "$0"; exit 2 ;;
+esac

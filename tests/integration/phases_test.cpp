@@ -1,0 +1,53 @@
+#include "ecmigrate/base/error.hpp"
+#include "support/catch.hpp"
+#include "support/fixtures.hpp"
+#include "support/server.hpp"
+
+namespace ecmigrate::test {
+
+TEST_CASE("a split goes through its phases and ends as strong as the plan says") {
+  Database database;
+  database.exec(k_users);
+  migrate(database, k_split, "expand backfill verify contract");
+  CHECK(database.value("select string_agg(attname || case when attnotnull then '!' else '' end, ',' order by attnum) from pg_attribute "
+                       "where attrelid = 'users'::regclass and attnum > 0 and not attisdropped") == "id!,email!,first_name!,last_name!");
+  CHECK(database.rows("select first_name, last_name from users where id in (3001, 3002) order by id") == "Cher|\nZoë|O'Neil");
+  CHECK(database.value("select count(*) from users where first_name <> 'Ann' || id and id <= 3000") == "0");
+  CHECK(database.value("select count(*) from pg_trigger where not tgisinternal") == "0");
+  CHECK(database.value("select count(*) from pg_constraint where conrelid = 'users'::regclass and contype = 'c'") == "0");
+}
+
+TEST_CASE("rollback from every state leaves exactly the schema of the start") {
+  for (const std::string phases : {"expand", "expand backfill", "expand backfill verify"}) {
+    Database database;
+    database.exec(k_users);
+    const std::string before = database.schema();
+    migrate(database, k_split, phases + " rollback");
+    CHECK(database.schema() == before);
+    // And from there it can be begun again.
+    migrate(database, k_split, "expand backfill verify contract");
+  }
+}
+
+TEST_CASE("phases out of order are refused and name the one to run") {
+  Database database;
+  database.exec(k_users);
+  const auto refused = [&](const std::string& phase, const std::string& instead) {
+    try {
+      migrate(database, k_split, phase);
+      FAIL("not refused");
+    } catch (const Error& error) {
+      CHECK(error.outcome() == Outcome::refused);
+      CHECK(error.hint() == "Run: ecmigrate " + instead + " test.yaml");
+    }
+  };
+  refused("backfill", "expand");
+  refused("contract", "expand");
+  migrate(database, k_split, "expand");
+  refused("contract", "backfill");
+  refused("verify", "backfill");
+  migrate(database, k_split, "backfill");
+  refused("contract", "verify");
+}
+
+}  // namespace ecmigrate::test

@@ -1,0 +1,188 @@
+#include "support/server.hpp"
+
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+#include <stdexcept>
+
+#include "ecmigrate/engine/migration.hpp"
+#include "ecmigrate/planfile/planfile.hpp"
+
+namespace ecmigrate::test {
+
+namespace {
+
+/// A folder for the whole test run.
+const std::string& run_folder() {
+  static const std::string folder = [] {
+    std::string path = "/tmp/ecmigrate-test-XXXXXX";
+    if (mkdtemp(path.data()) == nullptr) {
+      throw std::runtime_error("no temporary folder");
+    }
+    chmod(path.c_str(), 0755);
+    return path;
+  }();
+  return folder;
+}
+
+void remove_server() {
+  std::ignore = std::system((std::string(ECMIGRATE_SOURCE_DIR "/demo/postgres.sh remove ") + run_folder() + "/pg; rm -rf " + run_folder()).c_str());
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+std::string shell(const std::string& command) {
+  std::FILE* pipe = popen(command.c_str(), "r");
+  std::string out;
+  std::array<char, 4096> buffer{};
+  while (const std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe)) {
+    out.append(buffer.data(), n);
+  }
+  if (pclose(pipe) != 0) {
+    throw std::runtime_error("failed: " + command + "\n" + out);
+  }
+  return out;
+}
+
+const std::string& server() {
+  static const std::string conninfo = [] {
+    run_folder();  // before the handler that uses it, so that it is destroyed after
+    std::atexit(remove_server);
+    // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too.
+    shell(std::string(ECMIGRATE_SOURCE_DIR "/demo/postgres.sh start ") + run_folder() +
+          "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s wal_level=logical "
+          "max_prepared_transactions=4 2>&1");
+    return fmt::format("host={}/pg user=postgres", run_folder());
+  }();
+  return conninfo;
+}
+
+std::string temporary_file(const std::string& text, const std::string& suffix) {
+  static std::atomic<int> number{0};
+  server();  // the folder goes with it
+  const std::string path = fmt::format("{}/file-{}{}", run_folder(), ++number, suffix);
+  std::ofstream(path) << text;
+  return path;
+}
+
+Database::Database() {
+  static std::atomic<int> number{0};
+  m_name = fmt::format("test_{}_{}", getpid(), ++number);
+  pg::Connection maintenance({server() + " dbname=postgres", "test", nullptr});
+  maintenance.query("create database " + m_name);
+  m_connection = connect();
+}
+
+Database::~Database() {
+  try {
+    m_connection.reset();
+    pg::Connection({server() + " dbname=postgres", "test", nullptr}).query("drop database if exists " + m_name + " with (force)");
+  } catch (const std::exception&) {
+    // The server goes with the run anyway.
+  }
+}
+
+std::string Database::conninfo(const std::string& more) const {
+  return fmt::format("{} dbname={} {}", server(), m_name, more);
+}
+
+std::unique_ptr<pg::Connection> Database::connect(const std::string& more) const {
+  return std::make_unique<pg::Connection>(pg::Target{conninfo(more), "test", nullptr});
+}
+
+void Database::exec(const std::string& sql) {
+  m_connection->script(sql);
+}
+
+std::string Database::value(const std::string& sql) {
+  const pg::Rows result = m_connection->query(sql);
+  return result.size() == 0 ? std::string() : result.maybe(0, 0).value_or("null");
+}
+
+std::string Database::rows(const std::string& sql) {
+  const pg::Rows result = m_connection->query(sql);
+  std::string text;
+  for (int row = 0; row < result.size(); ++row) {
+    for (int column = 0; column < result.columns(); ++column) {
+      text += (column == 0 ? "" : "|") + result.maybe(row, column).value_or("null");
+    }
+    text += row + 1 < result.size() ? "\n" : "";
+  }
+  return text;
+}
+
+std::string Database::schema() const {
+  // Lines of psql's own protection carry a random word.
+  return shell(fmt::format("pg_dump --schema-only --exclude-schema=ecmigrate --dbname='{}' | grep -v -E '^\\\\(un)?restrict '", conninfo()));
+}
+
+void Recorder::on(const Event& event) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  events.push_back(event);
+}
+
+std::string Recorder::warnings() const {
+  std::string text;
+  for (const event::Note& note : all<event::Note>()) {
+    if (note.level == event::Note::Level::warning) {
+      text += note.text + "\n";
+    }
+  }
+  return text;
+}
+
+void migrate(const Database& database, const std::string& yaml, const std::string& phases, Recorder* recorder, const RunOptions& options,
+             pg::CallHook hook) {
+  const Plan plan = parse_plan(yaml, "test.yaml");
+  Recorder unused;
+  Observer& observer = recorder == nullptr ? unused : *recorder;
+  std::istringstream words(phases);
+  for (std::string phase; words >> phase;) {
+    Session session({database.conninfo(), "ecmigrate " + phase, hook}, options, observer, system_clock(), std::stop_token());
+    Migration migration(session, plan);
+    if (phase == "expand") {
+      migration.expand();
+    } else if (phase == "backfill") {
+      migration.backfill();
+    } else if (phase == "verify") {
+      migration.verify();
+    } else if (phase == "contract") {
+      migration.contract();
+    } else if (phase == "rollback") {
+      migration.rollback();
+    } else {
+      throw std::logic_error("no such phase: " + phase);
+    }
+  }
+}
+
+ProgramResult run_program(const Database& database, std::vector<std::string> arguments, const std::string& plan) {
+  const std::string plan_file = plan.empty() ? std::string() : temporary_file(plan, ".yaml");
+  const std::string out = temporary_file("", ".out");
+  const std::string err = temporary_file("", ".err");
+  std::string command = fmt::format("ECMIGRATE_DATABASE_URL='{}' {}", database.conninfo(), ECMIGRATE_PROGRAM);
+  for (const std::string& argument : arguments) {
+    command += " '" + (argument == "PLAN" ? plan_file : argument) + "'";
+  }
+  const int status = std::system(fmt::format("{} </dev/null >{} 2>{}", command, out, err).c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(out), read_file(err)};
+}
+
+}  // namespace ecmigrate::test

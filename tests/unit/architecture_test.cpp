@@ -1,0 +1,58 @@
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <string>
+
+#include "support/catch.hpp"
+
+namespace {
+
+/// The floors of docs/architecture.md: a folder may include lower ones, and its own.
+const std::map<std::string, int> k_floors{{"base", 0},     {"model", 1},    {"pg", 1},     {"op", 2},  {"store", 3},
+                                          {"planfile", 3}, {"report", 3}, {"engine", 4}, {"cli", 5}};
+
+/// Libraries that only their own folder knows.
+const std::map<std::string, std::string> k_libraries{{"yaml-cpp/", "planfile"}, {"CLI/", "cli"}};
+
+std::string module_of(const std::filesystem::path& file) {
+  for (const auto& part : file) {
+    if (k_floors.contains(part.string())) {
+      return part.string();
+    }
+  }
+  return "main";
+}
+
+}  // namespace
+
+TEST_CASE("every include goes down the floors of the architecture") {
+  const std::regex own(R"re(#include "ecmigrate/([a-z]+)/)re");
+  const std::regex any(R"re(#include [<"]([^>"]+)[>"])re");
+  int files = 0;
+  for (const std::string root : {"/src", "/include"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(std::string(ECMIGRATE_SOURCE_DIR) + root)) {
+      if (!entry.is_regular_file()) {
+        continue;
+      }
+      const std::string module = module_of(entry.path());
+      const int floor = module == "main" ? 6 : k_floors.at(module);
+      ++files;
+      std::ifstream file(entry.path());
+      for (std::string line; std::getline(file, line);) {
+        std::smatch match;
+        if (std::regex_search(line, match, own)) {
+          INFO(entry.path() << ": " << line);
+          CHECK((match[1] == module || k_floors.at(match[1]) < floor));
+        }
+        if (std::regex_search(line, match, any)) {
+          for (const auto& [prefix, owner] : k_libraries) {
+            INFO(entry.path() << ": " << line);
+            CHECK((!match[1].str().starts_with(prefix) || module == owner));
+          }
+        }
+      }
+    }
+  }
+  CHECK(files > 40);
+}
