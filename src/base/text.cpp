@@ -22,22 +22,23 @@ std::string trim(std::string_view text) {
 
 namespace {
 
+/// Optimal string alignment: letters added, left out, changed, or two neighbours swapped, each one slip.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) {
-    row[j] = j;
-  }
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      row[j] = std::min({above + 1, row[j - 1] + 1, change});
-      diagonal = above;
+  std::vector<std::vector<std::size_t>> distance(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        distance[i][j] = i + j;
+        continue;
+      }
+      const std::size_t change = distance[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      distance[i][j] = std::min({distance[i - 1][j] + 1, distance[i][j - 1] + 1, change});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        distance[i][j] = std::min(distance[i][j], distance[i - 2][j - 2] + 1);
+      }
     }
   }
-  return row[b.size()];
+  return distance[a.size()][b.size()];
 }
 
 }  // namespace
@@ -94,6 +95,7 @@ std::string format_bytes(double bytes) {
 }
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  constexpr std::size_t k_most_digits = 9;  // so that no sum of a few parts overflows
   std::int64_t total = 0;
   std::size_t at = 0;
   if (text.empty()) {
@@ -102,7 +104,7 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   while (at < text.size()) {
     const std::size_t digits_at = at;
     std::int64_t number = 0;
-    while (at < text.size() && text[at] >= '0' && text[at] <= '9' && at - digits_at < 12) {
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9' && at - digits_at < k_most_digits) {
       number = number * 10 + (text[at] - '0');
       ++at;
     }

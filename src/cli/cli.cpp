@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <array>
 #include <clocale>
-#include <iostream>
 #include <vector>
 
 #include "command.hpp"
@@ -33,8 +34,12 @@ void add_common_flags(CLI::App& app, CommonFlags& flags) {
   app.add_flag("-v,--verbose", flags.report.verbose, "More");
 }
 
-/// "did you mean": the words after the program's name that look like a command but are none.
-std::string suggest_command(const CLI::App& app, const std::vector<std::string>& words) {
+/// What to say of a word that stands in a command's place and is none; nothing where the commands are right.
+struct WrongCommand {
+  std::string word;
+  std::string hint;
+};
+std::optional<WrongCommand> find_wrong_command(const CLI::App& app, const std::vector<std::string>& words) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) {
     names.push_back(command->get_name());
@@ -48,18 +53,13 @@ std::string suggest_command(const CLI::App& app, const std::vector<std::string>&
                                                                                          {"up", "run"},
                                                                                          {"migrate", "run"},
                                                                                          {"apply", "run"}}};
-  for (const std::string& word : words) {
-    for (const auto& [other, ours] : k_other_words) {
-      if (word == other) {
-        return fmt::format("Did you mean \"{}\"?", ours);
-      }
-    }
-    if (!word.starts_with('-')) {
-      const auto nearest = nearest_word(word, candidates);
-      return nearest && *nearest != word ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string();
-    }
+  const auto word = std::ranges::find_if(words, [](const std::string& text) { return !text.starts_with('-'); });
+  if (word == words.end() || std::ranges::find(names, *word) != names.end()) {
+    return std::nullopt;
   }
-  return {};
+  const auto synonym = std::ranges::find(k_other_words, *word, &std::pair<std::string_view, std::string_view>::first);
+  const auto nearest = synonym != k_other_words.end() ? std::optional(std::string(synonym->second)) : nearest_word(*word, candidates);
+  return WrongCommand{*word, nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string()};
 }
 
 void set_outcome(event::Result& result, Outcome outcome) {
@@ -122,11 +122,9 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    if (const std::string hint = suggest_command(app, std::vector<std::string>(argv + 1, argv + argc)); !hint.empty()) {
-      fmt::print(stderr, "hint: {}\n", hint);
-    }
-    fmt::print(stderr, "hint: ecmigrate --help lists the commands and flags.\n");
+    const auto wrong = find_wrong_command(app, std::vector<std::string>(argv + 1, argv + argc));
+    fmt::print(stderr, "error: {}\n", wrong ? fmt::format("there is no command \"{}\"", wrong->word) : std::string(error.what()));
+    fmt::print(stderr, "hint: {}\n", wrong && !wrong->hint.empty() ? wrong->hint : "ecmigrate --help lists the commands and flags.");
     return outcome_row(Outcome::usage).exit_code;
   }
 

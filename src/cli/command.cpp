@@ -1,6 +1,7 @@
 #include "command.hpp"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -133,6 +134,8 @@ void with_migration(Invocation& invocation, const RunFlags& flags, const std::fu
     throw;
   } catch (const pg::Stopped&) {
     tell();
+    session.connection().cancel_on_stop(std::stop_token());  // the work has stopped; this one line may still be written
+    end_run(migration, invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted, "");
     throw;
   }
 }

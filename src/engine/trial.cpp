@@ -111,7 +111,8 @@ class Trying {
       evaluated.push_back(fmt::format("count({})", expression));
     }
     const std::string lossy = m_trial.lossy.empty() ? "false" : m_trial.lossy;
-    return fmt::format("select count(*), count(*) filter (where {}), count(*) filter (where {}), {}{} from {}",
+    // Read only, in case an expression calls a function that writes.
+    return fmt::format("begin read only; select count(*), count(*) filter (where {}), count(*) filter (where {}), {}{} from {}; commit",
                        m_trial.null_in.empty() ? "false" : m_trial.null_in, lossy,
                        m_trial.lossy.empty() ? std::string("null")
                                              : fmt::format("to_json((array_agg(array[{}, {}]) filter (where {}))[1:{}])", m_trial.shown_before,
@@ -120,7 +121,7 @@ class Trying {
   }
 
   void look(const std::vector<std::string>& places) {
-    const pg::Rows rows = m_session.connection().query(look_query(places));
+    const pg::Rows rows = m_session.connection().script(look_query(places)).front();
     if (rows.integer(0, 1) > 0) {
       const pg::Rows bad = m_session.connection().query(
           fmt::format("select {} from {} where {} limit 1", m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key), source_of(places),
@@ -155,7 +156,7 @@ class Trying {
 
   bool raises(const std::vector<std::string>& places) {
     try {
-      m_session.connection().query(look_query(places));
+      m_session.connection().script(look_query(places));
       return false;
     } catch (const pg::SqlError& error) {
       if (error.connection_lost()) {

@@ -336,6 +336,19 @@ void check_repeatable(Draft& draft, const Expression& expression, bool has_way_b
   }
 }
 
+/// An index on a column that goes at contract would go with it.
+void check_indexed_columns(Draft& draft, const TableDraft& table) {
+  for (const auto& [name, at] : table.indexed) {
+    for (const ColumnDrop& drop : table.drops) {
+      if (drop.column == name && !drop.type_change) {
+        draft.complain(at, fmt::format("contract drops this \"{}\", and the index with it", name),
+                       Draft::adds_column(table, name) ? "A renamed column keeps its indexes: build the index under the old name."
+                                                       : "Build the index on the new column.");
+      }
+    }
+  }
+}
+
 /// Whether a null in every new column can only mean "not filled yet"; if not, a marker column says it.
 void choose_markers(Draft& draft, TableDraft& table) {
   for (Mapping& mapping : table.mappings) {
@@ -364,6 +377,7 @@ Recipe compile(Draft& draft) {
       }
     }
     choose_markers(draft, table);
+    check_indexed_columns(draft, table);
   }
   draft.throw_complaints();
   Recipe recipe;

@@ -61,6 +61,9 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   if (found->is_partition) {
     refuse(at, fmt::format("\"{}\" is a partition", qualified.name), "Name the partitioned table instead.");
   }
+  if (found->published) {
+    warn(fmt::format("{} is published by logical replication: its subscribers need the new columns before expand, or they stop", found->name.display()));
+  }
   m_tables.emplace_back().table = found;
   return &m_tables.back();
 }
@@ -95,6 +98,16 @@ TypeFacts Draft::type(const std::string& text, Location at) {
 
 bool Draft::adds_column(const TableDraft& draft, std::string_view name) {
   return std::ranges::find(draft.new_names, name) != draft.new_names.end();
+}
+
+bool Draft::take_column(TableDraft& draft, const Column& column, Location at) {
+  if (std::ranges::find(draft.taken, column.name) != draft.taken.end()) {
+    complain(at, fmt::format("another operation of this plan changes \"{}\" already", column.name),
+             "Put both changes into one operation, or into two plans, one after the other.");
+    return false;
+  }
+  draft.taken.push_back(column.name);
+  return true;
 }
 
 bool Draft::claim_column(TableDraft& draft, const std::string& name, Location at) {

@@ -30,7 +30,8 @@ std::string facts_query(const QualifiedName& name) {
   return fmt::format(
       R"(begin read only; set local search_path = pg_catalog;
 select c.relkind = 'p', c.relispartition, row_security_active(c.oid), pg_has_role(c.relowner, 'USAGE'),
-  exists (select from pg_subscription_rel s where s.srrelid = c.oid), c.reltuples,
+  exists (select from pg_subscription_rel s where s.srrelid = c.oid),
+  exists (select from pg_publication_tables p where p.schemaname = (select n.nspname from pg_namespace n where n.oid = c.relnamespace) and p.tablename = c.relname),
   (select json_agg(json_build_array(n.nspname, l.relname) order by n.nspname, l.relname)
      from (select c.oid as relid where c.relkind = 'r' union select p.relid from pg_partition_tree(c.oid) p where p.isleaf) p
      join pg_class l on l.oid = p.relid join pg_namespace n on n.oid = l.relnamespace where l.relkind = 'r')
@@ -128,7 +129,7 @@ Table read_table(pg::Connection& connection, const QualifiedName& name) {
   table.row_security_applies = head.boolean(0, 2);
   table.owned = head.boolean(0, 3);
   table.subscribed = head.boolean(0, 4);
-  table.rows_estimated = head.number(0, 5);
+  table.published = head.boolean(0, 5);
   if (!head.is_null(0, 6)) {
     for (const auto& leaf : nlohmann::json::parse(head.text(0, 6))) {
       table.leaves.push_back({leaf[0], leaf[1]});
@@ -158,12 +159,15 @@ TypeFacts read_type(pg::Connection& connection, const std::string& text) {
     connection.query("create temp table ecmigrate_type (value " + text + ")");
     const pg::Rows rows = connection.script(fmt::format(
         R"(set local search_path = pg_catalog;
-select format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, null), a.atttypmod, {}, a.atthasdef, t.typtype = 'd'
+select format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, null), a.atttypmod, {}, a.atthasdef,
+  exists (select from pg_constraint k where k.contypid = t.oid) or t.typnotnull
 from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = 'pg_temp.ecmigrate_type'::regclass and a.attnum = 1)",
         k_equality_is_identity)).front();
     facts = {rows.text(0, 0), rows.text(0, 1), static_cast<int>(rows.integer(0, 2)), rows.boolean(0, 3), ""};
     if (rows.boolean(0, 4)) {
       facts.error = fmt::format("\"{}\" is not a type of its own", text);
+    } else if (rows.boolean(0, 5)) {
+      facts.error = fmt::format("\"{}\" is a domain with constraints: adding a column of it rewrites the table under the lock", text);
     }
   } catch (const pg::SqlError& error) {
     if (error.connection_lost()) {

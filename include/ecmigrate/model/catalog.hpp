@@ -95,7 +95,7 @@ struct Table {
   bool row_security_applies = false;  ///< row security would hide rows from the runner
   bool owned = false;                 ///< the runner's role may alter it
   bool subscribed = false;            ///< the target of a logical subscription
-  double rows_estimated = 0;
+  bool published = false;             ///< in a publication that sends all its columns
 
   [[nodiscard]] const Column* find_column(std::string_view column) const {
     for (const Column& candidate : columns) {

@@ -94,6 +94,8 @@ struct TableDraft {
   std::deque<ConstraintAdd> constraints;
   std::deque<IndexBuild> indexes;
   std::vector<ColumnDrop> drops;
+  std::vector<std::string> taken;               ///< existing columns that an operation changes
+  std::vector<std::pair<std::string, Location>> indexed;  ///< columns that `create_index` operations name
   std::vector<std::string> new_names;           ///< columns that the plan adds, by the name the application sees
   std::map<std::string, std::string> plain_columns;  ///< new columns outside every mapping, with their types
   std::vector<QualifiedName> locked_at_contract;  ///< other tables that contract's statements lock
@@ -113,6 +115,8 @@ class Draft {
   TableDraft* table(const PlannedOperation& operation, std::string_view key = "table");
   /// The column, or nullptr after a complaint that names the nearest one.
   const Column* column(const TableDraft& draft, const std::string& name, Location at);
+  /// Reserves a column for one operation: complains and gives false where another operation of the plan changes it.
+  bool take_column(TableDraft& draft, const Column& column, Location at);
   /// Whether a name is free for a new column; complains if not.
   bool claim_column(TableDraft& draft, const std::string& name, Location at);
   /// The server's reading of a type that the plan writes; complains (and gives the text back) where there is none.

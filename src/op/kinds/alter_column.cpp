@@ -67,7 +67,7 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   }
   const Value& fields = operation.fields;
   const Column* column = draft.column(*table, fields.text("column"), fields.find("column")->at);
-  if (column == nullptr) {
+  if (column == nullptr || !draft.take_column(*table, *column, operation.at)) {
     return;
   }
   const TypeFacts type = fields.has("type") ? draft.type(fields.text("type"), fields.find("type")->at)

@@ -77,6 +77,7 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog& c
       draft.column(*table, name, item.at);  // complains
       continue;
     }
+    table->indexed.emplace_back(name, item.at);
     columns.push_back(index_column(item));
   }
   IndexBuild& build = table->indexes.emplace_back();

@@ -19,7 +19,7 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   std::vector<std::string> names;
   for (const Value& name : fields.find("columns")->items) {
     const Column* old = draft.column(*table, name.scalar, name.at);
-    if (old == nullptr) {
+    if (old == nullptr || !draft.take_column(*table, *old, name.at)) {
       continue;
     }
     if (!down.has(old->name)) {

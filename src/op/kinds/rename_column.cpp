@@ -11,7 +11,8 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
     return;
   }
   const Value& fields = operation.fields;
-  if (const Column* old = draft.column(*table, fields.text("from"), fields.find("from")->at)) {
+  const Column* old = draft.column(*table, fields.text("from"), fields.find("from")->at);
+  if (old != nullptr && draft.take_column(*table, *old, operation.at)) {
     rename_through_copy(draft, *table, *old, fields.text("to"), fields.find("to")->at);
   }
 }

@@ -13,7 +13,7 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   }
   const Value& fields = operation.fields;
   const Column* old = draft.column(*table, fields.text("column"), fields.find("column")->at);
-  if (old == nullptr) {
+  if (old == nullptr || !draft.take_column(*table, *old, operation.at)) {
     return;
   }
   Mapping& mapping = table->mappings.emplace_back();

@@ -1,0 +1,72 @@
+#include "ecmigrate/base/text.hpp"
+
+#include <array>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/quote.hpp"
+#include "support/catch.hpp"
+
+using namespace ecmigrate;
+using namespace std::chrono_literals;
+
+TEST_CASE("identifiers are quoted whole, and refused where the server would change them") {
+  CHECK(quote_identifier("users") == "\"users\"");
+  CHECK(quote_identifier("Customer \"Data\"") == "\"Customer \"\"Data\"\"\"");
+  CHECK_THROWS_AS(quote_identifier(""), Error);
+  CHECK_THROWS_AS(quote_identifier(std::string("a\0b", 3)), Error);
+  CHECK_NOTHROW(quote_identifier(std::string(63, 'x')));
+  CHECK_THROWS_AS(quote_identifier(std::string(64, 'x')), Error);
+  CHECK(QualifiedName{"public", "users"}.display() == "users");
+  CHECK(QualifiedName{"crm", "users"}.display() == "crm.users");
+}
+
+TEST_CASE("literals are safe under both settings of standard_conforming_strings") {
+  CHECK(quote_literal("O'Neil") == "'O''Neil'");
+  CHECK(quote_literal("a\\'b") == "E'a\\\\''b'");
+}
+
+TEST_CASE("a near word is suggested, a far one is not") {
+  const std::array<std::string_view, 3> words{"column", "table", "into"};
+  CHECK(nearest_word("colum", words) == "column");
+  CHECK(nearest_word("tabel", words) == "table");
+  CHECK_FALSE(nearest_word("banana", words).has_value());
+}
+
+TEST_CASE("a number without a unit is no duration") {
+  CHECK(parse_duration("50ms") == 50ms);
+  CHECK(parse_duration("1h30m") == 90min);
+  CHECK_FALSE(parse_duration("50").has_value());
+  CHECK_FALSE(parse_duration("").has_value());
+  CHECK_FALSE(parse_duration("s").has_value());
+  CHECK_FALSE(parse_duration("5 s").has_value());
+  CHECK_FALSE(parse_duration("5d").has_value());
+  CHECK_FALSE(parse_duration("99999999999h99999999999h").has_value());
+}
+
+TEST_CASE("figures are written for people") {
+  CHECK(with_thousands(1'234'567) == "1,234,567");
+  CHECK(with_thousands(-1'000) == "-1,000");
+  CHECK(with_thousands(999) == "999");
+  CHECK(format_milliseconds(1.94) == "1.9 ms");
+  CHECK(format_milliseconds(480) == "480 ms");
+  CHECK(format_milliseconds(12'340) == "12.3 s");
+  CHECK(format_milliseconds(125'000) == "2m05s");
+  CHECK(format_milliseconds(11'220'000) == "3h07m");
+  CHECK(format_bytes(512) == "512 B");
+  CHECK(format_bytes(38.0 * 1024 * 1024) == "38.0 MB");
+}
+
+TEST_CASE("text is never cut inside a character") {
+  CHECK(truncate_utf8("Zoë", 3) == "Zo");
+  CHECK(truncate_utf8("Zoë", 4) == "Zoë");
+  CHECK(abbreviate("abcdef", 3) == "abc…");
+}
+
+TEST_CASE("every outcome has its own name and exit code") {
+  for (const OutcomeRow& row : k_outcomes) {
+    CHECK(outcome_row(row.outcome).name == row.name);
+    for (const OutcomeRow& other : k_outcomes) {
+      CHECK((&row == &other || (row.exit_code != other.exit_code && row.name != other.name)));
+    }
+  }
+}
