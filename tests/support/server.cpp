@@ -127,7 +127,40 @@ std::string Database::rows(const std::string& sql) {
   return text;
 }
 
+namespace {
+
+/// What pg_dump would show, as far as migrations can change it, for servers newer than the pg_dump at hand.
+constexpr const char* k_schema_facts = R"(
+with mine as (select c.oid, c.relname, c.relkind, c.relacl, c.relreplident, n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname not in ('pg_catalog', 'information_schema', 'ecmigrate') and n.nspname !~ '^pg_')
+select string_agg(fact, E'\n' order by fact) from (
+  select format('%s %s.%s %s %s', relkind, nspname, relname, relacl, relreplident) as fact from mine
+  union all select format('column %s.%s %s %s %s %s %s %s %s %s', m.relname, a.attname,
+    row_number() over (partition by m.oid order by a.attnum), format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+    a.attidentity, coalesce(a.attstattarget, -1), a.attacl, col_description(m.oid, a.attnum))
+    from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
+    left join pg_attrdef d on d.adrelid = m.oid and d.adnum = a.attnum where m.relkind in ('r', 'p', 'v', 'm')
+  union all select format('index %s %s %s', pg_get_indexdef(i.indexrelid), i.indisreplident, i.indisclustered) from mine m join pg_index i on i.indrelid = m.oid
+  union all select format('constraint %s %s %s', m.relname, k.conname, pg_get_constraintdef(k.oid)) from mine m join pg_constraint k on k.conrelid = m.oid
+  union all select format('trigger %s %s', pg_get_triggerdef(t.oid), t.tgenabled) from mine m join pg_trigger t on t.tgrelid = m.oid where not t.tgisinternal
+  union all select format('view %s %s', m.relname, pg_get_viewdef(m.oid)) from mine m where m.relkind in ('v', 'm')
+  union all select format('policy %s %s', polname, pg_get_expr(polqual, polrelid)) from pg_policy
+  union all select format('statistics %s', pg_get_statisticsobjdef(oid)) from pg_statistic_ext
+  union all select format('function %s', pg_get_functiondef(p.oid)) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname not in ('pg_catalog', 'information_schema', 'ecmigrate') and p.prokind in ('f', 'p')
+  union all select format('schema %s', nspname) from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'ecmigrate')) f)";
+
+int pg_dump_major() {
+  static const int major = std::stoi(shell("pg_dump --version | grep -o '[0-9]*' | head -n 1"));
+  return major;
+}
+
+}  // namespace
+
 std::string Database::schema() const {
+  if (m_connection->server_version() / 10000 > pg_dump_major()) {
+    return m_connection->query(k_schema_facts).text(0, 0);
+  }
   // Lines of psql's own protection carry a random word.
   return shell(fmt::format("pg_dump --schema-only --exclude-schema=ecmigrate --dbname='{}' | grep -v -E '^\\\\(un)?restrict '", conninfo()));
 }

