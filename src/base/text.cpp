@@ -131,6 +131,27 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   return std::chrono::milliseconds(total);
 }
 
+std::optional<double> parse_rate(std::string_view text) {
+  std::size_t at = 0;
+  double number = 0;
+  while (at < text.size() && text[at] >= '0' && text[at] <= '9') {
+    number = number * 10 + (text[at] - '0');
+    ++at;
+  }
+  const std::string_view unit = text.substr(at);
+  if (at == 0) {
+    return std::nullopt;
+  }
+  constexpr std::array<std::pair<std::string_view, double>, 5> k_units{
+      {{"/s", 1}, {"B/s", 1}, {"kB/s", 1024}, {"MB/s", 1024.0 * 1024}, {"GB/s", 1024.0 * 1024 * 1024}}};
+  for (const auto& [name, factor] : k_units) {
+    if (unit == name) {
+      return number * factor;
+    }
+  }
+  return std::nullopt;
+}
+
 std::string truncate_utf8(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) {
     return std::string(text);

@@ -111,6 +111,7 @@ int run_command_line(int argc, char** argv) {
   add_phase_commands(app, chosen);
   add_run_command(app, chosen);
   add_plan_command(app, chosen);
+  add_steering_commands(app, chosen);
   add_status_command(app, chosen);
   add_new_command(app, chosen);
   add_schema_command(app, chosen);

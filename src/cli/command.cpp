@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 
@@ -25,6 +26,13 @@ std::chrono::milliseconds duration_flag(const std::string& flag, const std::stri
     throw Error(Outcome::usage, fmt::format("{} \"{}\" is not a duration", flag, text), "Give a number with its unit: 50ms, 2s, 1m.");
   }
   return *duration;
+}
+
+/// "--max-wal-rate" for "max_wal_rate".
+std::string pace_flag(std::string_view limit) {
+  std::string flag = "--" + std::string(limit);
+  std::ranges::replace(flag, '_', '-');
+  return flag;
 }
 
 /// Hands events on, and writes those into the journal that tell what happened to the database.
@@ -91,7 +99,13 @@ RunOptions RunFlags::options(const Plan& plan) const {
   options.lock_budget = duration_flag("--lock-budget", lock_budget, options.lock_budget);
   options.index_wait = duration_flag("--index-wait", index_wait, options.index_wait);
   options.run_lock_wait = duration_flag("--run-lock-wait", run_lock_wait, options.run_lock_wait);
-  options.target_batch = duration_flag("--target-batch", target_batch, plan.backfill.target_batch.value_or(options.target_batch));
+  options.max_duration = duration_flag("--max-duration", max_duration, options.max_duration);
+  options.pace = plan.backfill;
+  for (const auto& [name, value] : pace) {
+    if (const std::string wrong = value.empty() ? std::string() : set_limit(options.pace, name, value); !wrong.empty()) {
+      throw Error(Outcome::usage, fmt::format("{}: {}", pace_flag(name), wrong));
+    }
+  }
   if (check_rows == "all") {
     options.check_rows = 0;
   } else if (!check_rows.empty()) {
@@ -166,6 +180,13 @@ void add_lock_flags(CLI::App& command, RunFlags& flags) {
   command.add_option("--lock-timeout", flags.lock_timeout, "Longest single wait for a table lock; default 500ms")->type_name("TIME");
   command.add_option("--lock-budget", flags.lock_budget, "All tries at one lock together; default 5m")->type_name("TIME");
   command.add_option("--run-lock-wait", flags.run_lock_wait, "How long to wait for another runner; default 10s")->type_name("TIME");
+}
+
+void add_pace_flags(CLI::App& command, RunFlags& flags) {
+  for (const PaceLimitName& limit : k_pace_limits) {
+    command.add_option(pace_flag(limit.name), flags.pace[std::string(limit.name)], std::string(limit.doc))->type_name("VALUE");
+  }
+  command.add_option("--max-duration", flags.max_duration, "Stop at a checkpoint after this time, with exit status 8")->type_name("TIME");
 }
 
 }  // namespace ecmigrate

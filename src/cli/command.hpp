@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,7 @@ using ChosenCommand = std::function<void(Invocation&)>;
 void add_phase_commands(CLI::App& app, ChosenCommand& chosen);
 void add_run_command(CLI::App& app, ChosenCommand& chosen);
 void add_plan_command(CLI::App& app, ChosenCommand& chosen);
+void add_steering_commands(CLI::App& app, ChosenCommand& chosen);
 void add_status_command(CLI::App& app, ChosenCommand& chosen);
 void add_new_command(CLI::App& app, ChosenCommand& chosen);
 void add_schema_command(CLI::App& app, ChosenCommand& chosen);
@@ -50,7 +52,8 @@ struct RunFlags {
   std::string lock_budget;
   std::string index_wait;
   std::string run_lock_wait;
-  std::string target_batch;
+  std::map<std::string, std::string> pace;  ///< by the limit's name
+  std::string max_duration;
   std::string check_rows;
   std::string confirm;
   std::string through = "verify";
@@ -70,5 +73,6 @@ void confirm_contract(const RunFlags& flags, const Plan& plan);
 /// Flags shared by phases; each adds those that it uses.
 void add_plan_argument(CLI::App& command, RunFlags& flags);
 void add_lock_flags(CLI::App& command, RunFlags& flags);
+void add_pace_flags(CLI::App& command, RunFlags& flags);
 
 }  // namespace ecmigrate

@@ -40,7 +40,7 @@ void add_phase_commands(CLI::App& app, ChosenCommand& chosen) {
   flags = std::make_shared<RunFlags>();
   CLI::App* backfill = add_phase(app, chosen, "backfill", "Fill the rows that exist; goes on where it was stopped", flags, "verify",
                                  [](Migration& migration, const Plan&, const RunFlags&) { migration.backfill(); });
-  backfill->add_option("--target-batch", flags->target_batch, "How long one batch should take; default 50ms")->type_name("TIME");
+  add_pace_flags(*backfill, *flags);
   backfill->add_option("--index-wait", flags->index_wait, "How long a concurrent index may wait for transactions; default: as long as it takes")->type_name("TIME");
 
   flags = std::make_shared<RunFlags>();
@@ -75,7 +75,7 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen) {
       ->check(CLI::IsMember({"expand", "backfill", "verify", "contract"}))
       ->type_name("PHASE");
   command->add_option("--check-rows", flags->check_rows, "Try up and down on so many rows first, or `all`; default 10000")->type_name("N");
-  command->add_option("--target-batch", flags->target_batch, "How long one batch should take; default 50ms")->type_name("TIME");
+  add_pace_flags(*command, *flags);
   command->add_option("--index-wait", flags->index_wait, "How long a concurrent index may wait for transactions; default: as long as it takes")->type_name("TIME");
   command->add_option("--confirm", flags->confirm, "The migration's name, for --through contract without a terminal")->type_name("NAME");
   command->add_option("--accept-drop", flags->accept_drop, "An index, constraint or statistics object that may go with a dropped column")->type_name("NAME");

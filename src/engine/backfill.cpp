@@ -43,7 +43,11 @@ Backfill::Backfill(Session& session, Journal& journal, std::string migration, st
       m_table(table),
       m_relation(std::move(relation)),
       m_replace_role(replace_replication_role),
-      m_sizer(static_cast<double>(session.options().target_batch.count()), k_first_batch_pages, k_window_pages) {}
+      m_sizer(static_cast<double>(session.options().pace.target_batch.count()), k_first_batch_pages, k_window_pages),
+      m_pacer(session, m_migration, m_relation, [this](const std::string& why) {
+        m_pace_because = why;
+        report_progress(false);
+      }) {}
 
 bool Backfill::run() {
   begin_or_resume();
@@ -106,7 +110,8 @@ void Backfill::set_order() {
 void Backfill::walk() {
   m_wal_begin = m_walk.wal_bytes;
   while (!m_walk.finished) {
-    m_session.check_stop();
+    m_pacer.wait_for_turn();
+    m_sizer.set_target(static_cast<double>(m_pacer.limits().target_batch.count()));
     if (at_end(m_order, {m_walk.window, m_walk.pass, m_walk.page})) {
       finish();
     } else {
@@ -188,7 +193,7 @@ void Backfill::sweep_again(const pg::SqlError& error) {
     throw Error(Outcome::lock_not_obtained, fmt::format("a row of {} in pages {} and after stays locked: {}", m_relation.display(), m_walk.page, error.what()),
                 "Look for old transactions in pg_stat_activity and run the same command again; finished rows are kept.");
   }
-  m_session.clock().sleep(m_session.options().target_batch, m_session.stop());
+  m_session.clock().sleep(m_pacer.limits().target_batch, m_session.stop());
 }
 
 std::string Backfill::statement(std::int64_t from, std::int64_t to, Locked locked) const {
@@ -224,7 +229,7 @@ std::string Backfill::message(std::int64_t to, const WalkRecord& next, Locked lo
   // Data and checkpoint are in one transaction, so if a crash of the server loses it, both are lost: no need to wait
   // for the disk.
   sql += "set local synchronous_commit = off; ";
-  sql += fmt::format("set local lock_timeout = {}; ", std::max<std::int64_t>(10, m_session.options().target_batch.count()));
+  sql += fmt::format("set local lock_timeout = {}; ", std::max<std::int64_t>(10, m_pacer.limits().target_batch.count()));
   sql += fmt::format("select {}, {}; {}; ", k_now, k_wal, Journal::walk_before_sql(m_relation));
   sql += statement(m_walk.page, to, locked) + "; ";
   sql += Journal::walk_sql(m_migration, m_run, m_relation, next) + "; ";
@@ -246,6 +251,7 @@ void Backfill::send(std::int64_t to, Locked locked) {
   next.hot_rows = checkpoint.integer(0, 1);
   next.wal_bytes = m_walk.wal_bytes + after_commit.number(0, 1) - before.number(0, 1);
   m_batch_rows = results.at(2).affected();
+  m_pacer.batch_done(static_cast<double>(m_batch_rows), next.wal_bytes - m_walk.wal_bytes);
   m_walk = next;
   const double took_ms = after_commit.number(0, 0) - before.number(0, 0);
   if (m_batch_ms.size() == k_remembered_batches) {
@@ -320,7 +326,7 @@ void Backfill::report_progress(bool last) {
   progress.batch_ms = m_batch_ms.empty() ? 0 : m_batch_ms.back();
   progress.hot_percent = m_walk.rows == 0 ? 0 : 100.0 * static_cast<double>(m_walk.hot_rows) / static_cast<double>(m_walk.rows);
   progress.wal_bytes_per_second = (m_walk.wal_bytes - m_wal_begin) / seconds;
-  progress.slow_because = m_slow_because;
+  progress.slow_because = m_pace_because.empty() ? m_slow_because : m_pace_because;
   m_session.report(progress);
 }
 

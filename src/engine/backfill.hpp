@@ -7,6 +7,7 @@
 #include "ecmigrate/engine/walk.hpp"
 #include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/store/journal.hpp"
+#include "pacer.hpp"
 
 namespace ecmigrate {
 
@@ -50,6 +51,7 @@ class Backfill {
   WalkRecord m_walk;
   PageOrder m_order;
   BatchSizer m_sizer;
+  Pacer m_pacer;
   Eta m_eta;
   std::vector<double> m_batch_ms;
   std::int64_t m_rows_before = 0;
@@ -60,6 +62,7 @@ class Backfill {
   double m_wal_begin = 0;
   double m_percent = 0;
   int m_tries = 0;
+  std::string m_pace_because;
   std::chrono::milliseconds m_waiting_since{0};
   std::string m_slow_because;
 };

@@ -26,7 +26,7 @@ constexpr std::string_view k_settings =
 }  // namespace
 
 Session::Session(pg::Target target, RunOptions options, Observer& observer, Clock& clock, std::stop_token stop)
-    : m_target(std::move(target)), m_options(std::move(options)), m_observer(observer), m_clock(clock), m_stop(std::move(stop)) {
+    : m_target(std::move(target)), m_options(std::move(options)), m_observer(observer), m_clock(clock), m_stop(std::move(stop)), m_begin(clock.now()) {
   m_connection = std::make_unique<pg::Connection>(m_target);
   prepare(*m_connection);
   m_connection->cancel_on_stop(m_stop);

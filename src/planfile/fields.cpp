@@ -3,7 +3,21 @@
 #include <algorithm>
 #include <vector>
 
+#include "ecmigrate/model/pace_limits.hpp"
+
 namespace ecmigrate::planfile {
+
+namespace {
+
+std::vector<Field> pace_fields() {
+  std::vector<Field> fields;
+  for (const PaceLimitName& limit : k_pace_limits) {
+    fields.push_back({.name = limit.name, .type = FieldType::text, .doc = limit.doc});
+  }
+  return fields;
+}
+
+}  // namespace
 
 std::span<const Field> plan_fields() {
   static const std::vector<Field> fields{
@@ -28,9 +42,7 @@ std::span<const Field> plan_fields() {
       {.name = "backfill",
        .type = FieldType::object,
        .doc = "How existing rows are filled; flags of the command win.",
-       .fields = {{.name = "target_batch",
-                   .type = FieldType::duration,
-                   .doc = "How long one batch may take; batches grow and shrink towards it."}}},
+       .fields = pace_fields()},
   };
   return fields;
 }

@@ -85,15 +85,17 @@ std::vector<PlannedOperation> read_operations(const Node& node, Checker& checker
   return out;
 }
 
-BackfillSettings to_backfill(const Value& fields, Checker& checker) {
-  BackfillSettings settings;
-  if (const Value* target = fields.find("target_batch"); target != nullptr && target->kind == Kind::scalar) {
-    settings.target_batch = parse_duration(target->scalar);
-    if (settings.target_batch == std::chrono::milliseconds(0)) {
-      checker.add(target->at, "backfill.target_batch: must be longer than 0");
+PaceLimits to_backfill(const Value& fields, Checker& checker) {
+  PaceLimits limits;
+  for (const auto& [name, value] : fields.members) {
+    if (value.kind != Kind::scalar) {
+      continue;  // the checker has complained
+    }
+    if (const std::string wrong = set_limit(limits, name, value.scalar); !wrong.empty()) {
+      checker.add(value.at, fmt::format("backfill.{}: {}", name, wrong));
     }
   }
-  return settings;
+  return limits;
 }
 
 void check_name(const std::string& name, Location at, Checker& checker) {

@@ -48,6 +48,9 @@ create table if not exists ecmigrate.verifications (
 create table if not exists ecmigrate.events (
   id bigint generated always as identity primary key, migration text not null, run bigint not null,
   at timestamptz not null default clock_timestamp(), data jsonb not null);
+create table if not exists ecmigrate.steering (
+  migration text primary key, paused boolean not null default false, limits jsonb not null default '{}', by text not null default current_user,
+  at timestamptz not null default clock_timestamp());
 create index if not exists events_migration on ecmigrate.events (migration, id);
 commit)";
 
@@ -139,6 +142,7 @@ void Journal::begin(const std::string& name, const std::string& plan, const Reci
   const std::string key = quote_literal(name);
   m_connection.script(fmt::format(
       "begin; delete from ecmigrate.steps where migration = {0}; delete from ecmigrate.walks where migration = {0}; "
+      "delete from ecmigrate.steering where migration = {0}; "
       "delete from ecmigrate.migrations where name = {0}; insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
       "values ({0}, 'expanding', {1}, encode(sha256(convert_to({1}, 'UTF8')), 'hex'), {2}, {3}, {4}); commit",
       key, quote_literal(plan), quote_literal(recipe_to_json(recipe)), k_recipe_format, quote_literal(ECMIGRATE_VERSION)));
@@ -243,6 +247,34 @@ std::string Journal::walk_sql(const std::string& name, std::int64_t run, const Q
 
 void Journal::forget_walks(const std::string& name) {
   m_connection.query("delete from ecmigrate.walks where migration = $1", {name});
+}
+
+Journal::Steering Journal::steering(const std::string& name) {
+  const pg::Rows rows = m_connection.query("select paused, by, limits from ecmigrate.steering where migration = $1", {name});
+  Steering steering;
+  if (rows.size() == 1) {
+    steering.paused = rows.boolean(0, 0);
+    steering.by = rows.text(0, 1);
+    const auto limits = nlohmann::json::parse(rows.text(0, 2));
+    for (const auto& [limit, value] : limits.items()) {
+      steering.limits.emplace_back(limit, value.get<std::string>());
+    }
+  }
+  return steering;
+}
+
+void Journal::steer_pause(const std::string& name, bool paused) {
+  m_connection.query(
+      "insert into ecmigrate.steering (migration, paused) values ($1, $2) "
+      "on conflict (migration) do update set paused = excluded.paused, by = current_user, at = clock_timestamp()",
+      {name, paused ? "true" : "false"});
+}
+
+void Journal::steer_limit(const std::string& name, const std::string& limit, const std::string& value) {
+  m_connection.query(
+      "insert into ecmigrate.steering as s (migration, limits) values ($1, jsonb_build_object($2::text, $3::text)) "
+      "on conflict (migration) do update set limits = s.limits || excluded.limits, by = current_user, at = clock_timestamp()",
+      {name, limit, value});
 }
 
 void Journal::record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result) {

@@ -107,7 +107,7 @@ TEST_CASE("rows that come in during the backfill do not push the percent past 10
   });
   Recorder recorder;
   RunOptions slow;
-  slow.target_batch = std::chrono::milliseconds(10);
+  slow.pace.target_batch = std::chrono::milliseconds(10);
   migrate(database, k_split, "backfill verify", &recorder, slow);
   stop = true;
   writer.join();

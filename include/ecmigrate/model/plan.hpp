@@ -1,10 +1,9 @@
 #pragma once
 
-#include <chrono>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "ecmigrate/model/pace_limits.hpp"
 #include "ecmigrate/model/value.hpp"
 
 namespace ecmigrate {
@@ -17,11 +16,6 @@ struct PlannedOperation {
   int number = 0;  ///< its place in the plan, from 1
 };
 
-/// The `backfill:` section; what is absent is the command's default.
-struct BackfillSettings {
-  std::optional<std::chrono::milliseconds> target_batch;
-};
-
 /// A plan file after reading. Names are literal, never quoted.
 struct Plan {
   std::string name;
@@ -30,7 +24,7 @@ struct Plan {
   std::string file;    ///< as the user wrote it, for messages
   bool deterministic = true;  ///< false: `up` and `down` may be volatile, and verify checks only for pending rows
   std::vector<PlannedOperation> operations;
-  BackfillSettings backfill;
+  PaceLimits backfill;
   /// The plan as compact JSON with keys in the file's order, without name, description, backfill settings, comments
   /// and layout: two plans with the same text here do the same.
   std::string canonical;

@@ -86,6 +86,16 @@ class Journal {
   static std::string walk_sql(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk);
   void forget_walks(const std::string& name);
 
+  /// What somebody said with `pause`, `resume` and `set`.
+  struct Steering {
+    bool paused = false;
+    std::string by;
+    std::vector<std::pair<std::string, std::string>> limits;
+  };
+  Steering steering(const std::string& name);
+  void steer_pause(const std::string& name, bool paused);
+  void steer_limit(const std::string& name, const std::string& limit, const std::string& value);
+
   void record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result);
   std::vector<VerificationRecord> verifications(const std::string& name);
   void record_event(const std::string& name, std::int64_t run, const std::string& json);

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace ecmigrate {
+
+/// How hard the backfill may push: the plan's `backfill:` section, flags of the command, and what `ecmigrate set`
+/// changes while it runs. 0 means no limit.
+struct PaceLimits {
+  std::chrono::milliseconds target_batch{50};
+  double max_wal_rate = 0;                            ///< bytes of WAL a second
+  double max_rows_rate = 0;                           ///< rows a second
+  std::chrono::milliseconds max_replica_lag{2'000};
+  int replicas = 0;                                   ///< replicas that have to be connected
+  int max_waiting_sessions = 5;                       ///< sessions that wait for a lock of the backfill
+  std::string pause_query;                            ///< the user's: pauses while its first value is true, or not 0
+};
+
+/// The names of the limits, in the plan, in `ecmigrate set` and (with dashes) as flags; and what they are.
+struct PaceLimitName {
+  std::string_view name;
+  std::string_view doc;
+};
+inline constexpr std::array<PaceLimitName, 7> k_pace_limits{{
+    {"target_batch", "How long one batch may take, for example 50ms; batches grow and shrink towards it."},
+    {"max_wal_rate", "WAL written, at most, for example 64MB/s; 0/s is no limit."},
+    {"max_rows_rate", "Rows written, at most, for example 20000/s; 0/s is no limit."},
+    {"max_replica_lag", "Pause while a replica is further behind, for example 2s; 0s does not look."},
+    {"replicas", "Pause while fewer replicas than this are connected."},
+    {"max_waiting_sessions", "Pause while more sessions than this wait for locks of the backfill; 0 does not look."},
+    {"pause_query", "SQL of yours, asked twice a second; pauses while its first value is true or above 0."},
+}};
+
+/// Sets a limit from text. Gives what is wrong with the value, lowercase, or nothing.
+std::string set_limit(PaceLimits& limits, std::string_view name, const std::string& value);
+
+}  // namespace ecmigrate

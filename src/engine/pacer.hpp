@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "ecmigrate/base/quote.hpp"
+#include "ecmigrate/engine/pace.hpp"
+#include "ecmigrate/engine/session.hpp"
+
+namespace ecmigrate {
+
+/// Decides before each batch of one walk whether it may run now.
+class Pacer {
+ public:
+  /// `tell` is called about twice a second while the walk waits, with the reasons, and with nothing when it goes on.
+  Pacer(Session& session, std::string migration, QualifiedName relation, std::function<void(const std::string&)> tell);
+
+  /// Waits until nothing speaks against the next batch. Throws pg::Stopped, and Error{work_remains} when the time of
+  /// RunOptions::max_duration is over.
+  void wait_for_turn();
+  void batch_done(double rows, double wal_bytes);
+
+  [[nodiscard]] const PaceLimits& limits() const { return m_limits; }
+  /// How long the walk has stood still for a reason, not for a budget.
+  [[nodiscard]] double paused_ms() const { return m_paused_ms; }
+
+ private:
+  [[nodiscard]] double now_ms() const;
+  std::vector<std::string> reasons();
+  void keep_budgets();
+
+  Session& m_session;
+  std::string m_migration;
+  QualifiedName m_relation;
+  std::function<void(const std::string&)> m_tell;
+  PaceLimits m_limits;
+  LoadJudge m_judge;
+  TokenBucket m_wal;
+  TokenBucket m_rows;
+  double m_looked_ms = -1;
+  double m_paused_ms = 0;
+};
+
+}  // namespace ecmigrate
