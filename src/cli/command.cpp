@@ -148,8 +148,8 @@ void with_migration(Invocation& invocation, const RunFlags& flags, const std::fu
     throw;
   } catch (const pg::Stopped&) {
     tell();
-    session.connection().cancel_on_stop(std::stop_token());  // the work has stopped; this one line may still be written
-    end_run(migration, invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted, "");
+    session.connection().cancel_on_stop({});  // the journal has yet to hear of it
+    end_run(migration, invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted, "stopped at a checkpoint");
     throw;
   }
 }

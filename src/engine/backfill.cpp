@@ -50,6 +50,7 @@ Backfill::Backfill(Session& session, Journal& journal, std::string migration, st
       }) {}
 
 bool Backfill::run() {
+  m_begin = m_session.clock().now();
   begin_or_resume();
   m_rows_before = m_walk.rows;
   if (!m_walk.finished) {
@@ -82,22 +83,25 @@ std::int64_t Backfill::filenode_and_pages(std::int64_t& pages) {
 }
 
 void Backfill::begin_or_resume() {
-  m_begin = m_session.clock().now();
   std::int64_t pages = 0;
   const std::int64_t filenode = filenode_and_pages(pages);
   const auto found = m_journal.claim_walk(m_migration, m_run, m_relation);
   if (found && (found->finished || found->filenode == filenode)) {
     m_walk = *found;
-  } else {
-    if (found) {
-      m_session.report(event::Note{event::Note::Level::info,
-                                   fmt::format("{} was rewritten (VACUUM FULL, CLUSTER or the like): walking it again", m_relation.display())});
-    }
-    m_walk = WalkRecord{};
-    m_walk.filenode = filenode;
-    m_walk.pages = pages;
-    m_journal.begin_walk(m_migration, m_run, m_relation, m_walk);
+    set_order();
+    return;
   }
+  if (found) {
+    m_session.report(event::Note{event::Note::Level::info,
+                                 fmt::format("{} was rewritten (VACUUM FULL, CLUSTER or the like): walking it again", m_relation.display())});
+  }
+  m_walk = found.value_or(WalkRecord{});
+  m_walk.window = m_walk.page = 0;
+  m_walk.pass = 0;
+  m_walk.sweeping = m_walk.skipped = false;
+  m_walk.filenode = filenode;
+  m_walk.pages = pages;
+  m_journal.begin_walk(m_migration, m_run, m_relation, m_walk);
   set_order();
 }
 
@@ -133,8 +137,20 @@ void Backfill::finish() {
   } else {
     next.finished = true;
   }
-  m_session.connection().script("begin; " + Journal::walk_before_sql(m_relation) + "; " +
-                                Journal::walk_sql(m_migration, m_run, m_relation, next) + "; commit");
+  try {
+    const auto results = m_session.connection().script("begin; " + Journal::walk_before_sql(m_relation) + "; " +
+                                                       Journal::walk_sql(m_migration, m_run, m_relation, next) + "; commit");
+    if (results.back().size() == 0) {
+      find_out_who_moved();
+      return;
+    }
+  } catch (const pg::SqlError& error) {
+    if (!error.connection_lost()) {
+      throw;
+    }
+    connect_again(error);
+    return;
+  }
   m_walk = next;
   set_order();
 }
@@ -143,9 +159,13 @@ void Backfill::batch() {
   const PagePosition position{m_walk.window, m_walk.pass, m_walk.page};
   const std::int64_t to = batch_end(m_order, position, m_sizer.pages());
   try {
-    send(to, Locked::fail);
+    send(to, m_locked);
     m_tries = 0;
-    m_slow_because.clear();
+    m_waiting_since.reset();
+    if (m_locked == Locked::fail) {
+      m_slow_because.clear();
+    }
+    m_locked = Locked::fail;
   } catch (const pg::SqlError& error) {
     recover(error, to);
   }
@@ -153,23 +173,13 @@ void Backfill::batch() {
 
 void Backfill::recover(const pg::SqlError& error, std::int64_t to) {
   if (error.connection_lost()) {
-    if (++m_tries > k_most_reconnects) {
-      throw error;
-    }
-    m_session.warn("the connection was lost; connecting again and going on from the last checkpoint");
-    m_session.reconnect();
-    const auto found = m_journal.claim_walk(m_migration, m_run, m_relation);
-    if (!found) {
-      throw Error(Outcome::failed, fmt::format("the journal no longer knows the walk over {}", m_relation.display()));
-    }
-    m_walk = *found;
-    set_order();
+    connect_again(error);
   } else if (error.sqlstate() == "55P03") {
     if (m_walk.sweeping) {
       sweep_again(error);
     } else {
       m_slow_because = "rows locked by the application are left for a second round";
-      send(to, Locked::skip);
+      m_locked = Locked::skip;
     }
   } else if (error.sqlstate() == "40P01" || error.sqlstate() == "40001") {
     m_slow_because = error.what();
@@ -183,13 +193,30 @@ void Backfill::recover(const pg::SqlError& error, std::int64_t to) {
   }
 }
 
+void Backfill::connect_again(const pg::SqlError& error) {
+  if (++m_tries > k_most_reconnects) {
+    throw error;
+  }
+  m_session.warn("the connection was lost; connecting again and going on from the last checkpoint");
+  m_session.reconnect();
+  begin_or_resume();
+}
+
+void Backfill::find_out_who_moved() {
+  std::int64_t pages = 0;
+  if (filenode_and_pages(pages) == m_walk.filenode) {
+    throw Error(Outcome::busy, fmt::format("another runner has taken over the walk over {}", m_relation.display()));
+  }
+  begin_or_resume();
+}
+
 /// In the second round a locked row is waited for, a short time each try, so that the runner never stands in a queue.
 void Backfill::sweep_again(const pg::SqlError& error) {
-  if (m_tries++ == 0) {
+  if (!m_waiting_since) {
     m_waiting_since = m_session.clock().now();
   }
   m_slow_because = "waiting for a row that a transaction of the application holds";
-  if (m_session.clock().now() - m_waiting_since > m_session.options().lock_budget) {
+  if (m_session.clock().now() - *m_waiting_since > m_session.options().lock_budget) {
     throw Error(Outcome::lock_not_obtained, fmt::format("a row of {} in pages {} and after stays locked: {}", m_relation.display(), m_walk.page, error.what()),
                 "Look for old transactions in pg_stat_activity and run the same command again; finished rows are kept.");
   }
@@ -211,6 +238,10 @@ std::string Backfill::statement(std::int64_t from, std::int64_t to, Locked locke
   return fmt::format("update {} as this set {} where {}", m_relation.sql(), fill_pending(m_table), where);
 }
 
+std::int64_t Backfill::row_lock_timeout() const {
+  return std::max<std::int64_t>(1, std::min(m_session.options().target_batch, m_session.deadlock_timeout() / 2).count());
+}
+
 WalkRecord Backfill::after(std::int64_t to) const {
   WalkRecord next = m_walk;
   const PagePosition position = after_batch(m_order, {m_walk.window, m_walk.pass, m_walk.page}, to);
@@ -229,7 +260,7 @@ std::string Backfill::message(std::int64_t to, const WalkRecord& next, Locked lo
   // Data and checkpoint are in one transaction, so if a crash of the server loses it, both are lost: no need to wait
   // for the disk.
   sql += "set local synchronous_commit = off; ";
-  sql += fmt::format("set local lock_timeout = {}; ", std::max<std::int64_t>(10, m_pacer.limits().target_batch.count()));
+  sql += fmt::format("set local lock_timeout = {}; ", row_lock_timeout());
   sql += fmt::format("select {}, {}; {}; ", k_now, k_wal, Journal::walk_before_sql(m_relation));
   sql += statement(m_walk.page, to, locked) + "; ";
   sql += Journal::walk_sql(m_migration, m_run, m_relation, next) + "; ";
@@ -245,7 +276,8 @@ void Backfill::send(std::int64_t to, Locked locked) {
   const pg::Rows& checkpoint = results.at(3);
   const pg::Rows& after_commit = results.at(4);
   if (checkpoint.size() == 0) {
-    throw Error(Outcome::busy, fmt::format("another runner has taken over the walk over {}", m_relation.display()));
+    find_out_who_moved();
+    return;
   }
   next.rows = checkpoint.integer(0, 0);
   next.hot_rows = checkpoint.integer(0, 1);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,11 @@ class Backfill {
   void send(std::int64_t to, Locked locked);
   [[nodiscard]] WalkRecord after(std::int64_t to) const;
   void finish();
+  /// The checkpoint was refused: the relation was rewritten, or the walk is another runner's now.
+  void find_out_who_moved();
+  /// Longest wait for a row: shorter than the server takes to look for a deadlock, so that the runner is in none.
+  [[nodiscard]] std::int64_t row_lock_timeout() const;
+  void connect_again(const pg::SqlError& error);
   void recover(const pg::SqlError& error, std::int64_t to);
   [[noreturn]] void name_bad_row(std::int64_t from, std::int64_t to, const pg::SqlError& error);
   bool raises(const std::string& condition);
@@ -61,9 +67,10 @@ class Backfill {
   std::int64_t m_batch_rows = 0;
   double m_wal_begin = 0;
   double m_percent = 0;
+  Locked m_locked = Locked::fail;
   int m_tries = 0;
   std::string m_pace_because;
-  std::chrono::milliseconds m_waiting_since{0};
+  std::optional<std::chrono::milliseconds> m_waiting_since;
   std::string m_slow_because;
 };
 

@@ -246,8 +246,8 @@ void Migration::expand() {
   Run& run = *m_run;
   run.open("expand");
   if (run.record && run.record->state != State::rolled_back && run.record->state != State::expanding) {
-    if (run.record->state == State::rolling_back || run.record->state == State::contracting) {
-      run.out_of_order("expand", run.record->state == State::contracting ? "contract" : "rollback");
+    if (run.record->state == State::rolling_back) {
+      run.out_of_order("expand", "rollback");
     }
     run.already(std::string(state_name(run.record->state)));
     return;

@@ -77,17 +77,21 @@ void Session::check_stop() const {
 
 std::string Session::run_lock_holder(int key) {
   const pg::Rows rows = m_connection->query(
-      "select a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), clock_timestamp() - a.backend_start, r.host, r.command "
+      "select a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), clock_timestamp() - a.backend_start, "
+      "pg_catalog.to_regclass('ecmigrate.runs') is not null "
       "from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid "
-      "left join lateral (select host, command from ecmigrate.runs where backend = a.pid order by id desc limit 1) r on true "
       "where l.locktype = 'advisory' and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) "
       "and l.classid = $1::oid and l.objid = $2::bigint::oid and l.granted",
       {std::to_string(k_lock_class), std::to_string(static_cast<std::uint32_t>(key))});
   if (rows.size() == 0) {
     return "another runner";
   }
-  return fmt::format("pid {} {}@{}{} for {}", rows.text(0, 0), rows.text(0, 1), rows.text(0, 2),
-                     rows.is_null(0, 4) ? std::string() : fmt::format(" ({} on {})", rows.text(0, 5), rows.text(0, 4)), rows.text(0, 3));
+  std::string where;
+  if (rows.boolean(0, 4)) {  // before the very first expand has made the journal, there is nothing to ask
+    const pg::Rows run = m_connection->query("select command, host from ecmigrate.runs where backend = $1 order by id desc limit 1", {rows.text(0, 0)});
+    where = run.size() == 0 ? std::string() : fmt::format(" ({} on {})", run.text(0, 0), run.text(0, 1));
+  }
+  return fmt::format("pid {} {}@{}{} for {}", rows.text(0, 0), rows.text(0, 1), rows.text(0, 2), where, rows.text(0, 3));
 }
 
 void Session::take_run_lock(const std::string& migration) {

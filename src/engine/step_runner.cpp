@@ -24,6 +24,9 @@ constexpr std::chrono::milliseconds k_above_deadlock_timeout{200};
 constexpr std::chrono::milliseconds k_first_pause{200};
 constexpr std::chrono::milliseconds k_longest_pause{5'000};
 
+/// A statement that brings the server down each time must not do so for ever.
+constexpr int k_most_lost_connections = 5;
+
 constexpr std::string_view k_clock = "extract(epoch from clock_timestamp()) * 1000";
 
 bool is_lock_failure(const pg::SqlError& error) {
@@ -166,6 +169,7 @@ StepRunner::Attempt StepRunner::attempt(const Step& step, std::chrono::milliseco
 void StepRunner::run_transaction(const Step& step, event::StepFinished& finished) {
   const auto deadline = m_session.clock().now() + m_session.options().lock_budget;
   bool wait_out_autovacuum = false;
+  int lost = 0;
   for (int tries = 0;; ++tries) {
     auto timeout = lock_try_timeout(tries, m_session.options().lock_timeout);
     if (wait_out_autovacuum) {
@@ -175,7 +179,7 @@ void StepRunner::run_transaction(const Step& step, event::StepFinished& finished
     try {
       result = attempt(step, timeout);
     } catch (const pg::SqlError& error) {
-      if (!error.connection_lost()) {
+      if (!error.connection_lost() || ++lost > k_most_lost_connections) {
         throw;
       }
       if (done_after_reconnect(step)) {
@@ -250,8 +254,10 @@ void StepRunner::build_index(const Step& step) {
       run_concurrently(step, step.sql.front());
     } catch (const pg::SqlError& error) {
       constexpr int k_most_tries = 5;
-      if (error.connection_lost()) {
+      if (error.connection_lost() && tries < k_most_lost_connections) {
         m_session.reconnect();
+      } else if (error.connection_lost()) {
+        throw;
       } else if (!is_lock_failure(error) || tries + 1 >= k_most_tries) {
         drop_invalid(step);
         throw;
@@ -263,11 +269,11 @@ void StepRunner::build_index(const Step& step) {
 
 void StepRunner::drop_index(const Step& step) {
   m_journal.record_step(m_migration, m_phase, step.id, false);
-  while (index_validity(step).has_value()) {
+  for (int lost = 0; index_validity(step).has_value();) {
     try {
       run_concurrently(step, step.sql.front());
     } catch (const pg::SqlError& error) {
-      if (!error.connection_lost()) {
+      if (!error.connection_lost() || ++lost > k_most_lost_connections) {
         throw;
       }
       m_session.reconnect();

@@ -15,11 +15,16 @@ namespace ecmigrate {
 
 namespace {
 
-// The advisory lock is only against two runners that install at the same moment.
+// The advisory lock is only against two runners that install at the same moment. "if not exists" would ask for CREATE on
+// the database even where an administrator has made the schema for us.
 constexpr std::string_view k_install = R"(begin;
 select pg_catalog.pg_advisory_xact_lock(1701011815, 0);
-create schema if not exists ecmigrate;
-comment on schema ecmigrate is 'journal of ecmigrate migrations';
+do $$ begin
+  if pg_catalog.to_regnamespace('ecmigrate') is null then
+    create schema ecmigrate;
+    comment on schema ecmigrate is 'journal of ecmigrate migrations';
+  end if;
+end $$;
 create table if not exists ecmigrate.migrations (
   name text primary key, state text not null, plan text not null, plan_hash text not null, recipe jsonb not null,
   recipe_format integer not null, version text not null,
@@ -240,9 +245,10 @@ std::string Journal::walk_sql(const std::string& name, std::int64_t run, const Q
       "hot_rows = w.hot_rows + s.hot_rows - current_setting('ecmigrate.hot_rows_before')::bigint "
       "from (select coalesce(sum(n_tup_upd), 0) as rows, coalesce(sum(n_tup_hot_upd), 0) as hot_rows "
       "from pg_catalog.pg_stat_xact_user_tables where relid = {}::pg_catalog.regclass) s "
-      "where w.migration = {} and w.relation = {} and w.run = {} returning w.rows, w.hot_rows",
+      "where w.migration = {} and w.relation = {} and w.run = {} and w.filenode = pg_catalog.pg_relation_filenode({}::pg_catalog.regclass) "
+      "returning w.rows, w.hot_rows",
       walk.window, walk.pass, walk.page, walk.sweeping, walk.skipped, walk.batches, walk.finished, walk.wal_bytes,
-      quote_literal(relation.sql()), quote_literal(name), quote_literal(relation.sql()), run);
+      quote_literal(relation.sql()), quote_literal(name), quote_literal(relation.sql()), run, quote_literal(relation.sql()));
 }
 
 void Journal::forget_walks(const std::string& name) {

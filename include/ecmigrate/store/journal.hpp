@@ -82,7 +82,7 @@ class Journal {
   /// session has not handed in yet, so only a difference says what the batch did.
   static std::string walk_before_sql(const QualifiedName& relation);
   /// Checkpoint of a batch, in its transaction; rows and hot_rows are counted by the server. Gives one row with both,
-  /// or none when another runner has claimed the walk.
+  /// or none when another runner has claimed the walk, or the relation was rewritten since the walk began.
   static std::string walk_sql(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk);
   void forget_walks(const std::string& name);
 
