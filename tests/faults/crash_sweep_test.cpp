@@ -195,7 +195,11 @@ class Sweep {
   }
 
   void journal_is_consistent() {
-    same("unfinished steps", m_database.value("select count(*) from ecmigrate.steps where not done"), "0");
+    // A rollback leaves the note that a step was begun and never done; its own steps are done like any others.
+    same("unfinished steps",
+         m_database.value("select count(*) from ecmigrate.steps where not done and (phase = 'rollback' or (select state from ecmigrate.migrations) = "
+                          "'contracted')"),
+         "0");
     same("steps done twice",
          m_database.value("select count(*) from (select from ecmigrate.locks group by phase, step having count(*) > 1) twice"), "0");
     same("runs", m_database.value("select count(*) > 0 from ecmigrate.runs"), "t");
