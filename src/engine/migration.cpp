@@ -112,12 +112,16 @@ struct Migration::Run {
     return ecmigrate::compile(draft);
   }
 
+  [[noreturn]] static void refuse_beside(const std::string& other) {
+    throw Error(Outcome::refused, fmt::format("migration \"{}\" is under way on the same table", other), "Contract it or roll it back first.");
+  }
+
   /// Everything that can be known before the first lock.
   Recipe prepare() {
     Recipe recipe = compile_now();
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
-      throw Error(Outcome::refused, fmt::format("migration \"{}\" is under way on the same table", *other), "Contract it or roll it back first.");
+      refuse_beside(*other);
     }
     for (const Trial& trial : recipe.trials) {
       try_on_rows(session, trial);
@@ -148,7 +152,9 @@ struct Migration::Run {
   void begin_migration() {
     const Recipe recipe = prepare();
     journal.install();
-    journal.begin(plan.name, plan.canonical, recipe);
+    if (const auto other = journal.begin(plan.name, plan.canonical, recipe)) {
+      refuse_beside(*other);
+    }
     record = journal.find(plan.name);
     if (id == 0) {
       id = journal.begin_run(plan.name, "expand");

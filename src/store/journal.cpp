@@ -143,14 +143,21 @@ std::optional<std::string> Journal::other_on(const std::string& name, const std:
   return std::nullopt;
 }
 
-void Journal::begin(const std::string& name, const std::string& plan, const Recipe& recipe) {
+std::optional<std::string> Journal::begin(const std::string& name, const std::string& plan, const Recipe& recipe) {
+  // Beginnings one after the other, or two migrations on one table would not see each other.
+  m_connection.script("begin; select pg_catalog.pg_advisory_xact_lock(1701011815, 1)");
+  if (auto other = other_on(name, recipe.tables)) {
+    m_connection.query("rollback");
+    return other;
+  }
   const std::string key = quote_literal(name);
   m_connection.script(fmt::format(
-      "begin; delete from ecmigrate.steps where migration = {0}; delete from ecmigrate.walks where migration = {0}; "
+      "delete from ecmigrate.steps where migration = {0}; delete from ecmigrate.walks where migration = {0}; "
       "delete from ecmigrate.steering where migration = {0}; "
       "delete from ecmigrate.migrations where name = {0}; insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
       "values ({0}, 'expanding', {1}, encode(sha256(convert_to({1}, 'UTF8')), 'hex'), {2}, {3}, {4}); commit",
       key, quote_literal(plan), quote_literal(recipe_to_json(recipe)), k_recipe_format, quote_literal(ECMIGRATE_VERSION)));
+  return std::nullopt;
 }
 
 void Journal::set_state(const std::string& name, State state) {

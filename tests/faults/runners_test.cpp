@@ -171,6 +171,26 @@ TEST_CASE("a second migration on a table that is in one is refused") {
   migrate(database, k_rename, "expand backfill verify contract");
 }
 
+TEST_CASE("of two migrations that begin on a table at the same moment one is refused") {
+  Database database;
+  database.exec(k_users);
+  bool begun = false;
+  const auto hook = [&](pg::CallMoment moment, int, std::string_view sql) {
+    // The other one comes between this one's look and its beginning.
+    if (!begun && moment == pg::CallMoment::after && sql.find("create schema ecmigrate") != std::string_view::npos) {
+      begun = true;
+      migrate(database, k_rename, "expand");
+    }
+  };
+  const Error error = error_of([&] { migrate(database, k_split, "expand", nullptr, {}, hook); });
+  REQUIRE(begun);
+  CHECK(error.outcome() == Outcome::refused);
+  CHECK(contains(error.what(), "\"rename\" is under way on the same table"));
+  CHECK(database.value("select string_agg(name, ',') from ecmigrate.migrations") == "rename");
+  migrate(database, k_rename, "rollback");
+  migrate(database, k_split, "expand");
+}
+
 TEST_CASE("a plan that was changed under a running migration is refused, with what changed") {
   Database database;
   database.exec(k_users);

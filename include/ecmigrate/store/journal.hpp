@@ -61,8 +61,9 @@ class Journal {
   std::vector<MigrationRecord> all();
   /// The migration, other than `name`, that is not finished and works on one of the tables; nothing if there is none.
   std::optional<std::string> other_on(const std::string& name, const std::vector<QualifiedName>& tables);
-  /// Starts a migration in state `expanding`, forgetting an earlier one of that name that was rolled back.
-  void begin(const std::string& name, const std::string& plan, const Recipe& recipe);
+  /// Starts a migration in state `expanding`, forgetting an earlier one of that name that was rolled back. Gives the
+  /// name of another that is under way on one of its tables, and then starts nothing.
+  std::optional<std::string> begin(const std::string& name, const std::string& plan, const Recipe& recipe);
   void set_state(const std::string& name, State state);
 
   std::int64_t begin_run(const std::string& name, const std::string& command);
