@@ -239,7 +239,7 @@ std::string Backfill::statement(std::int64_t from, std::int64_t to, Locked locke
 }
 
 std::int64_t Backfill::row_lock_timeout() const {
-  return std::max<std::int64_t>(1, std::min(m_session.options().target_batch, m_session.deadlock_timeout() / 2).count());
+  return std::max<std::int64_t>(1, std::min(m_pacer.limits().target_batch, m_session.deadlock_timeout() / 2).count());
 }
 
 WalkRecord Backfill::after(std::int64_t to) const {

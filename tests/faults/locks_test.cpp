@@ -227,7 +227,7 @@ TEST_CASE("writers that lock rows in any order are never in a deadlock with the 
     std::jthread one([&](const std::stop_token& stop) { writer(1, stop); });
     std::jthread two([&](const std::stop_token& stop) { writer(2, stop); });
     RunOptions options;
-    options.target_batch = milliseconds(2000);  // long waits for rows must not be possible by asking for long batches
+    options.pace.target_batch = milliseconds(2000);  // long waits for rows must not be possible by asking for long batches
     migrate(database, k_split, "backfill", nullptr, options);
   }
   CHECK(failed == 0);

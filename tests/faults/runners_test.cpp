@@ -142,7 +142,7 @@ TEST_CASE("a table that is rewritten during the walk is walked again") {
   Recorder recorder;
   int batches = 0;
   RunOptions options;
-  options.target_batch = std::chrono::milliseconds(1);  // many batches
+  options.pace.target_batch = std::chrono::milliseconds(1);  // many batches
   migrate(database, k_split, "backfill", &recorder, options, [&](pg::CallMoment moment, int, std::string_view sql) {
     if (moment == pg::CallMoment::before && sql.find("update \"public\".\"users\"") != std::string_view::npos && ++batches == 20) {
       database.exec("vacuum full users");

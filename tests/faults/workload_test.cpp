@@ -323,7 +323,7 @@ void roll_out(const Workload& workload, bool to_the_end) {
   database.exec(workload.setup);
   const std::string before = database.schema();
   RunOptions options;
-  options.target_batch = milliseconds(1);  // many batches, so that the writers meet them
+  options.pace.target_batch = milliseconds(1);  // many batches, so that the writers meet them
   Version old_version(database, workload, false, 10'000'000);
   Version new_version(database, workload, true, 20'000'000);
   share_out(database, workload, {&old_version, &new_version});
