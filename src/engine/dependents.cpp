@@ -97,4 +97,26 @@ std::vector<std::string> find_broken_triggers(Session& session, const std::vecto
   return broken;
 }
 
+std::vector<std::string> find_later_triggers(Session& session, const std::vector<SyncTrigger>& triggers) {
+  std::vector<std::string> later;
+  for (const SyncTrigger& trigger : triggers) {
+    for (const std::string& name : trigger.names) {
+      // tgtype: 1 for each row, 2 before, 4 insert, 16 update.
+      const pg::Rows rows = session.connection().query(
+          "select distinct u.tgname, u.tgrelid::pg_catalog.regclass::text from pg_catalog.pg_trigger s join pg_catalog.pg_trigger u on u.tgrelid = s.tgrelid "
+          "where s.tgname = $2 and (s.tgrelid = $1::pg_catalog.regclass or s.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) "
+          "and u.tgname > s.tgname and u.tgfoid <> s.tgfoid and u.tgtype & 3 = 3 and u.tgtype & s.tgtype & 20 <> 0 and not u.tgisinternal and u.tgenabled <> 'D' "
+          "order by 2, 1",
+          {trigger.table.sql(), name});
+      for (int row = 0; row < rows.size(); ++row) {
+        std::string text = fmt::format("{} on {}", rows.text(row, 0), rows.text(row, 1));
+        if (std::ranges::find(later, text) == later.end()) {
+          later.push_back(std::move(text));
+        }
+      }
+    }
+  }
+  return later;
+}
+
 }  // namespace ecmigrate

@@ -162,13 +162,17 @@ struct Migration::Run {
     session.report(event::StateChanged{plan.name, "planned", "expanding"});
   }
 
-  void fill_tables() {
+  void ask_whether_role_may_be_replaced() {
     may_replace_role = session.connection()
                            .query(session.connection().server_version() >= 150000
                                       ? "select rolsuper or pg_catalog.has_parameter_privilege('session_replication_role', 'set') from "
                                         "pg_catalog.pg_roles where rolname = current_user"
                                       : "select rolsuper from pg_catalog.pg_roles where rolname = current_user")
                            .boolean(0, 0);
+  }
+
+  void fill_tables() {
+    ask_whether_role_may_be_replaced();
     for (const SyncedTable& table : record->recipe.synced) {
       if (table.user_update_triggers && !may_replace_role) {
         session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role",
@@ -181,10 +185,11 @@ struct Migration::Run {
   }
 
   std::int64_t compare_tables() {
+    ask_whether_role_may_be_replaced();
     std::int64_t differences = 0;
     for (const SyncedTable& table : record->recipe.synced) {
       for (const QualifiedName& leaf : table.leaves) {
-        const event::VerifyFinished result = verify_relation(session, table, leaf);
+        const event::VerifyFinished result = verify_relation(session, table, leaf, may_replace_role);
         journal.record_verification(plan.name, id, result);
         differences += result.pending + result.inconsistent - result.repaired;
         changed = changed || result.repaired > 0;
@@ -193,12 +198,24 @@ struct Migration::Run {
     return differences;
   }
 
-  void check_contract_is_safe() {
+  /// Writes may have passed the trigger by: what was verified is no longer known.
+  void check_triggers() {
     const std::vector<std::string> broken = find_broken_triggers(session, record->recipe.triggers);
     if (!broken.empty()) {
+      set_state(State::backfilled);
       throw Error(Outcome::refused, "the sync trigger was not there all the time:" + name_list(broken),
                   "Writes may have passed it by. Roll back, or enable it and verify again.");
     }
+    const std::vector<std::string> later = find_later_triggers(session, record->recipe.triggers);
+    if (!later.empty()) {
+      set_state(State::backfilled);
+      throw Error(Outcome::refused, "these triggers run after the sync trigger, which does not see what they change:" + name_list(later),
+                  "Rename them so that they sort before it (ALTER TRIGGER … RENAME), then verify again.");
+    }
+  }
+
+  void check_contract_is_safe() {
+    check_triggers();
     const Dependents dependents = find_dependents(session, record->recipe.drops);
     if (!dependents.blocking.empty()) {
       throw Error(Outcome::refused, "these need a column that contract drops:" + name_list(dependents.blocking),
@@ -297,10 +314,7 @@ void Migration::verify() {
                                : run.record->state == State::rolling_back ? "rollback"
                                                                           : "backfill");
   }
-  if (const auto broken = find_broken_triggers(run.session, run.record->recipe.triggers); !broken.empty()) {
-    run.set_state(State::backfilled);
-    throw Error(Outcome::refused, "the sync trigger was not there all the time:" + name_list(broken), "Enable it, then verify again.");
-  }
+  run.check_triggers();
   const std::int64_t differences = run.compare_tables();
   if (differences > 0) {
     run.set_state(State::backfilled);

@@ -36,7 +36,7 @@ class Trying {
     for (const QualifiedName& leaf : m_trial.leaves) {
       m_leaf = leaf;
       std::string source = m_trial.source;
-      const std::size_t at = source.find("%s");
+      const std::size_t at = source.rfind("%s");  // the plan's own texts stand before it
       m_source = source.replace(at, 2, leaf.sql());
       leaf_pages();
     }
@@ -102,7 +102,7 @@ class Trying {
     }
     std::string source = m_source;
     const std::string from = m_leaf.sql() + " as this";
-    return source.insert(source.find(from) + from.size(), fmt::format(" where this.ctid = any ('{{{}}}'::tid[]) offset 0", list));
+    return source.insert(source.rfind(from) + from.size(), fmt::format(" where this.ctid = any ('{{{}}}'::tid[]) offset 0", list));
   }
 
   [[nodiscard]] std::string look_query(const std::vector<std::string>& places) const {

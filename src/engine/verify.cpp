@@ -22,8 +22,8 @@ constexpr std::string_view k_now = "extract(epoch from clock_timestamp()) * 1000
 
 class Verification {
  public:
-  Verification(Session& session, const SyncedTable& table, const QualifiedName& relation)
-      : m_session(session), m_table(table), m_relation(relation), m_sizer(k_batch_ms, k_first_batch_pages, k_most_batch_pages) {}
+  Verification(Session& session, const SyncedTable& table, const QualifiedName& relation, bool replace_replication_role)
+      : m_session(session), m_table(table), m_relation(relation), m_replace_role(replace_replication_role), m_sizer(k_batch_ms, k_first_batch_pages, k_most_batch_pages) {}
 
   event::VerifyFinished run() {
     const auto begin = m_session.clock().now();
@@ -81,8 +81,8 @@ class Verification {
     }
     if (!repair.empty()) {
       const auto results = m_session.connection().script(
-          fmt::format("begin; set local ecmigrate.fill = 'on'; update {} as this set {} where {} and {}; commit", m_relation.sql(), repair,
-                      page_range(from, to), condition));
+          fmt::format("begin; set local ecmigrate.fill = 'on'; {}update {} as this set {} where {} and {}; commit",
+                      m_replace_role ? "set local session_replication_role = replica; " : "", m_relation.sql(), repair, page_range(from, to), condition));
       m_result.repaired += results.front().affected();
     }
   }
@@ -131,6 +131,7 @@ class Verification {
   Session& m_session;
   const SyncedTable& m_table;
   const QualifiedName& m_relation;
+  bool m_replace_role;
   BatchSizer m_sizer;
   Eta m_eta;
   event::VerifyFinished m_result;
@@ -142,8 +143,8 @@ class Verification {
 
 }  // namespace
 
-event::VerifyFinished verify_relation(Session& session, const SyncedTable& table, const QualifiedName& relation) {
-  return Verification(session, table, relation).run();
+event::VerifyFinished verify_relation(Session& session, const SyncedTable& table, const QualifiedName& relation, bool replace_replication_role) {
+  return Verification(session, table, relation, replace_replication_role).run();
 }
 
 }  // namespace ecmigrate

@@ -72,6 +72,7 @@ void read_default(TableDraft& table, NewColumn& column, Location at) {
   expression.what = "default of " + column.name;
   expression.at = at;
   expression.target_type = column.type;
+  column.default_read = &expression;
 }
 
 NewColumn copy_of(const Draft& draft, const TableDraft& table, const Column& old, const std::string& physical_name) {
@@ -105,6 +106,17 @@ void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, 
                                                           quote_identifier(index))));
 }
 
+namespace {
+
+/// As the server names it; where it would have to be cut, names with the same beginning are kept apart.
+std::string usual_key_name(const std::string& words) {
+  const std::string whole = words + "_key";
+  const std::string tail = "_" + short_hash(words) + "_key";
+  return whole.size() <= k_max_identifier_bytes ? whole : truncate_utf8(words, k_max_identifier_bytes - tail.size()) + tail;
+}
+
+}  // namespace
+
 void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields, const std::string& visible,
                             const std::string& physical, const std::vector<std::pair<std::string, std::string>>& renamed,
                             bool filled_by_plan) {
@@ -135,8 +147,7 @@ void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields
   const Value* unique = fields.find("unique");
   if (unique != nullptr && (unique->kind == Value::Kind::map || unique->scalar == "true")) {
     const std::string given = unique->kind == Value::Kind::map ? unique->text("name") : std::string();
-    const std::string usual = truncate_utf8(table.table->name.name + "_" + visible, k_max_identifier_bytes - 4) + "_key";
-    add_unique(draft, table, given.empty() ? usual : given, physical, filled_by_plan);
+    add_unique(draft, table, given.empty() ? usual_key_name(table.table->name.name + "_" + visible) : given, physical, filled_by_plan);
   }
 }
 

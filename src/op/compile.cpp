@@ -349,6 +349,30 @@ void check_indexed_columns(Draft& draft, const TableDraft& table) {
   }
 }
 
+/// From here on the server's reading of a default stands for the plan's text, which may end in a comment.
+void take_read_defaults(TableDraft& table) {
+  for (Mapping& mapping : table.mappings) {
+    for (NewColumn& column : mapping.news) {
+      if (column.default_sql && column.default_read != nullptr) {
+        column.default_sql = column.default_read->sql;
+      }
+    }
+  }
+}
+
+/// A comparison takes its collation from either side: one that takes different values for the same would reach the new
+/// columns through `up`.
+void distrust_collations(TableDraft& table) {
+  for (Mapping& mapping : table.mappings) {
+    for (NewColumn& column : mapping.news) {
+      column.equality_is_identity = column.equality_is_identity && std::ranges::all_of(column.up.reads, [&](const std::string& name) {
+        const Column* read = table.table->find_column(name);
+        return read == nullptr || read->collation.empty() || read->equality_is_identity;
+      });
+    }
+  }
+}
+
 /// Whether a null in every new column can only mean "not filled yet"; if not, a marker column says it.
 void choose_markers(Draft& draft, TableDraft& table) {
   for (Mapping& mapping : table.mappings) {
@@ -366,6 +390,8 @@ Recipe compile(Draft& draft) {
     for (const auto& decide : table.after_probe) {
       decide();
     }
+    take_read_defaults(table);
+    distrust_collations(table);
     for (const Mapping& mapping : table.mappings) {
       for (const NewColumn& column : mapping.news) {
         check_repeatable(draft, column.up, !mapping.olds.empty());

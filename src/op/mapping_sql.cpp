@@ -42,6 +42,22 @@ bool reads_new_columns(const TableDraft& draft, const Expression& expression) {
   });
 }
 
+bool is_staged(const TableDraft& draft, const Mapping& mapping) {
+  return std::ranges::any_of(mapping.news, [&](const NewColumn& column) { return reads_new_columns(draft, column.up); });
+}
+
+/// Whether a column that the plan adds can be compared by its type's equality; as text where that is not known.
+bool added_equality_is_identity(const TableDraft& draft, const std::string& name) {
+  for (const Mapping& mapping : draft.mappings) {
+    for (const NewColumn& column : mapping.news) {
+      if (column.name == name) {
+        return column.equality_is_identity;
+      }
+    }
+  }
+  return false;
+}
+
 /// Mappings before `last` in the plan's order, and `last`.
 std::vector<const Mapping*> mappings_up_to(const TableDraft& draft, const Mapping& last) {
   std::vector<const Mapping*> mappings;
@@ -77,7 +93,7 @@ std::string staged_row(const TableDraft& draft, const Mapping& mapping) {
             name != column.name ? field_of("this", name)
             : stage == &mapping ? fmt::format("({})", column.up.sql)
                                 : fmt::format("case when {} then {} else {} end", unfilled(*stage, "this"),
-                                              assigned(column.up, column.type), field_of("this", name));
+                                              assigned(column.up.sql, column.type), field_of("this", name));
         list.push_back(fmt::format("{} as {}", value, quote_identifier(name)));
       }
       from = fmt::format("(select {}{}) as this", join(list, ", "), from.empty() ? "" : " from " + from);
@@ -90,14 +106,12 @@ std::string fill_list(const TableDraft& draft, const Mapping& mapping) {
   std::vector<std::string> names;
   std::vector<std::string> values;
   std::vector<std::string> assignments;
-  bool staged = false;
   for (const NewColumn& column : mapping.news) {
     names.push_back(quote_identifier(column.name));
     values.push_back(field_of("this", column.name));
     assignments.push_back(fmt::format("{} = ({})", names.back(), column.up.sql));
-    staged = staged || reads_new_columns(draft, column.up);
   }
-  if (staged) {
+  if (is_staged(draft, mapping)) {
     assignments = {fmt::format("({}) = (select {} from {})", join(names, ", "), join(values, ", "), staged_row(draft, mapping))};
   }
   if (mapping.marker) {
@@ -106,19 +120,20 @@ std::string fill_list(const TableDraft& draft, const Mapping& mapping) {
   return join(assignments, ", ");
 }
 
-/// Keeps the values of a row that is not pending. A list of columns at once (see staged_row) gets its CASE around each.
+/// Keeps the values of a row that is not pending. CASE wants both its values of one type, so the conversion that an
+/// assignment would make is written out. A list of columns at once (see staged_row) gets its CASE around each.
 std::string fill_if_pending(const TableDraft& draft, const Mapping& mapping) {
   std::vector<std::string> assignments;
-  const bool staged = std::ranges::any_of(mapping.news, [&](const NewColumn& column) { return reads_new_columns(draft, column.up); });
+  const bool staged = is_staged(draft, mapping);
   for (const NewColumn& column : mapping.news) {
     const std::string name = quote_identifier(column.name);
     const std::string value =
-        staged ? fmt::format("(select {} from {})", field_of("this", column.name), staged_row(draft, mapping)) : fmt::format("({})", column.up.sql);
-    assignments.push_back(fmt::format("{} = case when {} then {} else this.{} end", name, pending(mapping), value, name));
+        staged ? fmt::format("(select {} from {})", field_of("this", column.name), staged_row(draft, mapping)) : column.up.sql;
+    assignments.push_back(fmt::format("{} = case when {} then {} else this.{} end", name, pending(draft, mapping), assigned(value, column.type), name));
   }
   if (mapping.marker) {
     const std::string name = quote_identifier(*mapping.marker);
-    assignments.push_back(fmt::format("{} = case when {} then true else this.{} end", name, pending(mapping), name));
+    assignments.push_back(fmt::format("{} = case when {} then true else this.{} end", name, pending(draft, mapping), name));
   }
   return join(assignments, ", ");
 }
@@ -154,15 +169,18 @@ std::string unfilled(const Mapping& mapping, std::string_view row) {
   return all_of(terms);
 }
 
-std::string pending(const Mapping& mapping) {
+std::string pending(const TableDraft& draft, const Mapping& mapping) {
   if (has_not_null(mapping) && !mapping.marker) {
     return unfilled(mapping, "this");
   }
+  const bool staged = is_staged(draft, mapping);
   std::vector<std::string> filled;
   for (const NewColumn& column : mapping.news) {
-    filled.push_back(fmt::format("({}) is not null", column.up.sql));
+    filled.push_back(fmt::format("({}) is not null", staged ? field_of("this", column.name) : column.up.sql));
   }
-  return fmt::format("{} and ({})", unfilled(mapping, "this"), any_of(filled));
+  // The columns that `up` reads may still be empty themselves, so ask what it will give once they are filled.
+  return staged ? fmt::format("{} and (select {} from {})", unfilled(mapping, "this"), any_of(filled), staged_row(draft, mapping))
+                : fmt::format("{} and ({})", unfilled(mapping, "this"), any_of(filled));
 }
 
 std::string equals_up(const Mapping& mapping) {
@@ -202,6 +220,8 @@ std::string olds_changed(const TableDraft& draft, const Mapping& mapping) {
     for (const std::string& name : mapping.news.front().up.reads) {
       if (const Column* column = draft.table->find_column(name)) {
         add(*column);
+      } else if (name != mapping.news.front().name) {
+        terms.push_back(differs(field_of("new", name), field_of("old", name), added_equality_is_identity(draft, name)));
       }
     }
   }
@@ -216,7 +236,7 @@ std::string news_changed(const Mapping& mapping) {
   return any_of(terms);
 }
 
-std::string assigned(const Expression& expression, const std::string& type) {
+std::string assigned(const std::string& sql, const std::string& type) {
   // An explicit cast cuts a value that is too long for varchar(n) or char(n). The server's own length functions, told
   // that the cast is not explicit, raise instead.
   for (const auto& [base, function] : {std::pair<std::string, std::string>{"character varying", "\"varchar\""},
@@ -224,10 +244,10 @@ std::string assigned(const Expression& expression, const std::string& type) {
     if (type.starts_with(base + "(") && type.ends_with(")")) {
       const std::string length = type.substr(base.size() + 1, type.size() - base.size() - 2);
       // A type modifier of these types is the length plus the 4 bytes of the value's header (VARHDRSZ).
-      return fmt::format("pg_catalog.{0}(({1})::pg_catalog.{0}, {2} + 4, false)", function, expression.sql, length);
+      return fmt::format("pg_catalog.{0}(({1})::pg_catalog.{0}, {2} + 4, false)", function, sql, length);
     }
   }
-  return fmt::format("({})::{}", expression.sql, type);
+  return fmt::format("({})::{}", sql, type);
 }
 
 SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, bool repeatable) {
@@ -239,7 +259,7 @@ SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, b
   for (const NewColumn& column : mapping.news) {
     compiled.new_columns.push_back(column.name);
   }
-  compiled.pending = pending(mapping);
+  compiled.pending = pending(draft, mapping);
   if (repeatable && !mapping.olds.empty()) {
     compiled.inconsistent = fmt::format("not ({}) and not {}", unfilled(mapping, "this"), consistent(mapping));
     compiled.old_from_new = down_list(mapping);
@@ -259,7 +279,7 @@ Trial compile_trial(const TableDraft& draft, const Mapping& mapping) {
   std::vector<std::string> null_terms;
   for (const Mapping* stage : mappings_up_to(draft, mapping)) {
     for (const NewColumn& column : stage->news) {
-      trial.source = fmt::format("(select this.*, {} as {} from {}) as this", assigned(column.up, column.type),
+      trial.source = fmt::format("(select this.*, {} as {} from {}) as this", assigned(column.up.sql, column.type),
                                  quote_identifier(column.name), trial.source);
       if (stage == &mapping) {
         trial.evaluated.push_back(field_of("this", column.name));
@@ -276,8 +296,8 @@ Trial compile_trial(const TableDraft& draft, const Mapping& mapping) {
     std::vector<std::string> after;
     for (const OldColumn& old : mapping.olds) {
       before.push_back(fmt::format("coalesce(({})::pg_catalog.text, 'null')", field_of("this", old.column->name)));
-      trial.evaluated.push_back(assigned(*old.down, old.column->type));
-      after.push_back(fmt::format("coalesce({}::pg_catalog.text, 'null')", assigned(*old.down, old.column->type)));
+      trial.evaluated.push_back(assigned(old.down->sql, old.column->type));
+      after.push_back(fmt::format("coalesce({}::pg_catalog.text, 'null')", assigned(old.down->sql, old.column->type)));
     }
     trial.shown_before = join(before, " || ', ' || ");
     trial.shown_after = join(after, " || ', ' || ");

@@ -13,7 +13,7 @@ namespace ecmigrate {
 std::string unfilled(const Mapping& mapping, std::string_view row);
 
 /// The row is work for the backfill: unfilled, and `up` is not null in every column.
-std::string pending(const Mapping& mapping);
+std::string pending(const TableDraft& draft, const Mapping& mapping);
 
 /// N = up(O), compared by value, over `this`.
 std::string equals_up(const Mapping& mapping);
@@ -33,7 +33,7 @@ std::string olds_changed(const TableDraft& draft, const Mapping& mapping);
 std::string news_changed(const Mapping& mapping);
 
 /// An expression converted as an assignment to the column would: a value that is too long is an error, not cut.
-std::string assigned(const Expression& expression, const std::string& type);
+std::string assigned(const std::string& sql, const std::string& type);
 
 /// The compiled form for the engine.
 SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, bool repeatable);

@@ -113,7 +113,8 @@ class FunctionBody {
       line(2, "end if;");
       return;
     }
-    line(2, fmt::format("if {} then", news_null(mapping)));
+    // A marker that is set comes with a row that moves between partitions: its nulls are the new application's.
+    line(2, fmt::format("if {} then", mapping.marker ? fmt::format("{} and {}", unfilled(mapping, "new"), news_null(mapping)) : news_null(mapping)));
     fill_news(3, mapping);
     insert_defaults(mapping);
     if (!mapping.olds.empty()) {
@@ -155,7 +156,7 @@ class FunctionBody {
   /// The parts of N that the statement did not set get `up` of the row as it was.
   void complete_news(const Mapping& mapping) {
     line(4, "declare");
-    line(5, fmt::format("this {} := old;", m_draft.table->name.sql()));
+    line(5, "this record := old;");  // not of the table's type: a partition's columns may stand in another order
     line(4, "begin");
     for (const NewColumn& column : mapping.news) {
       const std::string name = quote_identifier(column.name);

@@ -90,7 +90,7 @@ class TypeChange {
   void add_mapping() {
     NewColumn column = copy_of(m_draft, m_table, m_old, m_copy);
     column.type = m_type.type;
-    column.equality_is_identity = m_type.type == m_old.type ? m_old.equality_is_identity : m_type.equality_is_identity;
+    column.equality_is_identity = m_type.base_type == m_old.base_type ? m_old.equality_is_identity : m_type.equality_is_identity;
     if (m_type.base_type != m_old.base_type) {
       column.collation.clear();
     }

@@ -60,7 +60,7 @@ select k.conname, k.contype, (select json_agg(a.attname order by u.place) from u
 from pg_constraint k left join pg_class r on r.oid = k.confrelid left join pg_namespace n on n.oid = r.relnamespace
 where k.conrelid = {0} order by k.conname;
 select t.tgname, t.tgtype & 3 = 3, t.tgtype & 20 <> 0, t.tgtype & 16 <> 0, t.tgenabled = 'A'
-from pg_trigger t where t.tgrelid = {0} and not t.tgisinternal and t.tgenabled <> 'D';
+from pg_trigger t where t.tgrelid in (select {0}::oid union select p.relid from pg_partition_tree({0}) p) and not t.tgisinternal and t.tgenabled <> 'D';
 select n.nspname, r.relname, k.conname, (select json_agg(a.attname) from pg_attribute a where a.attrelid = k.confrelid and a.attnum = any(k.confkey))
 from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
 where k.contype = 'f' and k.confrelid = {0} and k.conparentid = 0;

@@ -142,9 +142,8 @@ class TableProbe {
 
   /// Under its final names, printed with every name qualified.
   pg::Rows print(const Expression& expression, const std::string& select) {
-    return m_connection
-        .script(fmt::format("alter table {} rename to this{}; set local search_path = pg_catalog; {}", temporary(), renames(expression, true), select))
-        .front();
+    const std::string rename = m_table.table->name.name == "this" ? "" : fmt::format("alter table {} rename to this; ", temporary());
+    return m_connection.script(fmt::format("{}set local search_path = pg_catalog{}; {}", rename, renames(expression, true), select)).front();
   }
 
   void read_value(Expression& expression) {
@@ -163,7 +162,7 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
   exists (select from called where pronamespace = 'pg_catalog'::regnamespace and proname in ('now', 'transaction_timestamp', 'statement_timestamp'))
     or exists (select from tree where text ~ 'SQLVALUEFUNCTION'))");
     const std::string definition = rows.text(0, 0);
-    const std::size_t begin = definition.find("SELECT ") + 7;
+    const std::size_t begin = definition.find("SELECT") + 6;  // a blank follows, or before CASE a line break
     const std::size_t end = definition.rfind(" AS ecmigrate_value");
     expression.sql = trim(definition.substr(begin, end - begin));
     expression.reads = rows.is_null(0, 1) ? std::vector<std::string>{} : nlohmann::json::parse(rows.text(0, 1)).get<std::vector<std::string>>();

@@ -43,6 +43,7 @@ struct NewColumn {
   bool equality_is_identity = true;
   bool nullable = true;
   std::optional<std::string> default_sql;
+  const Expression* default_read = nullptr;  ///< the server's reading of it, among the table's expressions
   std::optional<std::string> comment;
   std::string collation;
   std::string not_null_check;  ///< the constraint that holds NOT NULL until contract; empty for a nullable column

@@ -51,8 +51,9 @@ void contribute_column(const PlannedOperation& operation, const Value& fields, D
   } else if (column.default_sql) {
     table.plain_columns[column.name] = column.type;
     read_default(table, column, fields.find("default")->at);
-    Expression* value = &table.expressions.back();
-    table.after_probe.push_back([&table, column, value] {
+    const Expression* value = column.default_read;
+    table.after_probe.push_back([&table, column, value]() mutable {
+      column.default_sql = value->sql;
       if (value->volatile_value) {
         add_with_computed_default(table, column, *value);
       } else {

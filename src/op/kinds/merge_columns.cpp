@@ -38,6 +38,7 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   const Value& into = *fields.find("into");
   NewColumn column = new_column(draft, *table, into, into.text("name"));
   column.up = expression_field(into, "up", "up of " + column.name, column.type);
+  read_default(*table, column, into.at);
   mapping.label = mapping_label(names, {column.name});
   table->expand_titles.push_back(column.name);
   table->contract_titles.push_back("drop " + join(names, ", "));

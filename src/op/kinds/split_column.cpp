@@ -21,6 +21,7 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   for (const Value& into : fields.find("into")->items) {
     NewColumn column = new_column(draft, *table, into, into.text("name"));
     column.up = expression_field(into, "up", "up of " + column.name, column.type);
+    read_default(*table, column, into.at);
     names.push_back(column.name);
     mapping.news.push_back(std::move(column));
   }

@@ -1,0 +1,177 @@
+// The sync trigger among the application's own triggers, on partitions, without a key, and behind a subscription.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <thread>
+
+#include "sync_cases.hpp"
+
+namespace ecmigrate::test {
+
+namespace {
+
+constexpr const char* k_split_people = R"yaml(
+name: split
+operations:
+  - split_column:
+      table: users
+      column: full_name
+      into:
+        - { name: first_name, type: text, up: "split_part(full_name, ' ', 1)" }
+        - { name: last_name, type: text, up: "substr(full_name, length(split_part(full_name, ' ', 1)) + 2)" }
+      down: "concat_ws(' ', first_name, nullif(last_name, ''))"
+)yaml";
+
+constexpr const char* k_people = "create table users (id bigint primary key, full_name text not null, note text); "
+                                 "insert into users select i, 'Ann' || i || ' Lee' from generate_series(1, 50) i;";
+
+/// A trigger of the application that tidies names up, as in many a shop.
+std::string tidy_trigger(const std::string& name, const std::string& table = "users") {
+  return fmt::format(R"(
+create or replace function tidy() returns trigger language plpgsql as
+$$ begin new.full_name := regexp_replace(new.full_name, '  +', ' ', 'g'); new.note := concat(new.note, '+'); return new; end $$;
+create trigger "{}" before insert or update on {} for each row execute function tidy())",
+                     name, table);
+}
+
+/// Whether the sync triggers sort behind every other BEFORE row trigger of their tables.
+constexpr const char* k_last = R"(
+select bool_and(s.tgname::text collate "C" > u.tgname::text collate "C") from pg_trigger s join pg_trigger u on u.tgrelid = s.tgrelid
+where s.tgfoid in (select oid from pg_proc where pronamespace = 'ecmigrate'::regnamespace) and not u.tgisinternal
+  and u.tgfoid not in (select oid from pg_proc where pronamespace = 'ecmigrate'::regnamespace))";
+
+}  // namespace
+
+TEST_CASE("the sync trigger runs after the application's own, whatever their names", "[sync][triggers]") {
+  for (const std::string& name : {std::string("tidy"), std::string("zzz"), std::string("zzzz"), std::string("zzz_ecmigrate_zzzz"), std::string("~~~"),
+                                  std::string("ÿ"), std::string("🙂"), std::string(63, 'z'), std::string(63, '~')}) {
+    INFO(name);
+    for (const std::string phases : {"expand", "expand backfill"}) {
+      Database database;
+      database.exec(k_people);
+      database.exec(tidy_trigger(name));
+      const std::string before = database.schema();
+      migrate(database, k_split_people, phases);
+      CHECK(database.value(k_last) == "t");
+      CHECK(database.value("select count(*) from users where note is not null") == "0");  // the backfill fired none of them
+      database.exec("update users set full_name = 'Bea   Lu' where id = 1; insert into users values (101, 'Cleo   Po')");
+      database.exec("update users set first_name = 'Dan' where id = 2");
+      CHECK(database.rows("select full_name, first_name, last_name from users where id in (1, 2, 101) order by id") == "Bea Lu|Bea|Lu\nDan Lee|Dan|Lee\nCleo Po|Cleo|Po");
+      migrate(database, k_split_people, "backfill verify rollback");
+      CHECK(database.schema() == before);
+    }
+  }
+}
+
+TEST_CASE("a trigger made later that would run behind is named by verify and by contract", "[sync][triggers]") {
+  Database database;
+  database.exec(k_people);
+  migrate(database, k_split_people, "expand backfill");
+  database.exec(tidy_trigger("zzzz later"));
+  std::string message;
+  CHECK(outcome_of([&] { migrate(database, k_split_people, "verify"); }, &message) == Outcome::refused);
+  CHECK(message.find("zzzz later") != std::string::npos);
+  database.exec("alter trigger \"zzzz later\" on users rename to tidy");
+  migrate(database, k_split_people, "verify");
+  database.exec("alter trigger tidy on users rename to \"zzzz later\"");
+  CHECK(outcome_of([&] { migrate(database, k_split_people, "contract"); }, &message) == Outcome::refused);
+  CHECK(message.find("zzzz later") != std::string::npos);
+  // One that is disabled, or that runs after the row is written, changes nothing.
+  database.exec("alter table users disable trigger \"zzzz later\"; create function see() returns trigger language plpgsql as $$ begin return null; end $$; "
+                "create trigger \"zzzz after\" after update on users for each row execute function see()");
+  migrate(database, k_split_people, "verify contract");
+}
+
+TEST_CASE("partitions: inserts, moves, and leaves with triggers and column orders of their own", "[sync][triggers]") {
+  const std::string setup = R"(
+create table users (region text not null, id bigint not null, gone text, full_name text not null, note text, primary key (region, id)) partition by list (region);
+create table users_eu partition of users for values in ('de', 'uk') partition by list (region);
+create table users_de partition of users_eu for values in ('de');
+create table users_uk partition of users_eu for values in ('uk');
+create table users_us (note text, full_name text not null, spare text, id bigint not null, gone text, region text not null);
+alter table users_us drop column spare;
+alter table users attach partition users_us for values in ('us');
+alter table users drop column gone;
+insert into users (region, id, full_name) select (array['de', 'uk', 'us'])[i % 3 + 1], i, 'Ann' || i || ' Lee' from generate_series(1, 30) i;)";
+  for (const std::string phases : {"expand", "expand backfill"}) {
+    Database database;
+    database.exec(setup + tidy_trigger("zzzzz of a leaf", "users_uk"));
+    const std::string before = database.schema();
+    migrate(database, k_split_people, "expand rollback");
+    CHECK(database.schema() == before);
+    migrate(database, k_split_people, phases);
+    CHECK(database.value(k_last) == "t");
+    const auto row = [&](int id) { return database.rows(fmt::format("select region, full_name, first_name, last_name from users where id = {}", id)); };
+    database.exec("update users set first_name = 'Bea' where id in (1, 2, 3)");
+    CHECK(row(1) == "uk|Bea Lee|Bea|Lee");
+    CHECK(row(2) == "us|Bea Lee|Bea|Lee");  // its columns stand in another order
+    CHECK(row(3) == "de|Bea Lee|Bea|Lee");
+    database.exec("update users set region = 'us' where id = 4; update users set region = 'uk', full_name = 'Cleo Po' where id = 5; "
+                  "update users set region = 'de', first_name = 'Dan Dan' where id = 7");
+    CHECK(row(4) == "us|Ann4 Lee|Ann4|Lee");
+    CHECK(row(5) == "uk|Cleo Po|Cleo|Po");
+    CHECK(row(7) == "de|Dan Dan Lee|Dan Dan|Lee");
+    database.exec("update users set full_name = 'Hal   Vo' where id = 10");
+    CHECK(row(10) == "uk|Hal Vo|Hal|Vo");
+    database.exec("update users set region = 'us' where id = 7");  // a lossy row moves as it stands
+    CHECK(row(7) == "us|Dan Dan Lee|Dan Dan|Lee");
+    database.exec("insert into users (region, id, full_name) values ('us', 101, 'Eve Ry'); insert into users_de (region, id, first_name, last_name) values ('de', 102, 'Flo', 'Sy'); "
+                  "update users_us set full_name = 'Gus Ty' where id = 101");
+    CHECK(row(101) == "us|Gus Ty|Gus|Ty");
+    CHECK(row(102) == "de|Flo Sy|Flo|Sy");
+    migrate(database, k_split_people, "backfill verify contract");
+    CHECK(database.value("select count(*) from users where first_name = 'Ann' || id and last_name = 'Lee'") == "24");
+  }
+}
+
+TEST_CASE("a table without a key is migrated, and its rows are named by their place", "[sync][triggers]") {
+  Database database;
+  database.exec("create table users (full_name text, note text); insert into users select 'Ann' || i || ' Lee' from generate_series(1, 2000) i");
+  migrate(database, k_split_people, "expand");
+  database.exec("update users set first_name = 'Bea' where full_name = 'Ann7 Lee'; insert into users (full_name) values ('Cleo Po'), ('Cleo Po')");
+  migrate(database, k_split_people, "backfill verify");
+  database.exec("set session_replication_role = replica; update users set full_name = 'X Y' where first_name = 'Bea'; reset session_replication_role");
+  Recorder recorder;
+  CHECK(outcome_of([&] { migrate(database, k_split_people, "verify", &recorder); }) == Outcome::differences_found);
+  REQUIRE(recorder.all<event::Difference>().size() == 1);
+  CHECK(recorder.all<event::Difference>().front().key.starts_with("ctid=("));
+  RunOptions repair;
+  repair.repair = RunOptions::Side::new_columns;
+  migrate(database, k_split_people, "verify", nullptr, repair);
+  migrate(database, k_split_people, "contract");
+  CHECK(database.value("select count(*) from users where last_name = 'Lee'") == "2000");
+}
+
+TEST_CASE("on a subscribed table the trigger fires for what is replicated", "[sync][triggers]") {
+  Database publisher;
+  Database subscriber;
+  publisher.exec(k_people);
+  publisher.exec("create publication p for table users");
+  publisher.exec(fmt::format("select pg_create_logical_replication_slot('{}', 'pgoutput')", subscriber.name()));
+  subscriber.exec("create table users (id bigint primary key, full_name text not null, note text)");
+  subscriber.exec(fmt::format("create subscription s connection '{}' publication p with (create_slot = false, slot_name = '{}')", publisher.conninfo(), subscriber.name()));
+  const auto await = [&](const std::string& condition) {
+    // The apply worker has no other sign that it is done; bounded, so that a trigger that does not fire fails the test.
+    for (int i = 0; i < 600 && subscriber.value("select " + condition) != "t"; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    CHECK(subscriber.value("select " + condition) == "t");
+  };
+  await("not exists (select from pg_subscription_rel where srsubstate <> 'r')");
+  migrate(subscriber, k_split_people, "expand");
+  CHECK(subscriber.value("select string_agg(distinct tgenabled::text, '') from pg_trigger where tgrelid = 'users'::regclass") == "A");
+  publisher.exec("insert into users values (101, 'Bea Lu'); update users set full_name = 'Cleo Po' where id = 1; update users set note = 'x' where id = 2; "
+                 "insert into users values (102, 'last one')");
+  await("exists (select from users where id = 102)");
+  CHECK(subscriber.rows("select full_name, first_name, last_name from users where id in (1, 2, 101) order by id") == "Cleo Po|Cleo|Po\nAnn2 Lee|Ann2|Lee\nBea Lu|Bea|Lu");
+  migrate(subscriber, k_split_people, "backfill verify");
+  subscriber.exec("alter subscription s disable");
+  subscriber.exec("alter subscription s set (slot_name = none)");
+  subscriber.exec("drop subscription s");
+  for (int i = 0; i < 600 && publisher.value("select bool_or(active) from pg_replication_slots") == "t"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  publisher.exec(fmt::format("select pg_drop_replication_slot('{}')", subscriber.name()));
+}
+
+}  // namespace ecmigrate::test
