@@ -47,6 +47,8 @@ TEST_CASE("insert into a split table: every row of the table", "[sync][insert]")
                          "Bea  Lu|Bea| Lu"),
                    write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, 'A M Lu', 'A M', 'Lu')",
                          "A M Lu|A M|Lu"),
+                   write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, 'Cher ', 'Cher', '')",
+                         "Cher |Cher|"),
                    write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, 'X Y', 'Bea', 'Lu')",
                          "Bea Lu|Bea|Lu"),
                });

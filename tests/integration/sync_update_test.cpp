@@ -45,6 +45,7 @@ TEST_CASE("update of a split column: every row of the table", "[sync][update]") 
                    write("update users set full_name = 'Bea Lu', first_name = 'Bea', last_name = 'Lu'", "Bea Lu|Bea|Lu"),
                    write("update users set full_name = 'Anna Maria Lu', first_name = 'Anna Maria', last_name = 'Lu'", "Anna Maria Lu|Anna Maria|Lu"),
                    write("update users set full_name = 'Bea  Lu', first_name = 'Bea', last_name = ' Lu'", "Bea  Lu|Bea| Lu"),
+                   write("update users set full_name = 'Cher ', first_name = 'Cher', last_name = ''", "Cher |Cher|"),  // by up alone
                    write("update users set full_name = 'X Y', first_name = 'Bea', last_name = 'Lu'", "Bea Lu|Bea|Lu"),
                });
 }
@@ -167,6 +168,7 @@ operations:
                    write("update users set street = 'a', city = 'b', address = 'a, b'", "a|b|a, b"),
                    write("update users set street = 'a', city = 'b', address = 'a, b, c'", "a|b|a, b, c"),
                    write("update users set street = 'a', address = 'b, c'", "b|c|b, c"),
+                   write("update users set street = 'a, b', city = 'c', address = 'a, b, c'", "a, b|c|a, b, c"),  // by up alone
                    write("update users set street = 'x, y', city = 'z'", "x, y|z|x, y, z"),  // and so does up
                    {"insert into users (id, address) values (2, 'p, q'); delete from users where id = 2", "High St|York|null",
                     "High St|York|High St, York"},
