@@ -10,7 +10,8 @@ namespace ecmigrate {
 
 namespace {
 
-// pg_depend: 'n' objects make DROP COLUMN fail, 'a' objects go with the column. What an automatic dependent needs of
+// pg_depend: 'n' objects make DROP COLUMN fail, and ALTER TYPE except for foreign keys, which are 'f' here; 'a' objects
+// go with the column. What an automatic dependent needs of
 // other columns of the table decides whether losing it is a surprise. Our own sync function has a string body and so
 // no entry; our triggers name columns in WHEN, but contract drops them first.
 constexpr const char* k_query = R"(
@@ -39,7 +40,9 @@ named as (
   from dep d join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid
   union select 'n', 'publication ' || b.pubname, b.pubname, false
   from dep d join pg_publication_rel r on d.classid = 'pg_publication_rel'::regclass and r.oid = d.objid join pg_publication b on b.oid = r.prpubid
-  union select case when k.contype = 'f' and k.confrelid = col.attrelid and col.attnum = any (k.confkey) and k.conrelid <> col.attrelid then 'n' else 'a' end,
+  -- foreign keys that point at the column; one that starts from it as well goes with it
+  union select case when k.contype = 'f' and k.confrelid = col.attrelid and col.attnum = any (k.confkey)
+      and not (k.conrelid = col.attrelid and col.attnum = any (k.conkey)) then 'f' else 'a' end,
     case k.contype when 'f' then 'foreign key ' else 'constraint ' end || k.conname || ' on ' || k.conrelid::regclass, k.conname,
     k.conrelid = col.attrelid and k.conkey <@ array[col.attnum]
   from dep d join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid, col where k.contype not in ('n', 't')
@@ -66,9 +69,10 @@ Dependents find_dependents(Session& session, const std::vector<ColumnDrop>& drop
       if (std::ranges::find(drop.replaced, name) != drop.replaced.end()) {
         continue;
       }
-      if (rows.text(row, 0) == "n") {
+      const std::string how = rows.text(row, 0);
+      if (how == "n" || (how == "f" && !drop.type_change)) {
         found.blocking.push_back(listed(rows, row, drop));
-      } else if (!drop.type_change && !rows.boolean(row, 3) && !session.options().accept_drop.contains(name)) {
+      } else if (how == "a" && !drop.type_change && !rows.boolean(row, 3) && !session.options().accept_drop.contains(name)) {
         found.lost.push_back(listed(rows, row, drop));
       }
     }

@@ -120,14 +120,15 @@ std::string usual_key_name(const std::string& words) {
 void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields, const std::string& visible,
                             const std::string& physical, const std::vector<std::pair<std::string, std::string>>& renamed,
                             bool filled_by_plan) {
-  if (const Value* check = fields.find("check")) {
+  const auto free = [&](const Value& named) { return draft.claim_constraint(table, named.text("name"), named.find("name")->at); };
+  if (const Value* check = fields.find("check"); check != nullptr && free(*check)) {
     ConstraintAdd& constraint = table.constraints.emplace_back();
     constraint.name = check->text("name");
     constraint.check = expression_field(*check, "constraint", "check " + constraint.name, "boolean");
     constraint.check.kind = Expression::Kind::check;
     constraint.check.renamed = renamed;
   }
-  if (const Value* references = fields.find("references")) {
+  if (const Value* references = fields.find("references"); references != nullptr && free(*references)) {
     ConstraintAdd& constraint = table.constraints.emplace_back();
     constraint.name = references->text("name");
     constraint.references = QualifiedName{draft.plan().schema, references->text("table")};
@@ -147,7 +148,10 @@ void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields
   const Value* unique = fields.find("unique");
   if (unique != nullptr && (unique->kind == Value::Kind::map || unique->scalar == "true")) {
     const std::string given = unique->kind == Value::Kind::map ? unique->text("name") : std::string();
-    add_unique(draft, table, given.empty() ? usual_key_name(table.table->name.name + "_" + visible) : given, physical, filled_by_plan);
+    const std::string name = given.empty() ? usual_key_name(table.table->name.name + "_" + visible) : given;
+    if (const Location at = given.empty() ? unique->at : unique->find("name")->at; draft.claim_index(table, name, at) && draft.claim_constraint(table, name, at)) {
+      add_unique(draft, table, name, physical, filled_by_plan);
+    }
   }
 }
 

@@ -116,9 +116,12 @@ class TableCompiler {
     std::ranges::copy(m_table.expand, std::back_inserter(step.sql));
     for (const ConstraintAdd& constraint : m_table.constraints) {
       if (constraint.foreign_key.empty()) {
-        step.sql.push_back(alter(fmt::format("add constraint {} {} not valid", quote_identifier(constraint.name), constraint.check.sql)));
+        step.sql.push_back(alter(fmt::format("add constraint {} {}{} not valid", quote_identifier(constraint.name), constraint.check.sql,
+                                             constraint.no_inherit ? " no inherit" : "")));
       }
     }
+    // A trigger alone can be made while others read.
+    const LockMode mode = step.sql.empty() ? LockMode::share_row_exclusive : LockMode::access_exclusive;
     if (m_sync) {
       std::ranges::copy(m_sync->create, std::back_inserter(step.sql));
     }
@@ -130,7 +133,7 @@ class TableCompiler {
       words.emplace_back("sync trigger");
     }
     step.title = words.empty() ? "add constraints" : "add " + join(words, ", ");
-    step.locks = exclusive_locks(m_table.table->name, {});
+    step.locks = {{m_table.table->name, mode}};
     step.cost = "catalogue only";
     m_recipe.expand.push_back(step);
   }
@@ -227,7 +230,9 @@ class TableCompiler {
       }
     }
     for (const ConstraintAdd& constraint : m_table.constraints) {
-      add(constraint.name);
+      if (constraint.validate) {
+        add(constraint.name);
+      }
     }
   }
 
@@ -315,7 +320,7 @@ class TableCompiler {
     if (step.sql.empty()) {
       return;
     }
-    step.title = "drop what expand added";
+    step.title = "drop what expand added to " + m_table.table->name.display();
     step.locks = exclusive_locks(m_table.table->name, {});
     step.cost = "catalogue only";
     m_recipe.rollback.push_back(step);
@@ -333,19 +338,6 @@ void check_repeatable(Draft& draft, const Expression& expression, bool has_way_b
                    fmt::format("{} gives another value each time it is asked, so verify could not compare", expression.what),
                    "Use an expression that depends on the row alone, or say `deterministic: false` at the top of the plan: "
                    "then verify checks only that every row is filled.");
-  }
-}
-
-/// An index on a column that goes at contract would go with it.
-void check_indexed_columns(Draft& draft, const TableDraft& table) {
-  for (const auto& [name, at] : table.indexed) {
-    for (const ColumnDrop& drop : table.drops) {
-      if (drop.column == name && !drop.type_change) {
-        draft.complain(at, fmt::format("contract drops this \"{}\", and the index with it", name),
-                       Draft::adds_column(table, name) ? "A renamed column keeps its indexes: build the index under the old name."
-                                                       : "Build the index on the new column.");
-      }
-    }
   }
 }
 
@@ -403,7 +395,6 @@ Recipe compile(Draft& draft) {
       }
     }
     choose_markers(draft, table);
-    check_indexed_columns(draft, table);
   }
   draft.throw_complaints();
   Recipe recipe;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -110,10 +111,43 @@ bool Draft::take_column(TableDraft& draft, const Column& column, Location at) {
   return true;
 }
 
-bool Draft::claim_column(TableDraft& draft, const std::string& name, Location at) {
+bool Draft::fits(const std::string& name, Location at) {
   if (name.size() > k_max_identifier_bytes) {
     complain(at, fmt::format("the name \"{}\" has {} bytes, PostgreSQL keeps {}", name, name.size(), k_max_identifier_bytes),
              "Choose a shorter name.");
+    return false;
+  }
+  return true;
+}
+
+bool Draft::claim_constraint(const TableDraft& draft, const std::string& name, Location at) {
+  if (!fits(name, at)) {
+    return false;
+  }
+  const bool taken = std::ranges::find(draft.table->constraints, name, &Constraint::name) != draft.table->constraints.end();
+  if (!m_claimed_constraints.insert({draft.table->name, name}).second || taken) {
+    complain(at, fmt::format("constraint \"{}\" of \"{}\" exists already", name, draft.table->name.display()));
+    return false;
+  }
+  return true;
+}
+
+bool Draft::claim_index(const TableDraft& draft, const std::string& name, Location at) {
+  if (!fits(name, at)) {
+    return false;
+  }
+  // Tables and indexes of a schema share their names.
+  const QualifiedName index{draft.table->name.schema, name};
+  const bool taken = m_catalog.table_of_index.contains(index) || std::ranges::find(m_catalog.tables_in_schema, name) != m_catalog.tables_in_schema.end();
+  if (!m_claimed_indexes.insert(index).second || taken) {
+    complain(at, fmt::format("index \"{}\" exists already", index.display()));
+    return false;
+  }
+  return true;
+}
+
+bool Draft::claim_column(TableDraft& draft, const std::string& name, Location at) {
+  if (!fits(name, at)) {
     return false;
   }
   if (draft.table->find_column(name) != nullptr || adds_column(draft, name)) {
@@ -132,12 +166,57 @@ std::string Draft::object_name(const QualifiedName& table, std::string_view role
   return truncate_utf8(fmt::format("_ecmigrate_{}_{}", role, about), k_max_identifier_bytes - tail.size()) + tail;
 }
 
+namespace {
+
+/// Whether an SQL text has the name as a word of its own.
+bool mentions(std::string_view text, std::string_view name) {
+  const auto in_word = [&](std::size_t at) { return at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) != 0 || text[at] == '_'); };
+  for (std::size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {
+    if (!(at > 0 && in_word(at - 1)) && !in_word(at + name.size())) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// An index of the plan on a column that another operation renames or replaces goes on the column that stays.
+void settle_indexes(TableDraft& table) {
+  for (IndexBuild& index : table.indexes) {
+    const bool of_the_plan = index.definition.sql.empty() && index.definition.renamed.empty();
+    for (const auto& [visible, physical] : table.indexed_as) {
+      if (of_the_plan && mentions(index.definition.text, visible)) {
+        index.definition.renamed.emplace_back(visible, physical);
+        index.after_fill = true;
+      }
+    }
+  }
+}
+
+/// An index of the plan on a column that goes at contract would go with it.
+void complain_of_lost_indexes(Draft& draft, const TableDraft& table) {
+  for (const auto& [name, at] : table.indexed) {
+    const bool stays_elsewhere = std::ranges::find(table.indexed_as, name, &std::pair<std::string, std::string>::first) != table.indexed_as.end();
+    const bool goes = std::ranges::any_of(table.drops, [&, column = name](const ColumnDrop& drop) { return drop.column == column && !drop.type_change; });
+    if (goes && !stays_elsewhere) {
+      draft.complain(at, fmt::format("contract drops \"{}\", and the index with it", name), "Build the index on a new column.");
+    }
+  }
+}
+
+}  // namespace
+
 Draft draft_plan(const Plan& plan, const Catalog& catalog) {
   Draft draft(plan, catalog);
   for (const PlannedOperation& operation : plan.operations) {
     find_operation_kind(operation.kind)->contribute(operation, plan, catalog, draft);
   }
+  for (const TableDraft& table : draft.tables()) {
+    complain_of_lost_indexes(draft, table);
+  }
   draft.throw_complaints();
+  for (TableDraft& table : draft.tables()) {
+    settle_indexes(table);
+  }
   return draft;
 }
 

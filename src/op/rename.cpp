@@ -55,6 +55,7 @@ void rename_through_copy(Draft& draft, TableDraft& table, const Column& old, con
   mapping.news.push_back(std::move(column));
   mapping.label = mapping_label({old.name}, {to});
 
+  table.indexed_as.emplace_back(to, old.name);
   std::vector<std::string> copies;
   for (const auto& [index, name] : copy_indexes(draft, table, old, to)) {
     copies.push_back(name);

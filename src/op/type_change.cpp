@@ -42,7 +42,7 @@ class TypeChange {
     m_table.expand_titles.push_back(m_final + " as " + m_type.type);
     m_table.contract_titles.push_back(fmt::format("replace {}", m_old.name));
     // At contract: what hangs on the old column is put on the new one before and after the old one goes.
-    if (m_old.owned_sequence && !m_fields.has("default")) {
+    if (m_old.owned_sequence) {
       m_table.contract.push_back(fmt::format("alter sequence {} owned by {}.{}", *m_old.owned_sequence,
                                              m_table.table->name.sql(), quote_identifier(m_copy)));
     }
@@ -51,6 +51,7 @@ class TypeChange {
       m_table.contract.push_back(
           alter(fmt::format("rename column {} to {}", quote_identifier(m_copy), quote_identifier(m_final))));
     }
+    m_table.indexed_as.emplace_back(m_old.name, m_copy);
     carry_indexes();
     carry_constraints();
     add_column_constraints(m_draft, m_table, m_fields, m_final, m_copy,
@@ -107,6 +108,9 @@ class TypeChange {
     if (m_old.statistics_target >= 0) {
       m_table.expand.push_back(alter(fmt::format("alter column {} set statistics {}", quote_identifier(m_copy), m_old.statistics_target)));
     }
+    if (!m_old.options.empty()) {
+      m_table.expand.push_back(alter(fmt::format("alter column {} set ({})", quote_identifier(m_copy), m_old.options)));
+    }
     column.up = conversion("up", m_old.name, m_type.type, "up of " + m_final);
     Expression down = conversion("down", m_visible ? m_copy : m_old.name, m_old.type, "down of " + m_old.name);
     if (!m_visible) {
@@ -130,16 +134,26 @@ class TypeChange {
     return expression;
   }
 
+  static std::string timing(const Index& index) {
+    return std::string(index.deferrable ? " deferrable" : "") + (index.initially_deferred ? " initially deferred" : "");
+  }
+
   void carry_indexes() {
     for (const auto& [index, copy] : copy_indexes(m_draft, m_table, m_old, m_copy)) {
       m_table.drops.back().replaced.push_back(index->name);
       if (index->constraint_type == 'p' || index->constraint_type == 'u') {
         m_table.contract.push_back(alter(fmt::format("add constraint {} {} using index {}{}", quote_identifier(index->constraint),
                                                      index->constraint_type == 'p' ? "primary key" : "unique",
-                                                     quote_identifier(copy), index->deferrable ? " deferrable" : "")));
+                                                     quote_identifier(copy), timing(*index))));
       } else {
         m_table.contract.push_back(fmt::format("alter index {} rename to {}", QualifiedName{m_table.table->name.schema, copy}.sql(),
                                                quote_identifier(index->name)));
+      }
+      if (index->comment) {
+        const std::string target = index->constraint.empty()
+                                       ? "index " + QualifiedName{m_table.table->name.schema, index->name}.sql()
+                                       : fmt::format("constraint {} on {}", quote_identifier(index->constraint), m_table.table->name.sql());
+        m_table.contract.push_back(fmt::format("comment on {} is {}", target, quote_literal(*index->comment)));
       }
       if (index->replica_identity) {
         m_table.contract.push_back(alter("replica identity using index " + quote_identifier(index->name)));
@@ -163,6 +177,7 @@ class TypeChange {
         copy.check.text = constraint.definition.substr(open + 1, constraint.definition.rfind(')') - open - 1);
         copy.check.what = "constraint " + constraint.name;
         copy.check.renamed = visible_names();
+        copy.no_inherit = constraint.no_inherit;
       } else {
         std::vector<std::string> columns;
         for (const std::string& name : constraint.columns) {
@@ -175,9 +190,14 @@ class TypeChange {
         copy.foreign_key = fmt::format("foreign key ({}){}", join(columns, ", "), rest);
         copy.references = constraint.references;
       }
+      copy.validate = constraint.validated;
       m_table.drops.back().replaced.push_back(constraint.name);
       m_table.contract.push_back(
           alter(fmt::format("rename constraint {} to {}", quote_identifier(copy.name), quote_identifier(constraint.name))));
+      if (constraint.comment) {
+        m_table.contract.push_back(fmt::format("comment on constraint {} on {} is {}", quote_identifier(constraint.name),
+                                               m_table.table->name.sql(), quote_literal(*constraint.comment)));
+      }
     }
   }
 

@@ -41,6 +41,7 @@ select a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, 
      where l.oid = a.attcollation and a.attcollation <> t.typcollation),
   {1}, a.attnotnull, case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end, a.attidentity <> '',
   a.attgenerated <> '', col_description(a.attrelid, a.attnum), coalesce(a.attstattarget, -1),
+  array_to_string(a.attoptions, ', '),
   case when a.attidentity = '' then pg_get_serial_sequence({2}, a.attname) end,
   (select json_agg(json_build_array(case x.grantee when 0 then 'public' else quote_ident(r.rolname) end, x.privilege_type, x.is_grantable))
      from aclexplode(a.attacl) x left join pg_roles r on r.oid = x.grantee)
@@ -51,12 +52,14 @@ select i.relname, x.indisunique, x.indisprimary, x.indisreplident, x.indiscluste
      or exists (select from pg_depend e where e.classid = 'pg_class'::regclass and e.objid = x.indexrelid
                 and e.refclassid = 'pg_class'::regclass and e.refobjid = x.indrelid and e.refobjsubid = a.attnum))),
   substr(pg_get_indexdef(x.indexrelid), length(format('CREATE %sINDEX %I ON %s%I.%I', case when x.indisunique then 'UNIQUE ' else '' end,
-     i.relname, case when i.relkind = 'I' then 'ONLY ' else '' end, n.nspname, c.relname)) + 1)
+     i.relname, case when i.relkind = 'I' then 'ONLY ' else '' end, n.nspname, c.relname)) + 1),
+  coalesce(k.condeferred, false), case when k.oid is null then obj_description(i.oid, 'pg_class') else obj_description(k.oid, 'pg_constraint') end
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
   left join pg_constraint k on k.conindid = x.indexrelid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')
 where x.indrelid = {0} order by i.relname;
 select k.conname, k.contype, (select json_agg(a.attname order by u.place) from unnest(k.conkey) with ordinality u(attnum, place)
-     join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.attnum), pg_get_constraintdef(k.oid), k.convalidated, n.nspname, r.relname
+     join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.attnum), pg_get_constraintdef(k.oid), k.convalidated, n.nspname, r.relname, k.connoinherit,
+  obj_description(k.oid, 'pg_constraint')
 from pg_constraint k left join pg_class r on r.oid = k.confrelid left join pg_namespace n on n.oid = r.relnamespace
 where k.conrelid = {0} order by k.conname;
 select t.tgname, t.tgtype & 3 = 3, t.tgtype & 20 <> 0, t.tgtype & 16 <> 0, t.tgenabled = 'A'
@@ -82,9 +85,10 @@ Column read_column(const pg::Rows& rows, int row) {
   column.generated = rows.boolean(row, 9);
   column.comment = rows.maybe(row, 10);
   column.statistics_target = static_cast<int>(rows.integer(row, 11));
-  column.owned_sequence = rows.maybe(row, 12);
-  if (!rows.is_null(row, 13)) {
-    for (const auto& grant : nlohmann::json::parse(rows.text(row, 13))) {
+  column.options = rows.text(row, 12);
+  column.owned_sequence = rows.maybe(row, 13);
+  if (!rows.is_null(row, 14)) {
+    for (const auto& grant : nlohmann::json::parse(rows.text(row, 14))) {
       column.grants.push_back({grant[0], grant[1], grant[2]});
     }
   }
@@ -102,12 +106,13 @@ void read_parts(const std::vector<pg::Rows>& results, Table& table) {
   for (int row = 0; row < results[2].size(); ++row) {
     const pg::Rows& rows = results[2];
     table.indexes.push_back({rows.text(row, 0), list_of(rows, row, 8), rows.text(row, 9), rows.boolean(row, 1), rows.boolean(row, 2),
-                             rows.boolean(row, 3), rows.boolean(row, 4), rows.text(row, 5), letter(rows, row, 6), rows.boolean(row, 7)});
+                             rows.boolean(row, 3), rows.boolean(row, 4), rows.text(row, 5), letter(rows, row, 6), rows.boolean(row, 7),
+                             rows.boolean(row, 10), rows.maybe(row, 11)});
   }
   for (int row = 0; row < results[3].size(); ++row) {
     const pg::Rows& rows = results[3];
     table.constraints.push_back({rows.text(row, 0), letter(rows, row, 1), list_of(rows, row, 2), rows.text(row, 3), rows.boolean(row, 4),
-                                 {rows.text(row, 5), rows.text(row, 6)}});
+                                 {rows.text(row, 5), rows.text(row, 6)}, rows.boolean(row, 7), rows.maybe(row, 8)});
   }
   for (int row = 0; row < results[4].size(); ++row) {
     const pg::Rows& rows = results[4];

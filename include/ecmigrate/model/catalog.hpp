@@ -26,6 +26,7 @@ struct Column {
   bool generated = false;
   std::optional<std::string> comment;
   int statistics_target = -1;
+  std::string options;  ///< as in SET (…): `n_distinct=-0.5`
   /// Privileges granted on this very column: grantee as SQL, privilege ("SELECT").
   struct Grant {
     std::string grantee;
@@ -56,6 +57,8 @@ struct Index {
   std::string constraint;  ///< the constraint it backs, or empty
   char constraint_type = 0;  ///< 'p', 'u', 'x' as pg_constraint.contype
   bool deferrable = false;
+  bool initially_deferred = false;
+  std::optional<std::string> comment = std::nullopt;  ///< of the constraint where there is one
 };
 
 struct Constraint {
@@ -65,6 +68,8 @@ struct Constraint {
   std::string definition;
   bool validated = true;
   QualifiedName references;  ///< of a foreign key
+  bool no_inherit = false;
+  std::optional<std::string> comment = std::nullopt;
 };
 
 struct Trigger {

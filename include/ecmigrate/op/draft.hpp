@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,8 @@ struct ConstraintAdd {
   Expression check;                         ///< of kind check; unused for a foreign key
   std::string foreign_key;                  ///< `FOREIGN KEY (…) REFERENCES …`, or empty
   std::optional<QualifiedName> references;  ///< the other table of a foreign key
+  bool no_inherit = false;
+  bool validate = true;  ///< false: a copy of one that is NOT VALID itself
 };
 
 /// What a plan changes on one table. Statements of one phase run in one transaction under one lock, in the order
@@ -97,6 +100,9 @@ struct TableDraft {
   std::vector<ColumnDrop> drops;
   std::vector<std::string> taken;               ///< existing columns that an operation changes
   std::vector<std::pair<std::string, Location>> indexed;  ///< columns that `create_index` operations name
+  /// Columns that an index of the plan names and that go or are dropped at contract, with the one that stays for them:
+  /// {name in the plan, physical name}.
+  std::vector<std::pair<std::string, std::string>> indexed_as;
   std::vector<std::string> new_names;           ///< columns that the plan adds, by the name the application sees
   std::map<std::string, std::string> plain_columns;  ///< new columns outside every mapping, with their types
   std::vector<QualifiedName> locked_at_contract;  ///< other tables that contract's statements lock
@@ -120,6 +126,9 @@ class Draft {
   bool take_column(TableDraft& draft, const Column& column, Location at);
   /// Whether a name is free for a new column; complains if not.
   bool claim_column(TableDraft& draft, const std::string& name, Location at);
+  /// Whether a name is free for a new constraint or index; complains if not.
+  bool claim_constraint(const TableDraft& draft, const std::string& name, Location at);
+  bool claim_index(const TableDraft& draft, const std::string& name, Location at);
   /// The server's reading of a type that the plan writes; complains (and gives the text back) where there is none.
   TypeFacts type(const std::string& text, Location at);
   /// Whether the draft adds a column of that name.
@@ -145,9 +154,13 @@ class Draft {
   [[nodiscard]] std::string object_name(const QualifiedName& table, std::string_view role, std::string_view about) const;
 
  private:
+  bool fits(const std::string& name, Location at);
+
   const Plan& m_plan;
   const Catalog& m_catalog;
   std::deque<TableDraft> m_tables;
+  std::set<QualifiedName> m_claimed_indexes;
+  std::set<std::pair<QualifiedName, std::string>> m_claimed_constraints;  ///< table, name
   std::vector<std::string> m_complaints;
   std::vector<std::string> m_warnings;
   std::vector<std::pair<std::string, Step>> m_steps;

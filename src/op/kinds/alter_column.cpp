@@ -22,13 +22,28 @@ void set_not_null_in_place(Draft& draft, TableDraft& table, const Column& column
   table.contract.push_back(alter_table(table, "drop constraint " + quote_identifier(constraint.name)));
 }
 
+/// ALTER TYPE makes the foreign keys of both sides anew (without a scan where what is stored stays).
+void change_type_in_place(TableDraft& table, const Column& column, const std::string& type) {
+  table.contract.push_back(alter_table(table, fmt::format("alter column {} type {}", quote_identifier(column.name), type)));
+  table.drops.push_back({table.table->name, column.name, {}, true});
+  for (const Constraint& constraint : table.table->constraints) {
+    if (constraint.type == 'f' && std::ranges::find(constraint.columns, column.name) != constraint.columns.end()) {
+      table.locked_at_contract.push_back(constraint.references);
+    }
+  }
+  for (const IncomingForeignKey& incoming : table.table->incoming) {
+    if (std::ranges::find(incoming.columns, column.name) != incoming.columns.end()) {
+      table.locked_at_contract.push_back(incoming.from);
+    }
+  }
+}
+
 void change_in_place(const Value& fields, Draft& draft, TableDraft& table, const Column& column) {
   const std::string name = quote_identifier(column.name);
   if (fields.has("type")) {
     const TypeFacts type = draft.type(fields.text("type"), fields.find("type")->at);
     if (type.type != column.type) {
-      table.contract.push_back(alter_table(table, fmt::format("alter column {} type {}", name, type.type)));
-      table.drops.push_back({table.table->name, column.name, {}, true});
+      change_type_in_place(table, column, type.type);
     }
   }
   if (fields.has("nullable")) {

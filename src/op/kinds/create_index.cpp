@@ -56,7 +56,7 @@ std::string index_tail(const Value& fields, const std::vector<std::string>& colu
   return tail;
 }
 
-void contribute(const PlannedOperation& operation, const Plan&, const Catalog& catalog, Draft& draft) {
+void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, Draft& draft) {
   TableDraft* table = draft.table(operation);
   if (table == nullptr) {
     return;
@@ -80,11 +80,11 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog& c
     table->indexed.emplace_back(name, item.at);
     columns.push_back(index_column(item));
   }
+  if (!draft.claim_index(*table, fields.text("name"), fields.find("name")->at)) {
+    return;
+  }
   IndexBuild& build = table->indexes.emplace_back();
   build.name = {table->table->name.schema, fields.text("name")};
-  if (catalog.table_of_index.contains(build.name)) {
-    draft.complain(fields.find("name")->at, fmt::format("index \"{}\" exists already", build.name.display()));
-  }
   build.unique = fields.flag("unique", false);
   build.definition.kind = Expression::Kind::index;
   build.definition.text = index_tail(fields, columns);

@@ -7,6 +7,16 @@ namespace ecmigrate {
 
 namespace {
 
+/// The server refuses a COMMIT inside EXECUTE; sent bare it would end the transaction that the journal's row is in, and
+/// a crash could then run the rest twice or never.
+std::string in_one_transaction(const std::string& sql) {
+  std::string word = "ecmigrate";
+  for (int i = 1; sql.find(word) != std::string::npos; ++i) {
+    word = fmt::format("ecmigrate{}", i);
+  }
+  return fmt::format("do ${0}_do$ begin execute ${0}$\n{1}\n${0}$; end ${0}_do$", word, sql);
+}
+
 void add(Draft& draft, const PlannedOperation& operation, const std::string& phase, const std::string& sql) {
   if (sql.empty()) {
     return;
@@ -14,7 +24,7 @@ void add(Draft& draft, const PlannedOperation& operation, const std::string& pha
   Step step;
   step.id = fmt::format("sql {}", operation.number);
   step.title = fmt::format("sql of operation {}", operation.number);
-  step.sql = {sql};
+  step.sql = {in_one_transaction(sql)};
   step.cost = "yours: not analysed";
   draft.add_step(phase, std::move(step));
 }
@@ -25,6 +35,10 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   const bool parts = fields.has("expand") || fields.has("contract") || fields.has("rollback");
   if (short_form == parts) {
     draft.complain(operation.at, "give either `up` (with `down` or `onComplete`), or any of `expand`, `contract` and `rollback`");
+    return;
+  }
+  if (fields.has("rollback") && !fields.has("expand")) {
+    draft.complain(fields.find("rollback")->at, "`rollback` without `expand` would never run", "What contract does cannot be rolled back.");
     return;
   }
   if (parts) {
