@@ -69,6 +69,23 @@ void set_outcome(event::Result& result, Outcome outcome) {
   result.retryable = row.retryable;
 }
 
+/// A command line that cannot be read. Who asked for JSON gets a result like any other.
+int report_wrong_usage(const CLI::App& app, const std::vector<std::string>& words, const std::string& message) {
+  const auto wrong = find_wrong_command(app, words);
+  const std::string what = wrong ? fmt::format("there is no command \"{}\"", wrong->word) : message;
+  const std::string hint = wrong && !wrong->hint.empty() ? wrong->hint : "ecmigrate --help lists the commands and flags.";
+  fmt::print(stderr, "error: {}\nhint: {}\n", what, hint);
+  event::Result result;
+  set_outcome(result, Outcome::usage);
+  if (std::ranges::find(words, "--json") != words.end()) {
+    result.command = app.get_subcommands().empty() ? std::string() : app.get_subcommands().front()->get_name();
+    result.message = what;
+    result.hint = hint;
+    make_json_report(stdout)->on(result);
+  }
+  return result.exit_code;
+}
+
 /// The one place where failures become exit codes.
 void run_chosen(const ChosenCommand& chosen, Invocation& invocation) {
   event::Result& result = invocation.result;
@@ -123,10 +140,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    const auto wrong = find_wrong_command(app, std::vector<std::string>(argv + 1, argv + argc));
-    fmt::print(stderr, "error: {}\n", wrong ? fmt::format("there is no command \"{}\"", wrong->word) : std::string(error.what()));
-    fmt::print(stderr, "hint: {}\n", wrong && !wrong->hint.empty() ? wrong->hint : "ecmigrate --help lists the commands and flags.");
-    return outcome_row(Outcome::usage).exit_code;
+    return report_wrong_usage(app, std::vector<std::string>(argv + 1, argv + argc), error.what());
   }
 
   Interrupt interrupt;

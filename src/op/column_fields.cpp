@@ -115,6 +115,22 @@ std::string usual_key_name(const std::string& words) {
   return whole.size() <= k_max_identifier_bytes ? whole : truncate_utf8(words, k_max_identifier_bytes - tail.size()) + tail;
 }
 
+/// What the server would say of it only at ADD CONSTRAINT, after the columns are there.
+void check_referenced(Draft& draft, const Value& references, const QualifiedName& name) {
+  const std::string column = references.text("column");
+  const Table* other = draft.catalog().find_table(name);
+  if (other == nullptr || other->find_column(column) == nullptr) {
+    draft.complain(references.at, fmt::format("{} ({}) does not exist", name.display(), column));
+    return;
+  }
+  const bool unique = std::ranges::any_of(other->indexes, [&](const Index& index) {
+    return index.unique && index.columns == std::vector<std::string>{column} && index.tail.find(" WHERE ") == std::string::npos;
+  });
+  if (!unique) {
+    draft.complain(references.at, fmt::format("{} ({}) has no unique constraint to point at", name.display(), column));
+  }
+}
+
 }  // namespace
 
 void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields, const std::string& visible,
@@ -140,10 +156,7 @@ void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields
     if (const std::string action = references->text("on_update"); !action.empty()) {
       constraint.foreign_key += " on update " + action;
     }
-    const Table* other = draft.catalog().find_table(*constraint.references);
-    if (other == nullptr || other->find_column(references->text("column")) == nullptr) {
-      draft.complain(references->at, fmt::format("{} ({}) does not exist", constraint.references->display(), references->text("column")));
-    }
+    check_referenced(draft, *references, *constraint.references);
   }
   const Value* unique = fields.find("unique");
   if (unique != nullptr && (unique->kind == Value::Kind::map || unique->scalar == "true")) {

@@ -113,7 +113,7 @@ TEST_CASE("a plan that is wrong, or does not fit the database, is a complaint wi
       {"wrong type of a field", operation("drop_column: { table: person, column: [city] }"), 3, "2:43", "expected a string"},
       {"not a boolean", operation("alter_column: { table: person, column: city, nullable: maybe }"), 3, "2:60", "nullable"},
       {"not YAML", "operations:\n  - drop_column: { table: person\n", 3, "", "yaml:"},
-      {"empty", "", 3, "", "operations"},
+      {"empty", "# later\n", 3, "", "the plan is empty"},
       {"missing table", operation("drop_column: { table: persn, column: city }"), 3, "2:27", "Did you mean \"person\"?"},
       {"missing column", operation("drop_column: { table: person, column: citty }"), 3, "2:43", "Did you mean \"city\"?"},
       {"missing schema", "schema: nowhere\n" + operation("drop_column: { table: person, column: city }"), 3, "3:27", "schema \"nowhere\""},
