@@ -2,6 +2,7 @@
 # A throwaway PostgreSQL server in a folder of its own, reachable through a socket in that folder only.
 #
 #   demo/postgres.sh start DIR [NAME=VALUE ...]   make and start it; settings are postgresql.conf's
+#   demo/postgres.sh running DIR                  exit 0 if it runs
 #   demo/postgres.sh stop DIR                     stop it
 #   demo/postgres.sh remove DIR                   stop it and delete the folder
 #
@@ -16,38 +17,57 @@ bindir() {
     return
   fi
   local found
-  found=$(find /usr/lib/postgresql -maxdepth 2 -name bin -type d 2>/dev/null | sort -V | tail -n 1)
+  found=$(find /usr/lib/postgresql -maxdepth 3 -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1)
   if [ -z "$found" ]; then
     echo "no PostgreSQL server found; install the package postgresql, or set PG_BINDIR" >&2
     exit 1
   fi
-  echo "$found"
+  dirname "$found"
 }
 
+# From /, because the user postgres may not enter the folder of whoever called, and the programs look where they are.
 as_server_user() {
   if [ "$(id -u)" = 0 ]; then
-    runuser -u postgres -- "$@"
+    (cd / && runuser -u postgres -- "$@")
   else
-    "$@"
+    (cd / && "$@")
   fi
+}
+
+running() {
+  [ -f "$1/data/postmaster.pid" ] && as_server_user "$(bindir)/pg_ctl" --pgdata "$1/data" status >/dev/null 2>&1
 }
 
 start() {
   local dir=$1 bin
   shift
   bin=$(bindir)
+  if [ "${#dir}" -gt 90 ] || [ "${dir#/}" = "$dir" ]; then
+    echo "$dir: give an absolute path of at most 90 bytes, or the socket's would be too long" >&2
+    exit 1
+  fi
+  if [ -L "$dir" ] || { [ -e "$dir" ] && [ ! -f "$dir/ecmigrate-throwaway" ] && [ -n "$(ls -A "$dir")" ]; }; then
+    echo "$dir was not made by this script; give another folder" >&2
+    exit 1
+  fi
   mkdir -p "$dir"
   # Only a folder that this script made is ever deleted.
   touch "$dir/ecmigrate-throwaway"
   [ "$(id -u)" = 0 ] && chown -R postgres "$dir"
-  if [ ! -f "$dir/data/PG_VERSION" ]; then
-    as_server_user "$bin/initdb" --pgdata "$dir/data" --username postgres --auth trust --encoding UTF8 --locale C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
+  if [ ! -d "$dir/data" ]; then
+    # Under another name until it is whole, so that an interrupted initdb is done again.
+    rm -rf "$dir/data.new"
+    as_server_user "$bin/initdb" --pgdata "$dir/data.new" --username postgres --auth trust --encoding UTF8 --locale C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
       { cat "$dir/initdb.log" >&2; exit 1; }
     {
       echo "listen_addresses = ''"
       echo "unix_socket_directories = '$dir'"
       printf '%s\n' "$@"
-    } >>"$dir/data/postgresql.conf"
+    } >>"$dir/data.new/postgresql.conf"
+    mv "$dir/data.new" "$dir/data"
+  fi
+  if running "$dir"; then
+    return
   fi
   as_server_user "$bin/pg_ctl" --pgdata "$dir/data" --log "$dir/server.log" --wait --silent start </dev/null >/dev/null ||
     { cat "$dir/server.log" >&2; exit 1; }
@@ -62,6 +82,7 @@ stop() {
 
 case "${1:-}" in
   start) shift; start "$@" ;;
+  running) running "$2" ;;
   stop) stop "$2" ;;
   remove)
     if [ -f "$2/ecmigrate-throwaway" ]; then
@@ -69,5 +90,5 @@ case "${1:-}" in
       rm -rf -- "$2"
     fi
     ;;
-  *) sed -n '2,10p' "$0"; exit 2 ;;
+  *) sed -n '2,11p' "$0"; exit 2 ;;
 esac

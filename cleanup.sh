@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Removes what these scripts made: build/ and the demo's server with its folder. Packages stay installed; other servers
+# and clusters are never touched.
+set -euo pipefail
+cd "$(dirname "$0")"
+. demo/settings.sh
+demo/postgres.sh remove "$demo_dir"
+rm -rf build
+echo "removed build/ and $demo_dir"

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing, and no others; asks for nothing.
+set -euo pipefail
+
+packages=(g++ cmake ninja-build libpq-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev catch2)
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    echo "not root and no sudo: run as root: $*" >&2
+    exit 1
+  fi
+}
+
+install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "$@" </dev/null
+}
+
+is_installed() {
+  [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Debian's server package makes and starts a cluster on port 5432 when it is installed. That is nothing the demo needs,
+# so its setting says no during the installation, and is put back afterwards (or in the next run, after a crash).
+cluster_settings=/etc/postgresql-common/createcluster.conf
+
+restore_cluster_settings() {
+  if [ -f "$cluster_settings.ecmigrate-saved" ]; then
+    as_root mv "$cluster_settings.ecmigrate-saved" "$cluster_settings"
+  fi
+}
+
+install_server() {
+  is_installed postgresql-common || install postgresql-common
+  as_root cp -p "$cluster_settings" "$cluster_settings.ecmigrate-saved"
+  echo 'create_main_cluster = false' | as_root tee -a "$cluster_settings" >/dev/null
+  install postgresql
+}
+
+has_server() {
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || [ -x "${PG_BINDIR:-}/initdb" ]
+}
+
+if ! command -v apt-get >/dev/null; then
+  echo "not a Debian system: install the equivalents of ${packages[*]} and postgresql yourself, and set PG_BINDIR" >&2
+  exit 0
+fi
+
+trap restore_cluster_settings EXIT
+restore_cluster_settings
+
+missing=()
+for package in "${packages[@]}"; do
+  is_installed "$package" || missing+=("$package")
+done
+has_server && server=() || server=(postgresql)
+
+if [ ${#missing[@]} -gt 0 ] || [ ${#server[@]} -gt 0 ]; then
+  echo "installing ${missing[*]} ${server[*]}"
+  as_root apt-get update --quiet=2 </dev/null
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  install "${missing[@]}"
+fi
+if [ ${#server[@]} -gt 0 ]; then
+  install_server
+fi
