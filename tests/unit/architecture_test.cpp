@@ -56,3 +56,18 @@ TEST_CASE("every include goes down the floors of the architecture") {
   }
   CHECK(files > 40);
 }
+
+TEST_CASE("docs/architecture.md shows the floors that hold") {
+  std::ifstream page(ECMIGRATE_SOURCE_DIR "/docs/architecture.md");
+  const std::regex row("^([0-9])  ([a-z]+)( .*)?$");
+  std::map<std::string, int> shown;
+  for (std::string line; std::getline(page, line);) {
+    std::smatch match;
+    if (std::regex_match(line, match, row)) {
+      shown[match[2]] = std::stoi(match[1]);
+    }
+  }
+  std::map<std::string, int> floors = k_floors;
+  floors["main"] = 6;
+  CHECK(shown == floors);
+}

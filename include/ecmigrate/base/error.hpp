@@ -8,7 +8,7 @@
 namespace ecmigrate {
 
 /// Everything a command can end with. Exit status, wording and whether a retry helps are in `k_outcomes`, the one
-/// table from which the program, its help text and docs/exit-codes.md are made.
+/// table from which the program, its help text and docs/commands.md are made.
 enum class Outcome {
   done,
   failed,

@@ -1,0 +1,187 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/op/kind.hpp"
+#include "ecmigrate/planfile/planfile.hpp"
+#include "support/catch.hpp"
+
+using namespace ecmigrate;
+
+namespace {
+
+std::string read(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// The page's text from a marker line to its end, or to the next line that begins with "<!-- end".
+struct Section {
+  std::string before;
+  std::string text;
+  std::string after;
+};
+
+Section section_of(const std::string& page, const std::string& name) {
+  const std::string begin = fmt::format("<!-- made by tests/unit/docs_test.cpp: {} -->\n", name);
+  const std::string end = "<!-- end -->";
+  const std::size_t from = page.find(begin);
+  REQUIRE(from != std::string::npos);
+  const std::size_t text = from + begin.size();
+  const std::size_t to = page.find(end, text);
+  REQUIRE(to != std::string::npos);
+  return {page.substr(0, text), page.substr(text, to - text), page.substr(to)};
+}
+
+/// Holds a made section of a page against what it should be; with ECMIGRATE_UPDATE_DOCS=1 writes it there instead.
+void check_section(const std::string& file, const std::string& name, const std::string& expected) {
+  const std::string path = std::string(ECMIGRATE_SOURCE_DIR "/docs/") + file;
+  const Section section = section_of(read(path), name);
+  if (std::getenv("ECMIGRATE_UPDATE_DOCS") != nullptr) {
+    std::ofstream(path) << section.before << expected << section.after;
+    return;
+  }
+  INFO("ECMIGRATE_UPDATE_DOCS=1 build/tests/unit_tests \"docs/*\" brings the pages up to date");
+  CHECK(section.text == expected);
+}
+
+std::string type_words(const Field& field) {
+  switch (field.type) {
+    case FieldType::text:
+      return "text";
+    case FieldType::text_or_null:
+      return "text or null";
+    case FieldType::boolean:
+      return "true or false";
+    case FieldType::integer:
+      return "whole number";
+    case FieldType::duration:
+      return "duration";
+    case FieldType::sql:
+      return "SQL";
+    case FieldType::sql_per_column:
+      return "SQL per column";
+    case FieldType::sql_or_per_column:
+      return "SQL, or SQL per column";
+    case FieldType::object:
+      return "map";
+    case FieldType::object_list:
+      return "list of maps";
+    case FieldType::text_list:
+      return "list of texts";
+    case FieldType::text_map:
+      return "map of texts";
+  }
+  return {};
+}
+
+void add_rows(std::string& text, const std::vector<Field>& fields, const std::string& prefix) {
+  for (const Field& field : fields) {
+    std::string words;
+    for (const std::string_view word : field.one_of) {
+      words += fmt::format("{}`{}`", words.empty() ? " One of " : ", ", word);
+    }
+    const std::string name = prefix + std::string(field.name);
+    text += fmt::format("| `{}` | {}{} | {}{} |\n", name, type_words(field), field.required ? ", required" : "", field.doc, words.empty() ? "" : words + ".");
+    add_rows(text, field.fields, name + (field.type == FieldType::object_list ? "[]." : "."));
+  }
+}
+
+std::string kinds_reference() {
+  std::string text;
+  for (const OperationKind* kind : operation_kinds()) {
+    if (kind->name.starts_with("test_")) {
+      continue;  // other tests register kinds of their own
+    }
+    text += fmt::format("\n## {}\n\n{}\n\n```yaml\n- ", kind->name, kind->summary);
+    for (std::string line; const char c : kind->example) {
+      line += c;
+      if (c == '\n') {
+        text += (text.ends_with("- ") ? "" : "  ") + line;
+        line.clear();
+      }
+    }
+    text += "```\n\n| field | type | meaning |\n|---|---|---|\n";
+    add_rows(text, kind->fields, "");
+  }
+  return text + "\n";
+}
+
+std::string top_reference() {
+  const auto schema = nlohmann::ordered_json::parse(plan_json_schema());
+  std::string text = "| key | meaning |\n|---|---|\n";
+  for (const auto& [key, value] : schema["properties"].items()) {
+    text += fmt::format("| `{}` | {} |\n", key, value["description"].get<std::string>());
+    for (const auto& [inner, field] : value.value("properties", nlohmann::ordered_json::object()).items()) {
+      text += fmt::format("| `{}.{}` | {} |\n", key, inner, field["description"].get<std::string>());
+    }
+  }
+  return text;
+}
+
+std::string exit_code_reference() {
+  std::string text = "| exit status | in JSON | meaning | run again? |\n|---|---|---|---|\n";
+  for (const OutcomeRow& row : k_outcomes) {
+    text += fmt::format("| {} | `{}` | {} | {} |\n", row.exit_code, row.name, row.meaning, row.retryable ? "yes" : "");
+  }
+  return text;
+}
+
+std::string help(const std::string& arguments) {
+  std::FILE* pipe = popen((std::string(ECMIGRATE_PROGRAM) + " " + arguments + " --help").c_str(), "r");
+  std::string text;
+  std::array<char, 4096> buffer{};
+  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    text.append(buffer.data(), n);
+  }
+  REQUIRE(pclose(pipe) == 0);
+  return text.substr(0, text.find("Example:"));
+}
+
+std::set<std::string> flags_in(const std::string& text) {
+  static const std::regex flag("--[a-z][a-z-]+");
+  std::set<std::string> flags;
+  for (std::sregex_iterator at(text.begin(), text.end(), flag); at != std::sregex_iterator(); ++at) {
+    flags.insert(at->str());
+  }
+  return flags;
+}
+
+}  // namespace
+
+TEST_CASE("docs/plans.md is what the field tables say") {
+  check_section("plans.md", "keys at the top", top_reference());
+  check_section("plans.md", "kinds", kinds_reference());
+}
+
+TEST_CASE("docs/commands.md has the exit codes of the program") {
+  check_section("commands.md", "exit codes", exit_code_reference());
+}
+
+TEST_CASE("docs/commands.md names every command and flag, and no other") {
+  const std::string page = read(ECMIGRATE_SOURCE_DIR "/docs/commands.md");
+  const std::string top = help("");
+  std::set<std::string> flags = flags_in(top);
+  static const std::regex subcommand("\n  ([a-z]+) {2,}");
+  const std::string list = top.substr(top.find("Subcommands:"));
+  int commands = 0;
+  for (std::sregex_iterator at(list.begin(), list.end(), subcommand); at != std::sregex_iterator(); ++at, ++commands) {
+    const std::string command = (*at)[1];
+    INFO(command);
+    CHECK(page.find("`" + command) != std::string::npos);
+    flags.merge(flags_in(help(command)));
+  }
+  CHECK(commands > 5);
+  CHECK(flags_in(page) == flags);
+}
