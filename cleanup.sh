@@ -4,6 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 . demo/settings.sh
-demo/postgres.sh remove "$demo_dir"
-rm -rf build
-echo "removed build/ and $demo_dir"
+if [ -f "$demo_dir/ecmigrate-throwaway" ]; then
+  demo/postgres.sh remove "$demo_dir"
+  echo "removed $demo_dir"
+fi
+if [ -d build ]; then
+  rm -rf build
+  echo "removed build/"
+fi

@@ -80,7 +80,12 @@ class Application {
       next = std::max(SteadyClock::now(), next + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(1 / m_options.rate)));
       std::this_thread::sleep_until(next);
     }
-    check_everything();
+    try {
+      check_everything();
+    } catch (const Error& error) {
+      ++m_report.failed;
+      note(fmt::format("reading everything back: {}", error.what()));
+    }
     return std::move(m_report);
   }
 
@@ -250,7 +255,8 @@ class Application {
 
   void note(std::string text) {
     constexpr std::size_t k_most_errors = 5;
-    if (m_report.errors.size() < k_most_errors) {
+    const bool known = std::ranges::find(m_report.errors, text) != m_report.errors.end();
+    if (!known && m_report.errors.size() < k_most_errors) {
       m_report.errors.push_back(std::move(text));
     }
   }

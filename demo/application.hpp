@@ -17,7 +17,7 @@ struct TrafficOptions {
 struct TrafficReport {
   std::int64_t requests = 0;
   std::int64_t failed = 0;
-  std::vector<std::string> errors;   ///< the first few
+  std::vector<std::string> errors;   ///< the first few different ones
   std::vector<double> milliseconds;  ///< of every statement, as the application waited for it
   std::int64_t checked = 0;          ///< rows read back at the end
   std::int64_t lost = 0;             ///< acknowledged writes that were not there

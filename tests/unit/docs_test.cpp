@@ -123,7 +123,8 @@ std::string top_reference() {
   std::string text = "| key | meaning |\n|---|---|\n";
   for (const auto& [key, value] : schema["properties"].items()) {
     text += fmt::format("| `{}` | {} |\n", key, value["description"].get<std::string>());
-    for (const auto& [inner, field] : value.value("properties", nlohmann::ordered_json::object()).items()) {
+    const auto inner_keys = value.value("properties", nlohmann::ordered_json::object());
+    for (const auto& [inner, field] : inner_keys.items()) {
       text += fmt::format("| `{}.{}` | {} |\n", key, inner, field["description"].get<std::string>());
     }
   }
