@@ -61,7 +61,7 @@ field() {
 }
 
 print_report() {
-  printf '  %-12s %9s %8s %14.1f ms %9.1f ms %12s %7s\n' "$1 version" "$(field "$1" requests)" "$(field "$1" failed)" \
+  LC_ALL=C printf '  %-12s %9s %8s %14.1f ms %9.1f ms %12s %7s\n' "$1 version" "$(field "$1" requests)" "$(field "$1" failed)" \
     "$(field "$1" longest_stall_ms)" "$(field "$1" p99_ms)" "$(field "$1" checked)" "$(field "$1" lost)"
 }
 

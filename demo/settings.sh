@@ -12,7 +12,8 @@ start_server() {
 
 # A new database with the users in it, instead of the one that was there.
 load_users() {
-  psql --quiet --no-psqlrc --dbname postgres --command "drop database if exists $PGDATABASE with (force)" --command "create database $PGDATABASE" 2>/dev/null
+  PGOPTIONS='--client-min-messages=warning' psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --dbname postgres \
+    --command "drop database if exists $PGDATABASE with (force)" --command "create database $PGDATABASE"
   psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --file demo/users.sql
 }
 
