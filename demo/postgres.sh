@@ -54,6 +54,8 @@ start() {
   # Only a folder that this script made is ever deleted.
   touch "$dir/ecmigrate-throwaway"
   [ "$(id -u)" = 0 ] && chown -R postgres "$dir"
+  # The server trusts whoever reaches the socket, so nobody else may.
+  chmod 700 "$dir"
   if [ ! -d "$dir/data" ]; then
     # Under another name until it is whole, so that an interrupted initdb is done again.
     rm -rf "$dir/data.new"
