@@ -12,8 +12,8 @@ namespace ecmigrate {
 
 namespace {
 
-/// Eight passes: with more, the scans cost what fewer moved rows save (measured, docs/backfill.md).
-constexpr int k_passes = 8;
+/// With more, the scans cost what fewer moved rows save (measured, docs/benchmarks.md).
+constexpr int k_passes = 16;
 /// 12.5 MB of 8 kB pages: inside any shared_buffers, and far enough between two visits of a page.
 constexpr std::int64_t k_window_pages = 1600;
 /// Below this a table is done before a second pass could use the room of the first.
@@ -43,7 +43,8 @@ Backfill::Backfill(Session& session, Journal& journal, std::string migration, st
       m_table(table),
       m_relation(std::move(relation)),
       m_replace_role(replace_replication_role),
-      m_sizer(static_cast<double>(session.options().pace.target_batch.count()), k_first_batch_pages, k_window_pages),
+      m_first_visits(static_cast<double>(session.options().pace.target_batch.count()), k_first_batch_pages, k_window_pages),
+      m_later_visits(m_first_visits),
       m_pacer(session, m_migration, m_relation, [this](const std::string& why) {
         m_pace_because = why;
         report_progress(false);
@@ -115,7 +116,7 @@ void Backfill::walk() {
   m_wal_begin = m_walk.wal_bytes;
   while (!m_walk.finished) {
     m_pacer.wait_for_turn();
-    m_sizer.set_target(static_cast<double>(m_pacer.limits().target_batch.count()));
+    sizer().set_target(static_cast<double>(m_pacer.limits().target_batch.count()));
     if (at_end(m_order, {m_walk.window, m_walk.pass, m_walk.page})) {
       finish();
     } else {
@@ -157,7 +158,7 @@ void Backfill::finish() {
 
 void Backfill::batch() {
   const PagePosition position{m_walk.window, m_walk.pass, m_walk.page};
-  const std::int64_t to = batch_end(m_order, position, m_sizer.pages());
+  const std::int64_t to = batch_end(m_order, position, sizer().pages());
   try {
     send(to, m_locked);
     m_tries = 0;
@@ -229,8 +230,9 @@ std::string Backfill::statement(std::int64_t from, std::int64_t to, Locked locke
     pending.push_back("(" + mapping.pending + ")");
   }
   std::string where = fmt::format("{} and ({})", page_range(from, to), join(pending, " or "));
-  if (m_order.passes > 1) {
-    where += fmt::format(" and ({}) % {} = {}", m_table.spread, m_order.passes, m_walk.pass);
+  // Rows of earlier passes are no longer pending, so the upper bound is enough, and the last pass needs none.
+  if (m_walk.pass + 1 < m_order.passes) {
+    where += fmt::format(" and ({}) < {}", m_table.spread, spread_end(m_order, m_walk.pass));
   }
   if (locked == Locked::skip) {
     where = fmt::format("this.ctid = any (array(select this.ctid from {} as this where {} for no key update skip locked))", m_relation.sql(), where);
@@ -268,6 +270,7 @@ std::string Backfill::message(std::int64_t to, const WalkRecord& next, Locked lo
 }
 
 void Backfill::send(std::int64_t to, Locked locked) {
+  BatchSizer& sizer_of_pass = sizer();
   WalkRecord next = after(to);
   next.skipped = next.skipped || locked == Locked::skip;
   const std::vector<pg::Rows> results = m_session.connection().script(message(to, next, locked));
@@ -290,7 +293,7 @@ void Backfill::send(std::int64_t to, Locked locked) {
     m_batch_ms.erase(m_batch_ms.begin(), m_batch_ms.begin() + k_remembered_batches / 2);
   }
   m_batch_ms.push_back(took_ms);
-  m_sizer.batch_took(took_ms);
+  sizer_of_pass.batch_took(took_ms);
 }
 
 bool Backfill::raises(const std::string& condition) {

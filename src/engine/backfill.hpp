@@ -29,6 +29,8 @@ class Backfill {
   void set_order();
   void walk();
   void batch();
+  /// A size for each, or every window would begin with a batch that is several times too long.
+  [[nodiscard]] BatchSizer& sizer() { return m_walk.pass == 0 ? m_first_visits : m_later_visits; }
   void sweep_again(const pg::SqlError& error);
   [[nodiscard]] std::string statement(std::int64_t from, std::int64_t to, Locked locked) const;
   [[nodiscard]] std::string message(std::int64_t to, const WalkRecord& next, Locked locked) const;
@@ -56,7 +58,8 @@ class Backfill {
 
   WalkRecord m_walk;
   PageOrder m_order;
-  BatchSizer m_sizer;
+  BatchSizer m_first_visits;  ///< they move rows to other pages, which takes several times as long
+  BatchSizer m_later_visits;
   Pacer m_pacer;
   Eta m_eta;
   std::vector<double> m_batch_ms;

@@ -177,12 +177,13 @@ class TableCompiler {
     synced.table = m_table.table->name;
     synced.leaves = m_table.table->leaves;
     synced.key = primary_key(*m_table.table);
-    synced.spread = "pg_catalog.hashtid(this.ctid) & 2147483647";
+    synced.spread = "pg_catalog.hashtid(this.ctid)::pg_catalog.int8 & 4294967295";
     if (synced.key.size() == 1) {
       const std::string& type = m_table.table->find_column(synced.key.front())->type;
       if (type == "integer" || type == "bigint") {
-        // Neighbours on a page have neighbouring numbers, so this spreads them evenly where a hash is only even on average.
-        synced.spread = fmt::format("this.{} & 1073741823", quote_identifier(synced.key.front()));
+        // Neighbours on a page have neighbouring numbers. Multiples of the golden ratio (here of 2^32) spread these evenly,
+        // whatever the step between them, where a hash is only even on average.
+        synced.spread = fmt::format("(this.{} & 1073741823) * 2654435769 & 4294967295", quote_identifier(synced.key.front()));
       }
     }
     synced.user_update_triggers = std::ranges::any_of(

@@ -51,13 +51,15 @@ median() {
 }
 
 # The users table of the sizes below, in the current database.
+# Values are spread by a hash, so that no pattern of theirs meets one of the walk.
 users_rows="n,
-  (array['Ann','Bob','Chloé','Dmitri','Émile','Fatima','Grace','Hugo','Ines','Jan'])[1 + n % 10] || ' ' ||
-    (array['Lee','O''Brien','García Márquez','van der Berg','Smith','Nguyen','Kowalska'])[1 + n % 7],
+  (array['Ann','Bob','Chloé','Dmitri','Émile','Fatima','Grace','Hugo','Ines','Jan'])[1 + (h & 65535) % 10] || ' ' ||
+    (array['Lee','O''Brien','García Márquez','van der Berg','Smith','Nguyen','Kowalska'])[1 + (h >> 16) % 7],
   'user' || n || '@example.org',
-  (array['Berlin','Lisbon','Oslo','Quito','Kyoto','Lagos','Lima','Riga'])[1 + n % 8] || ' ' || n % 997,
-  'Long Street ' || n % 50000,
+  (array['Berlin','Lisbon','Oslo','Quito','Kyoto','Lagos','Lima','Riga'])[1 + h % 8] || ' ' || h % 997,
+  'Long Street ' || h % 50000,
   repeat(md5(n::text), 2) || left(md5(n::text), 20)"
+users_source() { echo "from (select n, hashint8(n)::bigint & 2147483647 as h from generate_series(1, $1) n) as source"; }
 users_columns="id bigint not null, full_name varchar not null, email text not null, city text not null, street text not null, payload text not null"
 
 split_plan() {

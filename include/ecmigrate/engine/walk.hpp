@@ -9,8 +9,8 @@ namespace ecmigrate {
 
 /// The order in which a table's pages are visited, as numbers alone. See docs/backfill.md for why.
 ///
-/// The table is cut into windows of pages; each window is swept `passes` times, and pass j treats the rows whose spread
-/// is j modulo `passes`. Between two visits of a page the rest of the window goes by, so that the rows that the earlier
+/// The table is cut into windows of pages; each window is swept `passes` times, and each pass treats the pending rows whose
+/// spread, a number from 0 to 2^32 - 1, is below its end. Between two visits of a page the rest of the window goes by, so that the rows that the earlier
 /// visit moved away are invisible to every transaction by then and their room is used again.
 struct PageOrder {
   std::int64_t pages = 0;         ///< of the relation, fixed when the walk began
@@ -30,6 +30,9 @@ bool at_end(const PageOrder& order, const PagePosition& position);
 std::int64_t batch_end(const PageOrder& order, const PagePosition& position, std::int64_t pages);
 /// The position after a batch that ended before page `end`.
 PagePosition after_batch(const PageOrder& order, PagePosition position, std::int64_t end);
+/// One past the greatest spread that a pass treats. Every pass treats fewer rows than the one before it: a row that stays
+/// on its page grows by the new values, and so leaves less room than it found.
+std::int64_t spread_end(const PageOrder& order, int pass);
 /// The part of the whole walk that lies before the position, 0 to 1; never falls along the walk.
 double walked(const PageOrder& order, const PagePosition& position);
 
