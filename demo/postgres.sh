@@ -8,7 +8,7 @@
 #
 # PG_BINDIR names the programs' folder; without it the newest server that Debian has installed is taken. The server
 # refuses to run as root, so for root it runs as the user postgres, whom the Debian package makes. Connect with
-# "host=DIR user=postgres dbname=postgres".
+# "host=DIR port=5432 user=postgres dbname=postgres".
 set -euo pipefail
 
 bindir() {
@@ -63,6 +63,7 @@ start() {
       { cat "$dir/initdb.log" >&2; exit 1; }
     {
       echo "listen_addresses = ''"
+      echo "port = 5432"  # not what PGPORT says here
       echo "unix_socket_directories = '$dir'"
       printf '%s\n' "$@"
     } >>"$dir/data.new/postgresql.conf"

@@ -3,7 +3,7 @@
 demo_dir=${ECMIGRATE_DEMO_DIR:-/tmp/ecmigrate-demo-$(id -un)}
 export PGHOST=$demo_dir PGUSER=postgres PGDATABASE=shop
 unset PGPORT PGSERVICE PGOPTIONS
-export ECMIGRATE_DATABASE_URL="host=$PGHOST user=$PGUSER dbname=$PGDATABASE"
+export ECMIGRATE_DATABASE_URL="host=$PGHOST port=5432 user=$PGUSER dbname=$PGDATABASE"
 
 # Starts the server, unless it runs.
 start_server() {

@@ -68,7 +68,7 @@ const std::string& server() {
     shell(std::string(ECMIGRATE_SOURCE_DIR "/demo/postgres.sh start ") + run_folder() +
           "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s wal_level=logical "
           "max_prepared_transactions=4 2>&1");
-    return fmt::format("host={}/pg user=postgres", run_folder());
+    return fmt::format("host={}/pg port=5432 user=postgres", run_folder());
   }();
   return conninfo;
 }
