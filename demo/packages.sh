@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing, and no others; asks for nothing.
+# Installs the Debian packages that are missing, and no others; asks for nothing. Arguments are further packages.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build libpq-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev catch2)
+packages=(g++ cmake ninja-build libpq-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev catch2 "$@")
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then

@@ -123,10 +123,7 @@ RunOptions RunFlags::options(const Plan& plan) const {
 }
 
 void with_migration(Invocation& invocation, const RunFlags& flags, const std::function<void(Migration&, const Plan&)>& work) {
-  Plan plan = read_plan(flags.plan_file);
-  if (!invocation.flags.schema.empty()) {
-    plan.schema = invocation.flags.schema;
-  }
+  const Plan plan = read_plan(flags.plan_file, invocation.flags.schema);
   invocation.result.migration = plan.name;
   JournalingObserver observer(invocation.observer);
   Session session({connection_string(invocation.flags), truncate_utf8("ecmigrate " + invocation.result.command + " " + plan.name, 63), nullptr},

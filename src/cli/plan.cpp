@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "ecmigrate/store/recipe_json.hpp"
 
 namespace ecmigrate {
 
@@ -60,6 +61,8 @@ void add_plan_command(CLI::App& app, ChosenCommand& chosen) {
       with_migration(invocation, *flags, [&](Migration& migration, const Plan&) {
         const Recipe recipe = migration.compile();
         if (invocation.flags.report.json) {
+          fmt::print("{{\"v\":1,\"type\":\"recipe\",\"recipe\":{}}}\n", recipe_to_json(recipe));
+          std::fflush(stdout);
           return;
         }
         print_steps("expand", recipe.expand);

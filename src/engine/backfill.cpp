@@ -297,7 +297,7 @@ void Backfill::send(std::int64_t to, Locked locked) {
 }
 
 bool Backfill::raises(const std::string& condition) {
-  std::string sql = "begin; set local ecmigrate.fill = 'on'; ";
+  std::string sql = fmt::format("begin; set local ecmigrate.fill = 'on'; set local lock_timeout = {}; ", row_lock_timeout());
   if (m_replace_role) {
     sql += "set local session_replication_role = replica; ";
   }
@@ -306,6 +306,9 @@ bool Backfill::raises(const std::string& condition) {
     m_session.connection().script(sql);
     return false;
   } catch (const pg::SqlError& error) {
+    if (error.sqlstate() == "55P03") {
+      return false;  // somebody holds it: it will be met again
+    }
     if (!row_is_at_fault(error)) {
       throw;
     }

@@ -178,7 +178,7 @@ struct Migration::Run {
         session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role",
                                  table.table.display()));
       }
-      for (const QualifiedName& leaf : table.leaves) {
+      for (const auto& [leaf, walked] : journal.leaves(plan.name, table.table)) {
         changed = Backfill(session, journal, plan.name, id, table, leaf, may_replace_role).run() || changed;
       }
     }
@@ -188,7 +188,7 @@ struct Migration::Run {
     ask_whether_role_may_be_replaced();
     std::int64_t differences = 0;
     for (const SyncedTable& table : record->recipe.synced) {
-      for (const QualifiedName& leaf : table.leaves) {
+      for (const auto& [leaf, walked] : journal.leaves(plan.name, table.table)) {
         const event::VerifyFinished result = verify_relation(session, table, leaf, may_replace_role);
         journal.record_verification(plan.name, id, result);
         differences += result.pending + result.inconsistent - result.repaired;
@@ -196,6 +196,43 @@ struct Migration::Run {
       }
     }
     return differences;
+  }
+
+  /// Partitions that came after the backfill: the trigger was not on them when their rows were written.
+  std::vector<std::string> new_partitions() {
+    std::vector<std::string> names;
+    for (const SyncedTable& table : record->recipe.synced) {
+      for (const auto& [leaf, walked] : journal.leaves(plan.name, table.table)) {
+        if (!walked) {
+          names.push_back(leaf.display());
+        }
+      }
+    }
+    return names;
+  }
+
+  void check_partitions() {
+    if (const std::vector<std::string> names = new_partitions(); !names.empty()) {
+      set_state(State::backfilled);
+      throw Error(Outcome::refused, "these partitions came after the backfill:" + name_list(names),
+                  fmt::format("Run: ecmigrate backfill {}, then verify again.", plan.file));
+    }
+  }
+
+  /// Contract's steps, each with a last look, under its lock, for partitions that came after the last look before it.
+  [[nodiscard]] std::vector<Step> guarded_contract() const {
+    std::vector<Step> steps = record->recipe.contract;
+    for (Step& step : steps) {
+      for (const SyncedTable& table : record->recipe.synced) {
+        if (std::ranges::find(step.locks, table.table, &LockRequest::relation) != step.locks.end()) {
+          step.sql.insert(step.sql.begin(),
+                          fmt::format("do $guard$ begin if {} then raise exception using message = {}; end if; end $guard$",
+                                      Journal::unwalked_sql(plan.name, table.table),
+                                      quote_literal(fmt::format("a partition of {} came after the backfill", table.table.display()))));
+        }
+      }
+    }
+    return steps;
   }
 
   /// Writes may have passed the trigger by: what was verified is no longer known.
@@ -216,6 +253,7 @@ struct Migration::Run {
 
   void check_contract_is_safe() {
     check_triggers();
+    check_partitions();
     const Dependents dependents = find_dependents(session, record->recipe.drops);
     if (!dependents.blocking.empty()) {
       throw Error(Outcome::refused, "these need a column that contract drops:" + name_list(dependents.blocking),
@@ -290,7 +328,9 @@ void Migration::backfill() {
   if (run.record->state == State::rolling_back) {
     run.out_of_order("backfill", "rollback");
   }
-  if (run.record->state != State::expanded && run.record->state != State::backfilling) {
+  const bool filled = run.record->state == State::backfilled || run.record->state == State::verified;
+  const bool more_to_fill = filled && !run.new_partitions().empty();
+  if (run.record->state != State::expanded && run.record->state != State::backfilling && !more_to_fill) {
     run.already(std::string(state_name(run.record->state)));
     return;
   }
@@ -315,6 +355,7 @@ void Migration::verify() {
                                                                           : "backfill");
   }
   run.check_triggers();
+  run.check_partitions();
   const std::int64_t differences = run.compare_tables();
   if (differences > 0) {
     run.set_state(State::backfilled);
@@ -344,7 +385,7 @@ void Migration::contract() {
                                  : run.record->state == State::rolling_back ? "rollback"
                                                                             : "backfill");
   }
-  run.run_steps("contract", run.record->recipe.contract);
+  run.run_steps("contract", run.guarded_contract());
   run.set_state(State::contracted);
 }
 

@@ -33,6 +33,12 @@ bool is_lock_failure(const pg::SqlError& error) {
   return error.sqlstate() == "55P03" || error.sqlstate() == "40P01";
 }
 
+/// LOCK TABLE takes the partitions of a table one after the other, each with a wait of its own; statement_timeout bounds
+/// them together. The same SQLSTATE much later is a catalogue change that took too long.
+bool is_lock_statement_timeout(const pg::SqlError& error, double waited_ms, std::chrono::milliseconds timeout) {
+  return error.sqlstate() == "57014" && waited_ms < static_cast<double>(timeout.count()) + 5'000;
+}
+
 /// Doubles each time, with full jitter, so that two runners do not stay in step.
 std::chrono::milliseconds pause_after(int tries) {
   static thread_local std::mt19937 random{std::random_device{}()};
@@ -122,12 +128,15 @@ std::string StepRunner::message(const Step& step, std::chrono::milliseconds time
   const auto share = timeout.count() / static_cast<std::int64_t>(std::max<std::size_t>(1, step.locks.size()));
   std::string sql = fmt::format("begin; set local lock_timeout = {}; set local synchronous_commit = on; select 'requested', {}; ",
                                 std::max<std::int64_t>(share, 10), k_clock);
+  if (!step.locks.empty()) {
+    sql += fmt::format("set local statement_timeout = {}; ", std::max<std::int64_t>(share, 10));
+  }
   for (const LockRequest& lock : step.locks) {
     sql += fmt::format("lock table {} in {} mode; ", lock.relation.sql(), lock_mode_name(lock.mode));
   }
   sql += fmt::format("select 'granted', {}; ", k_clock);
-  if (step.kind == Step::Kind::transaction && !step.locks.empty()) {
-    sql += fmt::format("set local statement_timeout = '{}'; ", k_ddl_timeout);
+  if (!step.locks.empty()) {
+    sql += fmt::format("set local statement_timeout = '{}'; ", step.kind == Step::Kind::transaction ? k_ddl_timeout : "0");
   }
   for (const std::string& statement : step.sql) {
     sql += statement + ";\n";
@@ -154,10 +163,10 @@ StepRunner::Attempt StepRunner::attempt(const Step& step, std::chrono::milliseco
     attempt.waited_ms = times.granted - times.requested;
     attempt.times = times;
   } catch (const pg::SqlError& error) {
-    if (!is_lock_failure(error)) {
+    attempt.waited_ms = static_cast<double>((m_session.clock().now() - begin).count());
+    if (!is_lock_failure(error) && !is_lock_statement_timeout(error, attempt.waited_ms, timeout)) {
       throw;
     }
-    attempt.waited_ms = static_cast<double>((m_session.clock().now() - begin).count());
   }
   LockWatchReport seen = watch.finish();
   attempt.blockers = std::move(seen.blockers);

@@ -40,6 +40,9 @@ class Trying {
       m_source = source.replace(at, 2, leaf.sql());
       leaf_pages();
     }
+    if (!m_trial.violates.empty()) {
+      return;
+    }
     m_session.report(m_result);
     if (m_result.lossy > 0 && m_session.options().strict) {
       throw Error(Outcome::refused, fmt::format("{}: {} of {} rows lose something on the way to {} and back", m_result.relation,
@@ -53,7 +56,7 @@ class Trying {
     const pg::Rows size = m_session.connection().query(
         "select pg_catalog.pg_relation_size($1::pg_catalog.regclass) / current_setting('block_size')::bigint", {m_leaf.sql()});
     const std::int64_t pages = size.integer(0, 0);
-    const std::int64_t wanted = m_session.options().check_rows;
+    const std::int64_t wanted = m_trial.violates.empty() ? m_session.options().check_rows : 0;
     if (wanted == 0) {
       for (std::int64_t page = 0; page < pages; page += k_pages_at_once) {
         m_session.check_stop();
@@ -88,6 +91,10 @@ class Trying {
         if (error.connection_lost() || error.is_class("42")) {
           throw;
         }
+        if (error.sqlstate() == "25006") {  // the trial is read only
+          untried(error.what());
+          return;
+        }
         name_row(std::move(places), error.what());
       }
     }
@@ -120,7 +127,28 @@ class Trying {
                        evaluated.empty() ? "" : ", " + join(evaluated, ", "), source_of(places));
   }
 
+  void untried(const std::string& why) {
+    if (!m_warned) {
+      m_warned = true;
+      m_session.warn(fmt::format("up and down of {} cannot be tried on rows of {}: {}", m_trial.label, m_result.relation, why));
+    }
+  }
+
+  void look_for_violations(const std::vector<std::string>& places) {
+    const pg::Rows rows = m_session.connection().script(fmt::format(
+        "begin read only; select {} from {} where {} limit 1; commit", m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
+        source_of(places), m_trial.violates)).front();
+    if (rows.size() > 0) {
+      throw Error(Outcome::refused, fmt::format("{} row {} violates \"{}\"", m_result.relation, rows.text(0, 0), m_trial.label),
+                  "From expand on every write of such a row would fail, the old application's too: mend the rows first, or give `up`. Nothing was changed.");
+    }
+  }
+
   void look(const std::vector<std::string>& places) {
+    if (!m_trial.violates.empty()) {
+      look_for_violations(places);
+      return;
+    }
     const pg::Rows rows = m_session.connection().script(look_query(places)).front();
     if (rows.integer(0, 1) > 0) {
       const pg::Rows bad = m_session.connection().query(
@@ -171,6 +199,7 @@ class Trying {
   QualifiedName m_leaf;
   std::string m_source;
   event::TrialFinished m_result;
+  bool m_warned = false;
 };
 
 }  // namespace

@@ -81,10 +81,18 @@ class Verification {
     }
     if (!repair.empty()) {
       const auto results = m_session.connection().script(
-          fmt::format("begin; set local ecmigrate.fill = 'on'; {}update {} as this set {} where {} and {}; commit",
-                      m_replace_role ? "set local session_replication_role = replica; " : "", m_relation.sql(), repair, page_range(from, to), condition));
+          // A row that stays locked fails the repair, which can be run again, rather than have us in a queue or a deadlock.
+          fmt::format("begin; set local ecmigrate.fill = 'on'; set local lock_timeout = '500ms'; {}update {} as this set {} where {} and {}; commit",
+                      m_replace_role && !has_foreign_keys() ? "set local session_replication_role = replica; " : "", m_relation.sql(), repair, page_range(from, to), condition));
       m_result.repaired += results.front().affected();
     }
+  }
+
+  /// A replica's writes are not held to foreign keys, and these may have been validated already.
+  bool has_foreign_keys() {
+    return m_session.connection()
+        .query("select exists (select from pg_catalog.pg_constraint where conrelid = $1::pg_catalog.regclass and contype = 'f')", {m_relation.sql()})
+        .boolean(0, 0);
   }
 
   static std::string values(const std::vector<std::string>& columns) {

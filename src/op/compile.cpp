@@ -171,11 +171,15 @@ class TableCompiler {
       synced.mappings.push_back(compile_mapping(m_table, mapping, repeatable));
       m_recipe.trials.push_back(compile_trial(m_table, mapping));
     }
+    for (const ConstraintAdd& constraint : m_table.constraints) {
+      if (constraint.foreign_key.empty() && constraint.validate) {
+        m_recipe.trials.push_back(compile_constraint_trial(m_table, constraint));
+      }
+    }
     if (synced.mappings.empty()) {
       return;
     }
     synced.table = m_table.table->name;
-    synced.leaves = m_table.table->leaves;
     synced.key = primary_key(*m_table.table);
     synced.spread = "pg_catalog.hashtid(this.ctid)::pg_catalog.int8 & 4294967295";
     if (synced.key.size() == 1) {
@@ -287,7 +291,9 @@ class TableCompiler {
         drop.push_back("drop constraint " + quote_identifier(column.not_null_check));
       }
       if (column.default_sql) {
-        set.push_back(fmt::format("alter column {} set default {}", name, *column.default_sql));
+        // In the plan's own words, so that the catalog shows them as it would after plain DDL; the line break ends a comment.
+        set.push_back(fmt::format("alter column {} set default {}", name,
+                                  column.default_read != nullptr ? fmt::format("({}\n)", column.default_read->text) : *column.default_sql));
       }
     }
     if (!set.empty()) {

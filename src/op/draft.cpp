@@ -62,6 +62,13 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   if (found->is_partition) {
     refuse(at, fmt::format("\"{}\" is a partition", qualified.name), "Name the partitioned table instead.");
   }
+  if (found->inherits) {
+    refuse(at, fmt::format("\"{}\" is part of an INHERITS hierarchy", qualified.name),
+           "Triggers do not follow it, so rows of its children would be lost: detach them, or use declarative partitions.");
+  }
+  if (found->foreign_partitions) {
+    refuse(at, fmt::format("\"{}\" has partitions that are foreign tables", qualified.name), "They cannot be filled from here: detach them first.");
+  }
   if (found->published) {
     warn(fmt::format("{} is published by logical replication: its subscribers need the new columns before expand, or they stop", found->name.display()));
   }

@@ -305,6 +305,28 @@ Trial compile_trial(const TableDraft& draft, const Mapping& mapping) {
   return trial;
 }
 
+Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& constraint) {
+  Trial trial;
+  for (const Mapping& mapping : draft.mappings) {
+    if (!mapping.news.empty()) {
+      trial = compile_trial(draft, mapping);  // the last one has the new columns of all before it
+    }
+  }
+  if (trial.source.empty()) {
+    trial.source = "(select this.* from %s as this) as this";
+  }
+  trial.table = draft.table->name;
+  trial.leaves = draft.table->leaves;
+  trial.key = primary_key(*draft.table);
+  trial.label = constraint.name;
+  trial.evaluated.clear();
+  trial.null_in.clear();
+  trial.lossy.clear();
+  const std::size_t open = constraint.check.sql.find('(');
+  trial.violates = fmt::format("({}) is false", constraint.check.sql.substr(open + 1, constraint.check.sql.rfind(')') - open - 1));
+  return trial;
+}
+
 std::vector<std::string> primary_key(const Table& table) {
   for (const Constraint& constraint : table.constraints) {
     if (constraint.type == 'p') {

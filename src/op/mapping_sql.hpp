@@ -41,6 +41,10 @@ SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, b
 /// The trial of a mapping before expand.
 Trial compile_trial(const TableDraft& draft, const Mapping& mapping);
 
+/// The trial of a new check on the rows as they will be: from expand on it holds for every write, also of the old
+/// application and also of other columns of the row, so one row that violates it would fail its clients.
+Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& constraint);
+
 /// Columns of the primary key, or nothing.
 std::vector<std::string> primary_key(const Table& table);
 

@@ -19,6 +19,11 @@ std::vector<std::pair<const Index*, std::string>> copy_indexes(Draft& draft, Tab
     if (std::ranges::find(index.columns, old.name) == index.columns.end()) {
       continue;
     }
+    const std::string name = draft.object_name(table.table->name, "index", index.name);
+    if (std::ranges::find(table.indexes, name, [](const IndexBuild& build) { return build.name.name; }) != table.indexes.end()) {
+      draft.refuse({}, fmt::format("this plan changes several columns of index \"{}\"", index.name), "Change them in plans of their own, one after the other.");
+      continue;
+    }
     IndexBuild& build = table.indexes.emplace_back();
     build.name = {table.table->name.schema, draft.object_name(table.table->name, "index", index.name)};
     build.unique = index.unique;

@@ -93,12 +93,12 @@ class FunctionBody {
 
   /// N := default, O := down(N), where nothing was given at all.
   void insert_defaults(const Mapping& mapping) {
-    if (std::ranges::none_of(mapping.news, [](const NewColumn& column) { return column.default_sql.has_value(); })) {
+    if (std::ranges::none_of(mapping.news, [](const NewColumn& column) { return column.default_sql && !column.default_is_old; })) {
       return;
     }
     line(3, fmt::format("if {}{} then", news_null(mapping), mapping.olds.empty() ? "" : " and " + olds_null(mapping)));
     for (const NewColumn& column : mapping.news) {
-      if (column.default_sql) {
+      if (column.default_sql && !column.default_is_old) {
         line(4, fmt::format("new.{} := {};", quote_identifier(column.name), *column.default_sql));
       }
     }

@@ -101,6 +101,7 @@ class TypeChange {
       column.comment = comment->kind == Value::Kind::null ? std::nullopt : std::optional(comment->scalar);
     }
     column.default_sql = m_old.default_sql;
+    column.default_is_old = !m_fields.has("default");
     if (const Value* given = m_fields.find("default")) {
       column.default_sql = given->kind == Value::Kind::null ? std::nullopt : std::optional(given->scalar);
     }

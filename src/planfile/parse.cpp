@@ -161,12 +161,12 @@ std::string read_file(const std::string& path, std::size_t most) {
 
 }  // namespace
 
-Plan read_plan(const std::string& path) {
+Plan read_plan(const std::string& path, const std::string& schema) {
   // One byte more than is allowed is enough to be refused, and endless files (/dev/zero) end.
-  return parse_plan(read_file(path, planfile::k_most_bytes + 1), path);
+  return parse_plan(read_file(path, planfile::k_most_bytes + 1), path, schema);
 }
 
-Plan parse_plan(std::string_view text, const std::string& file) {
+Plan parse_plan(std::string_view text, const std::string& file, const std::string& schema) {
   const planfile::Source source(text, file);
   planfile::Complaints complaints(source);
   const Node root = planfile::read_document(source, complaints);
@@ -183,6 +183,9 @@ Plan parse_plan(std::string_view text, const std::string& file) {
   if (!is_named) {
     plan.name = std::filesystem::path(file).stem().string();
     check_name(plan.name, {}, checker);
+  }
+  if (!schema.empty()) {
+    plan.schema = schema;
   }
   complaints.raise();
   plan.canonical = planfile::canonical_text(plan);

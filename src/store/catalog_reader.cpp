@@ -32,6 +32,8 @@ std::string facts_query(const QualifiedName& name) {
 select c.relkind = 'p', c.relispartition, row_security_active(c.oid), pg_has_role(c.relowner, 'USAGE'),
   exists (select from pg_subscription_rel s where s.srrelid = c.oid),
   exists (select from pg_publication_tables p where p.schemaname = (select n.nspname from pg_namespace n where n.oid = c.relnamespace) and p.tablename = c.relname),
+  c.relkind = 'r' and not c.relispartition and exists (select from pg_inherits i where c.oid in (i.inhrelid, i.inhparent)),
+  exists (select from pg_partition_tree(c.oid) p join pg_class l on l.oid = p.relid where p.isleaf and l.relkind <> 'r'),
   (select json_agg(json_build_array(n.nspname, l.relname) order by n.nspname, l.relname)
      from (select c.oid as relid where c.relkind = 'r' union select p.relid from pg_partition_tree(c.oid) p where p.isleaf) p
      join pg_class l on l.oid = p.relid join pg_namespace n on n.oid = l.relnamespace where l.relkind = 'r')
@@ -135,8 +137,10 @@ Table read_table(pg::Connection& connection, const QualifiedName& name) {
   table.owned = head.boolean(0, 3);
   table.subscribed = head.boolean(0, 4);
   table.published = head.boolean(0, 5);
-  if (!head.is_null(0, 6)) {
-    for (const auto& leaf : nlohmann::json::parse(head.text(0, 6))) {
+  table.inherits = head.boolean(0, 6);
+  table.foreign_partitions = head.boolean(0, 7);
+  if (!head.is_null(0, 8)) {
+    for (const auto& leaf : nlohmann::json::parse(head.text(0, 8))) {
       table.leaves.push_back({leaf[0], leaf[1]});
     }
   }

@@ -258,8 +258,31 @@ std::string Journal::walk_sql(const std::string& name, std::int64_t run, const Q
       quote_literal(relation.sql()), quote_literal(name), quote_literal(relation.sql()), run, quote_literal(relation.sql()));
 }
 
-void Journal::forget_walks(const std::string& name) {
-  m_connection.query("delete from ecmigrate.walks where migration = $1", {name});
+namespace {
+
+/// Every leaf of a table, and whether a finished walk is on record for it.
+std::string leaves_query(const std::string& name, const QualifiedName& table) {
+  return fmt::format(
+      "select n.nspname, c.relname, exists (select from ecmigrate.walks w where w.migration = {0} and w.finished "
+      "and pg_catalog.to_regclass(w.relation) = c.oid) as walked "
+      "from (select {1}::pg_catalog.regclass::oid as oid union select p.relid from pg_catalog.pg_partition_tree({1}::pg_catalog.regclass) p) t "
+      "join pg_catalog.pg_class c on c.oid = t.oid and c.relkind <> 'p' join pg_catalog.pg_namespace n on n.oid = c.relnamespace order by 1, 2",
+      quote_literal(name), quote_literal(table.sql()));
+}
+
+}  // namespace
+
+std::vector<std::pair<QualifiedName, bool>> Journal::leaves(const std::string& name, const QualifiedName& table) {
+  const pg::Rows rows = m_connection.query(leaves_query(name, table));
+  std::vector<std::pair<QualifiedName, bool>> found;
+  for (int row = 0; row < rows.size(); ++row) {
+    found.emplace_back(QualifiedName{rows.text(row, 0), rows.text(row, 1)}, rows.boolean(row, 2));
+  }
+  return found;
+}
+
+std::string Journal::unwalked_sql(const std::string& name, const QualifiedName& table) {
+  return fmt::format("exists (select from ({}) l where not l.walked)", leaves_query(name, table));
 }
 
 Journal::Steering Journal::steering(const std::string& name) {

@@ -43,7 +43,7 @@ static void from_json(const json& in, Step& step) {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedMapping, label, old_columns, new_columns, pending, inconsistent, fill,
                                    fill_if_pending, old_from_new)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedTable, table, leaves, mappings, key, spread, user_update_triggers)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedTable, table, mappings, key, spread, user_update_triggers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ColumnDrop, table, column, replaced, type_change)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncTrigger, table, names)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, contract, rollback, drops, triggers)

@@ -50,4 +50,20 @@ TEST_CASE("phases out of order are refused and name the one to run") {
   refused("contract", "verify");
 }
 
+TEST_CASE("plan prints what would run, for people and as JSON, and changes nothing") {
+  Database database;
+  database.exec(k_users);
+  const ProgramResult text = run_program(database, {"plan", "PLAN"}, k_split);
+  CHECK(text.status == 0);
+  CHECK(text.out.find("lock: ACCESS EXCLUSIVE on users") != std::string::npos);
+  CHECK(text.out.find("drop column \"full_name\"") != std::string::npos);
+  const ProgramResult json = run_program(database, {"plan", "PLAN", "--json"}, k_split);
+  CHECK(json.status == 0);
+  CHECK(json.out.find("{\"v\":1,\"type\":\"recipe\",\"recipe\":{") != std::string::npos);
+  CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
+  // Once it is under way, what was decided at expand is what is printed.
+  migrate(database, k_split, "expand");
+  CHECK(run_program(database, {"plan", "PLAN", "--json"}, k_split).out.find("drop column") != std::string::npos);
+}
+
 }  // namespace ecmigrate::test

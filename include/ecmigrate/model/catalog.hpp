@@ -97,6 +97,8 @@ struct Table {
   std::vector<Trigger> triggers;
   std::vector<IncomingForeignKey> incoming;
   std::vector<QualifiedName> leaves;  ///< where the rows are: the table itself, or the leaves of its partitions
+  bool inherits = false;              ///< has children by INHERITS, or is one: triggers and ONLY do not follow those
+  bool foreign_partitions = false;    ///< has leaves that are not ordinary tables
   bool row_security_applies = false;  ///< row security would hide rows from the runner
   bool owned = false;                 ///< the runner's role may alter it
   bool subscribed = false;            ///< the target of a logical subscription

@@ -52,7 +52,6 @@ struct SyncedMapping {
 /// A table that has to be walked.
 struct SyncedTable {
   QualifiedName table;
-  std::vector<QualifiedName> leaves;
   std::vector<SyncedMapping> mappings;
   std::vector<std::string> key;  ///< primary key columns, for naming rows; may be empty
   /// Splits the rows of a page evenly: an integer expression over `this`, 0 to 2^32 - 1. See spread_end().
@@ -68,6 +67,7 @@ struct Trial {
   std::string label;
   std::string source;      ///< a FROM item made from the table: the row with N := up(O) added; `%s` is the leaf
   std::vector<std::string> evaluated;  ///< every `up` and `down`, as they would be assigned
+  std::string violates;    ///< predicate over the source: the row violates the constraint `label`; then nothing else is tried
   std::string null_in;     ///< predicate over the source: a NOT NULL column would be null; empty when none could
   std::string lossy;       ///< predicate over the source: does not come back equal; empty when there is no way back
   std::string shown_before;  ///< text expression: the old values

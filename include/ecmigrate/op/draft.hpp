@@ -45,6 +45,7 @@ struct NewColumn {
   bool nullable = true;
   std::optional<std::string> default_sql;
   const Expression* default_read = nullptr;  ///< the server's reading of it, among the table's expressions
+  bool default_is_old = false;  ///< the default is the old column's own, which the server has applied there already
   std::optional<std::string> comment;
   std::string collation;
   std::string not_null_check;  ///< the constraint that holds NOT NULL until contract; empty for a nullable column

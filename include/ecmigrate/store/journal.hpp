@@ -85,7 +85,10 @@ class Journal {
   /// Checkpoint of a batch, in its transaction; rows and hot_rows are counted by the server. Gives one row with both,
   /// or none when another runner has claimed the walk, or the relation was rewritten since the walk began.
   static std::string walk_sql(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk);
-  void forget_walks(const std::string& name);
+  /// Where the rows of a table are now (itself, or the leaves of its partitions), each with whether its walk is finished.
+  std::vector<std::pair<QualifiedName, bool>> leaves(const std::string& name, const QualifiedName& table);
+  /// SQL condition: a partition has come since the backfill, and its rows were never looked at.
+  static std::string unwalked_sql(const std::string& name, const QualifiedName& table);
 
   /// What somebody said with `pause`, `resume` and `set`.
   struct Steering {
