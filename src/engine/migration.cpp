@@ -106,7 +106,7 @@ struct Migration::Run {
 
   Recipe compile_now() {
     const Catalog catalog = read_catalog(session.connection(), plan);
-    may_replace_role = catalog.may_replace_replication_role;
+    may_replace_role = may_replace_replication_role(session.connection());
     Draft draft = draft_plan(plan, catalog);
     probe_expressions(session.connection(), draft);
     return ecmigrate::compile(draft);
@@ -162,17 +162,8 @@ struct Migration::Run {
     session.report(event::StateChanged{plan.name, "planned", "expanding"});
   }
 
-  void ask_whether_role_may_be_replaced() {
-    may_replace_role = session.connection()
-                           .query(session.connection().server_version() >= 150000
-                                      ? "select rolsuper or pg_catalog.has_parameter_privilege('session_replication_role', 'set') from "
-                                        "pg_catalog.pg_roles where rolname = current_user"
-                                      : "select rolsuper from pg_catalog.pg_roles where rolname = current_user")
-                           .boolean(0, 0);
-  }
-
   void fill_tables() {
-    ask_whether_role_may_be_replaced();
+    may_replace_role = may_replace_replication_role(session.connection());
     for (const SyncedTable& table : record->recipe.synced) {
       if (table.user_update_triggers && !may_replace_role) {
         session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role",
@@ -185,7 +176,7 @@ struct Migration::Run {
   }
 
   std::int64_t compare_tables() {
-    ask_whether_role_may_be_replaced();
+    may_replace_role = may_replace_replication_role(session.connection());
     std::int64_t differences = 0;
     for (const SyncedTable& table : record->recipe.synced) {
       for (const auto& [leaf, walked] : journal.leaves(plan.name, table.table)) {

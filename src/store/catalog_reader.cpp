@@ -225,16 +225,18 @@ void read_names(pg::Connection& connection, const Plan& plan, std::set<Qualified
 
 }  // namespace
 
+bool may_replace_replication_role(pg::Connection& connection) {
+  // Since PostgreSQL 15 the right to set a parameter can be granted.
+  const bool grantable = connection.server_version() >= 150000;
+  return connection
+      .query(fmt::format("select rolsuper{} from pg_catalog.pg_roles where rolname = current_user",
+                         grantable ? " or pg_catalog.has_parameter_privilege('session_replication_role', 'set')" : ""))
+      .boolean(0, 0);
+}
+
 Catalog read_catalog(pg::Connection& connection, const Plan& plan) {
   Catalog catalog;
   catalog.server_version = connection.server_version();
-  // Since PostgreSQL 15 the right to set a parameter can be granted.
-  const bool grantable = catalog.server_version >= 150000;
-  catalog.may_replace_replication_role =
-      connection
-          .query(fmt::format("select rolsuper{} from pg_catalog.pg_roles where rolname = current_user",
-                             grantable ? " or pg_catalog.has_parameter_privilege('session_replication_role', 'set')" : ""))
-          .boolean(0, 0);
   std::set<QualifiedName> tables;
   read_names(connection, plan, tables, catalog);
   for (const QualifiedName& name : tables) {

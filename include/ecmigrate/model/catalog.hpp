@@ -116,7 +116,6 @@ struct Table {
 
 struct Catalog {
   int server_version = 0;  ///< as PQserverVersion: 150018
-  bool may_replace_replication_role = false;  ///< the role may set session_replication_role
   std::map<QualifiedName, Table> tables;
   std::map<QualifiedName, QualifiedName> table_of_index;  ///< for the indexes that plans name alone
   std::map<std::string, TypeFacts> types;                 ///< by the plan's spelling

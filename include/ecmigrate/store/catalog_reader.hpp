@@ -10,4 +10,7 @@ namespace ecmigrate {
 /// Reads only (types are tried on a temporary table whose transaction is rolled back); takes ACCESS SHARE at most.
 Catalog read_catalog(pg::Connection& connection, const Plan& plan);
 
+/// Whether the role may set session_replication_role, which keeps the user's triggers from firing.
+bool may_replace_replication_role(pg::Connection& connection);
+
 }  // namespace ecmigrate
