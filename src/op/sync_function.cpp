@@ -225,7 +225,7 @@ SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
   sql.function = {"ecmigrate", truncate_utf8("sync_" + table.name.name, k_max_identifier_bytes - 9) + "_" + id};
 
   const std::string body = fmt::format(
-      "declare\n  this alias for new;\nbegin\n  if tg_op = 'INSERT' then\n{}  else\n{}  end if;\n  return new;\nend\n",
+      "#variable_conflict use_column\ndeclare\n  this alias for new;\nbegin\n  if tg_op = 'INSERT' then\n{}  else\n{}  end if;\n  return new;\nend\n",
       FunctionBody(draft).insert_part(), [&] {
         const std::string update = FunctionBody(draft).update_part();
         return update.empty() ? std::string("    null;\n") : update;

@@ -259,19 +259,19 @@ std::string sweep(const Subject& subject, SweepRun run) {
 
 }  // namespace
 
-TEST_CASE("crash sweep: a split and an index end the same, whatever call fails", "[slow]") {
+TEST_CASE("crash sweep: a split and an index end the same, whatever call fails") {
   CHECK(sweep(k_split_subject, &Sweep::forward) == "");
 }
 
-TEST_CASE("crash sweep: a split can be rolled back, whatever call failed", "[slow]") {
+TEST_CASE("crash sweep: a split can be rolled back, whatever call failed") {
   CHECK(sweep(k_split_subject, &Sweep::back) == "");
 }
 
-TEST_CASE("crash sweep: a change of type ends the same, whatever call fails", "[slow]") {
+TEST_CASE("crash sweep: a change of type ends the same, whatever call fails") {
   CHECK(sweep(k_type_subject, &Sweep::forward) == "");
 }
 
-TEST_CASE("crash sweep: a change of type can be rolled back, whatever call failed", "[slow]") {
+TEST_CASE("crash sweep: a change of type can be rolled back, whatever call failed") {
   CHECK(sweep(k_type_subject, &Sweep::back) == "");
 }
 

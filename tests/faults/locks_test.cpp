@@ -236,7 +236,7 @@ TEST_CASE("writers that lock rows in any order are never in a deadlock with the 
   migrate(database, k_split, "verify");
 }
 
-TEST_CASE("how long expand and contract hold their lock does not depend on the size of the table", "[slow]") {
+TEST_CASE("how long expand and contract hold their lock does not depend on the size of the table") {
   const auto held = [](int rows) {
     std::vector<double> expand;
     std::vector<double> contract;

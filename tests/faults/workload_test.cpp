@@ -345,27 +345,27 @@ void roll_out(const Workload& workload, bool to_the_end) {
 
 }  // namespace
 
-TEST_CASE("workload: two versions of an application lose nothing while a name is split", "[slow]") {
+TEST_CASE("workload: two versions of an application lose nothing while a name is split") {
   roll_out(k_split_names, true);
 }
 
-TEST_CASE("workload: two versions lose nothing when a split is taken back", "[slow]") {
+TEST_CASE("workload: two versions lose nothing when a split is taken back") {
   roll_out(k_split_names, false);
 }
 
-TEST_CASE("workload: two versions lose nothing while a column is renamed", "[slow]") {
+TEST_CASE("workload: two versions lose nothing while a column is renamed") {
   roll_out(k_renamed, true);
 }
 
-TEST_CASE("workload: two versions lose nothing when a rename is taken back", "[slow]") {
+TEST_CASE("workload: two versions lose nothing when a rename is taken back") {
   roll_out(k_renamed, false);
 }
 
-TEST_CASE("workload: two versions lose nothing while an integer becomes a bigint", "[slow]") {
+TEST_CASE("workload: two versions lose nothing while an integer becomes a bigint") {
   roll_out(k_widened, true);
 }
 
-TEST_CASE("workload: two versions lose nothing when a change of type is taken back", "[slow]") {
+TEST_CASE("workload: two versions lose nothing when a change of type is taken back") {
   roll_out(k_widened, false);
 }
 

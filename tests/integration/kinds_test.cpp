@@ -156,7 +156,7 @@ void check_locks(const std::string& setup, const std::string& plan) {
 
 }  // namespace
 
-TEST_CASE("the example of each kind goes through every phase, and a second time nothing happens") {
+TEST_CASE("the example of each kind goes through every phase, and a second time nothing happens", "[version]") {
   REQUIRE(operation_kinds().size() >= 9);
   for (const OperationKind* kind : operation_kinds()) {
     INFO(kind->name);
@@ -175,7 +175,7 @@ TEST_CASE("the example of each kind goes through every phase, and a second time 
   }
 }
 
-TEST_CASE("the example of each kind is rolled back from every state to exactly the start") {
+TEST_CASE("the example of each kind is rolled back from every state to exactly the start", "[version]") {
   for (const OperationKind* kind : operation_kinds()) {
     for (const std::string phases : {"expand", "expand backfill", "expand backfill verify"}) {
       INFO(kind->name << " after " << phases);
@@ -195,7 +195,7 @@ TEST_CASE("the example of each kind is rolled back from every state to exactly t
   }
 }
 
-TEST_CASE("the steps of each kind have ids, titles and costs of their own") {
+TEST_CASE("the steps of each kind have ids, titles and costs of their own", "[version]") {
   for (const OperationKind* kind : operation_kinds()) {
     INFO(kind->name);
     Database database;
@@ -222,14 +222,14 @@ operations:
 )yaml"));
 }
 
-TEST_CASE("the locks that the steps of each kind declare are those that they take") {
+TEST_CASE("the locks that the steps of each kind declare are those that they take", "[version]") {
   for (const OperationKind* kind : operation_kinds()) {
     INFO(kind->name);
     check_locks(k_example_table, plan_of(kind->example));
   }
 }
 
-TEST_CASE("declared locks are those taken where foreign keys reach other tables") {
+TEST_CASE("declared locks are those taken where foreign keys reach other tables", "[version]") {
   const std::string setup = std::string(k_example_table) + R"sql(;
 create table city (id int primary key, name text);
 create table orders (id int primary key, code varchar(10) unique, city_id int references city, user_id bigint references users);

@@ -13,7 +13,7 @@
 
 namespace ecmigrate::test {
 
-TEST_CASE("after contract the new application writes") {
+TEST_CASE("after contract the new application writes", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill verify contract");
@@ -22,7 +22,7 @@ TEST_CASE("after contract the new application writes") {
   CHECK(database.value("select first_name || last_name from users where email = 'bo@example.com'") == "BoDidley");
 }
 
-TEST_CASE("an update of the old column after its row was filled is not lost") {
+TEST_CASE("an update of the old column after its row was filled is not lost", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill");
@@ -31,7 +31,7 @@ TEST_CASE("an update of the old column after its row was filled is not lost") {
   CHECK(database.rows("select first_name, last_name from users where id = 7") == "Bea|Kim");
 }
 
-TEST_CASE("rows written at any moment between the phases need no second backfill") {
+TEST_CASE("rows written at any moment between the phases need no second backfill", "[version]") {
   Database database;
   database.exec(k_users);
   for (const std::string phase : {"expand", "backfill", "verify"}) {
@@ -42,7 +42,7 @@ TEST_CASE("rows written at any moment between the phases need no second backfill
   CHECK(database.value("select count(*) from users where first_name = 'Gap' and last_name = 'Row'") == "3");
 }
 
-TEST_CASE("values are compared, in every column, and not only nulls counted") {
+TEST_CASE("values are compared, in every column, and not only nulls counted", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill");
@@ -57,7 +57,7 @@ TEST_CASE("values are compared, in every column, and not only nulls counted") {
   CHECK(database.value("select full_name from users where id = 9") == "Ann9 Lee9");
 }
 
-TEST_CASE("a row whose source is null does not keep the backfill busy for ever") {
+TEST_CASE("a row whose source is null does not keep the backfill busy for ever", "[version]") {
   Database database;
   database.exec(k_users);
   database.exec("alter table users alter column full_name drop not null; insert into users (full_name, email) values (null, 'null@example.com')");
@@ -74,7 +74,7 @@ TEST_CASE("a row whose source is null does not keep the backfill busy for ever")
   CHECK(database.rows("select first_name, last_name from users where email = 'null@example.com'") == "null|null");
 }
 
-TEST_CASE("a value that does not fit the new column is found before anything is changed") {
+TEST_CASE("a value that does not fit the new column is found before anything is changed", "[version]") {
   Database database;
   database.exec(k_users);
   database.exec("insert into users (full_name, email) values ('Al ' || repeat('x', 200), 'long@example.com')");
@@ -94,7 +94,7 @@ TEST_CASE("a value that does not fit the new column is found before anything is 
   CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
 }
 
-TEST_CASE("rows that come in during the backfill do not push the percent past 100 or back") {
+TEST_CASE("rows that come in during the backfill do not push the percent past 100 or back", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -122,7 +122,7 @@ TEST_CASE("rows that come in during the backfill do not push the percent past 10
   CHECK(percent == 100);
 }
 
-TEST_CASE("many writers of both versions at once, and none fails") {
+TEST_CASE("many writers of both versions at once, and none fails", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -151,7 +151,7 @@ TEST_CASE("many writers of both versions at once, and none fails") {
         "200");
 }
 
-TEST_CASE("status tells the truth after contract, when the old column is gone") {
+TEST_CASE("status tells the truth after contract, when the old column is gone", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill verify contract");
@@ -161,7 +161,7 @@ TEST_CASE("status tells the truth after contract, when the old column is gone") 
   CHECK(status.out.find("3,002 rows, 0 differences") != std::string::npos);
 }
 
-TEST_CASE("a backfill that is run again changes no row") {
+TEST_CASE("a backfill that is run again changes no row", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill");

@@ -43,7 +43,7 @@ bool backfill_pauses_for(const Database& database, const std::string& reason, co
 
 }  // namespace
 
-TEST_CASE("a backfill that is paused says by whom, and goes on when it is told to") {
+TEST_CASE("a backfill that is paused says by whom, and goes on when it is told to", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -55,7 +55,7 @@ TEST_CASE("a backfill that is paused says by whom, and goes on when it is told t
   migrate(database, k_split, "verify");
 }
 
-TEST_CASE("a query of the user's pauses the backfill") {
+TEST_CASE("a query of the user's pauses the backfill", "[version]") {
   Database database;
   database.exec(k_users);
   database.exec("create table busy (n integer); insert into busy values (3)");
@@ -65,7 +65,7 @@ TEST_CASE("a query of the user's pauses the backfill") {
   CHECK(backfill_pauses_for(database, "pause_query", options, [&] { database.exec("delete from busy"); }));
 }
 
-TEST_CASE("a query that cannot be read is a reason to stop, not to go on") {
+TEST_CASE("a query that cannot be read is a reason to stop, not to go on", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -74,7 +74,7 @@ TEST_CASE("a query that cannot be read is a reason to stop, not to go on") {
   CHECK(backfill_pauses_for(database, "cannot be read", options, [&] { database.exec("create table busy (n integer)"); }));
 }
 
-TEST_CASE("a replica that should be there and is not pauses the backfill, until the limit is changed from outside") {
+TEST_CASE("a replica that should be there and is not pauses the backfill, until the limit is changed from outside", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -84,7 +84,7 @@ TEST_CASE("a replica that should be there and is not pauses the backfill, until 
                             [&] { CHECK(run_program(database, {"set", "PLAN", "replicas=0"}, k_split).status == 0); }));
 }
 
-TEST_CASE("wrong limits are refused before any is stored") {
+TEST_CASE("wrong limits are refused before any is stored", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -94,7 +94,7 @@ TEST_CASE("wrong limits are refused before any is stored") {
   CHECK(database.value("select count(*) from ecmigrate.steering") == "0");
 }
 
-TEST_CASE("a budget of rows is kept") {
+TEST_CASE("a budget of rows is kept", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -107,7 +107,7 @@ TEST_CASE("a budget of rows is kept") {
   CHECK(static_cast<double>(finished.rows) / (finished.duration_ms / 1000) < 2.5 * 4000);
 }
 
-TEST_CASE("after --max-duration the backfill ends at a checkpoint with exit status 8 and goes on later") {
+TEST_CASE("after --max-duration the backfill ends at a checkpoint with exit status 8 and goes on later", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");

@@ -5,7 +5,7 @@
 
 namespace ecmigrate::test {
 
-TEST_CASE("a split goes through its phases and ends as strong as the plan says") {
+TEST_CASE("a split goes through its phases and ends as strong as the plan says", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill verify contract");
@@ -17,7 +17,7 @@ TEST_CASE("a split goes through its phases and ends as strong as the plan says")
   CHECK(database.value("select count(*) from pg_constraint where conrelid = 'users'::regclass and contype = 'c'") == "0");
 }
 
-TEST_CASE("rollback from every state leaves exactly the schema of the start") {
+TEST_CASE("rollback from every state leaves exactly the schema of the start", "[version]") {
   for (const std::string phases : {"expand", "expand backfill", "expand backfill verify"}) {
     Database database;
     database.exec(k_users);
@@ -29,7 +29,7 @@ TEST_CASE("rollback from every state leaves exactly the schema of the start") {
   }
 }
 
-TEST_CASE("phases out of order are refused and name the one to run") {
+TEST_CASE("phases out of order are refused and name the one to run", "[version]") {
   Database database;
   database.exec(k_users);
   const auto refused = [&](const std::string& phase, const std::string& instead) {
@@ -50,7 +50,7 @@ TEST_CASE("phases out of order are refused and name the one to run") {
   refused("contract", "verify");
 }
 
-TEST_CASE("plan prints what would run, for people and as JSON, and changes nothing") {
+TEST_CASE("plan prints what would run, for people and as JSON, and changes nothing", "[version]") {
   Database database;
   database.exec(k_users);
   const ProgramResult text = run_program(database, {"plan", "PLAN"}, k_split);

@@ -39,7 +39,7 @@ operations:
 
 }  // namespace
 
-TEST_CASE("a table with children by INHERITS is refused: their rows would be lost") {
+TEST_CASE("a table with children by INHERITS is refused: their rows would be lost", "[version]") {
   Database database;
   database.exec("create table log (id bigint primary key, full_name text); create table log_1 () inherits (log); insert into log_1 values (1, 'Ann Lee')");
   const std::string before = database.schema();
@@ -49,7 +49,7 @@ TEST_CASE("a table with children by INHERITS is refused: their rows would be los
   CHECK(database.schema() == before);
 }
 
-TEST_CASE("rows of a partition that is attached late are not lost") {
+TEST_CASE("rows of a partition that is attached late are not lost", "[version]") {
   const std::string phases = GENERATE(as<std::string>{}, "expand", "expand backfill", "expand backfill verify");
   INFO(phases);
   Database database;
@@ -70,7 +70,7 @@ TEST_CASE("rows of a partition that is attached late are not lost") {
   CHECK(database.rows("select id, first_name, last_name from log order by id") == "1|Ann|Lee\n11|Old|Name");
 }
 
-TEST_CASE("another schema is another plan, and never contracts the first") {
+TEST_CASE("another schema is another plan, and never contracts the first", "[version]") {
   Database database;
   database.exec("create schema one; create schema two; create table one.acc (id bigint primary key, email text); "
                 "create table two.acc (like one.acc including all); insert into one.acc values (1, 'a@x'); insert into two.acc values (1, 'b@x')");
@@ -84,7 +84,7 @@ TEST_CASE("another schema is another plan, and never contracts the first") {
                        "and not attisdropped") == "id,email,mail");
 }
 
-TEST_CASE("a row that violates a new constraint is found before its clients fail on it") {
+TEST_CASE("a row that violates a new constraint is found before its clients fail on it", "[version]") {
   const std::string change = GENERATE(as<std::string>{}, "nullable: false", "check: {name: long_phone, constraint: \"length(phone) > 2 and phone is not null\"}");
   INFO(change);
   Database database;
@@ -100,7 +100,7 @@ TEST_CASE("a row that violates a new constraint is found before its clients fail
   migrate(database, plan, "expand backfill verify contract");
 }
 
-TEST_CASE("a null that the application writes on purpose does not become the old column's default") {
+TEST_CASE("a null that the application writes on purpose does not become the old column's default", "[version]") {
   Database database;
   database.exec("create table person (id bigint primary key, age int default 18)");
   const std::string plan = "name: wide\noperations: [{alter_column: {table: person, column: age, type: bigint}}]\n";
@@ -110,7 +110,7 @@ TEST_CASE("a null that the application writes on purpose does not become the old
   CHECK(database.rows("select id, age from person order by id") == "1|null\n2|18");
 }
 
-TEST_CASE("two changes that share an index are refused at expand, not at contract") {
+TEST_CASE("two changes that share an index are refused at expand, not at contract", "[version]") {
   Database database;
   database.exec("create table item (o int, n int, primary key (o, n))");
   const Error error = error_of([&] {
@@ -122,7 +122,7 @@ TEST_CASE("two changes that share an index are refused at expand, not at contrac
   CHECK(contains(error.what(), "item_pkey"));
 }
 
-TEST_CASE("a repair is held to foreign keys") {
+TEST_CASE("a repair is held to foreign keys", "[version]") {
   Database database;
   database.exec("create table parent (id bigint primary key); create table child (id bigint primary key, pid bigint references parent); "
                 "insert into parent values (1); insert into child values (1, 1)");
@@ -136,7 +136,7 @@ TEST_CASE("a repair is held to foreign keys") {
   CHECK(database.value("select pid from child") == "1");
 }
 
-TEST_CASE("the partitions of a table together do not make a try at its lock longer") {
+TEST_CASE("the partitions of a table together do not make a try at its lock longer", "[version]") {
   Database database;
   database.exec("create table log (id bigint, full_name text) partition by range (id)");
   for (int i = 0; i < 8; ++i) {
