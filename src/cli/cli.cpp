@@ -31,7 +31,7 @@ void add_common_flags(CLI::App& app, CommonFlags& flags) {
   app.add_option("--schema", flags.schema, "Where the plan's tables live; default: the plan's `schema:`, or public")->type_name("NAME");
   app.add_flag("--json", flags.report.json, "One JSON object a line on standard output");
   app.add_flag("-q,--quiet", flags.report.quiet, "Only errors and warnings");
-  app.add_flag("-v,--verbose", flags.report.verbose, "More");
+  app.add_flag("-v,--verbose", flags.report.verbose, "Every look at an index build, not only now and then");
 }
 
 /// What to say of a word that stands in a command's place and is none; nothing where the commands are right.

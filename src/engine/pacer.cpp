@@ -67,9 +67,7 @@ void Pacer::wait_for_turn() {
     }
     m_tell("paused: " + join(why, "; "));
     told = true;
-    const double before = now_ms();
     m_session.clock().sleep(k_pause, m_session.stop());
-    m_paused_ms += now_ms() - before;
     m_looked_ms = -1;
   }
   keep_budgets();

@@ -21,8 +21,6 @@ class Pacer {
   void batch_done(double rows, double wal_bytes);
 
   [[nodiscard]] const PaceLimits& limits() const { return m_limits; }
-  /// How long the walk has stood still for a reason, not for a budget.
-  [[nodiscard]] double paused_ms() const { return m_paused_ms; }
 
  private:
   [[nodiscard]] double now_ms() const;
@@ -38,7 +36,6 @@ class Pacer {
   TokenBucket m_wal;
   TokenBucket m_rows;
   double m_looked_ms = -1;
-  double m_paused_ms = 0;
 };
 
 }  // namespace ecmigrate

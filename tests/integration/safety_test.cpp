@@ -5,21 +5,12 @@
 #include "ecmigrate/base/error.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
+#include "support/plain_ddl.hpp"
 #include "support/server.hpp"
 
 namespace ecmigrate::test {
 
 namespace {
-
-template <typename Work>
-Error error_of(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Outcome::done, "nothing was thrown");
-}
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
