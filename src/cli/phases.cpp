@@ -87,7 +87,7 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen) {
           confirm_contract(*flags, plan);
         }
         constexpr std::array<std::pair<const char*, void (Migration::*)()>, 4> k_phases{
-            {{"expand", &Migration::expand}, {"backfill", &Migration::backfill}, {"verify", &Migration::verify}, {"contract", &Migration::contract}}};
+            {{"expand", &Migration::expand}, {"backfill", &Migration::backfill_if_needed}, {"verify", &Migration::verify}, {"contract", &Migration::contract}}};
         for (const auto& [name, phase] : k_phases) {
           (migration.*phase)();
           if (flags->through == name) {

@@ -1,80 +1,84 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "ecmigrate/engine/session.hpp"
-#include "ecmigrate/engine/walk.hpp"
-#include "ecmigrate/model/recipe.hpp"
-#include "ecmigrate/store/journal.hpp"
 #include "pacer.hpp"
+#include "relation_walk.hpp"
 
 namespace ecmigrate {
 
-/// Fills the pending rows of one relation (a table, or a leaf of a partitioned one), from where an earlier run stopped.
+/// Fills the pending rows of several relations, from where an earlier run stopped. One thread keeps all workers busy;
+/// each has a connection of its own, on which one batch at a time is under way.
 class Backfill {
  public:
-  Backfill(Session& session, Journal& journal, std::string migration, std::int64_t run, const SyncedTable& table,
-           QualifiedName relation, bool replace_replication_role);
+  /// `again`: relations that are finished are looked at once more, in one pass.
+  Backfill(Session& session, std::string migration, std::int64_t run, bool replace_replication_role, bool again);
+
+  void add(const SyncedTable& table, const QualifiedName& relation);
 
   /// Throws pg::Stopped at a checkpoint, Error{failed} naming the row that cannot be filled, Error{lock_not_obtained}
   /// when a row stays locked, Error{busy} when another runner has taken over. Gives whether it wrote anything.
   bool run();
+  /// Rows that were set aside as they cannot be filled.
+  [[nodiscard]] std::vector<BadRow> bad_rows() const;
 
  private:
-  enum class Locked { fail, skip };
+  struct Worker {
+    std::unique_ptr<pg::Connection> connection;
+    std::int64_t lock_timeout = 0;       ///< as set on the connection, ms
+    RelationWalk* walk = nullptr;        ///< whose window it has; null without one
+    WindowRecord window;                 ///< as of its last checkpoint
+    std::optional<WindowRecord> under_way;  ///< what it is after the batch that was sent
+    RelationWalk::Locked locked = RelationWalk::Locked::fail;
+    int tries = 0;
+    std::optional<std::chrono::milliseconds> waiting_since;  ///< for a row that stays locked
+    std::chrono::milliseconds not_before{0};
+  };
 
-  void begin_or_resume();
-  void set_order();
-  void walk();
-  void batch();
-  /// A size for each, or every window would begin with a batch that is several times too long.
-  [[nodiscard]] BatchSizer& sizer() { return m_walk.pass == 0 ? m_first_visits : m_later_visits; }
-  void sweep_again(const pg::SqlError& error);
-  [[nodiscard]] std::string statement(std::int64_t from, std::int64_t to, Locked locked) const;
-  [[nodiscard]] std::string message(std::int64_t to, const WalkRecord& next, Locked locked) const;
-  void send(std::int64_t to, Locked locked);
-  [[nodiscard]] WalkRecord after(std::int64_t to) const;
-  void finish();
-  /// The checkpoint was refused: the relation was rewritten, or the walk is another runner's now.
-  void find_out_who_moved();
-  /// Longest wait for a row: shorter than the server takes to look for a deadlock, so that the runner is in none.
-  [[nodiscard]] std::int64_t row_lock_timeout() const;
+  [[nodiscard]] bool finished() const;
+  void finish_walks();
+  void give_work();
+  bool find_window(Worker& worker);
+  void return_window(Worker& worker);
+  bool open_connection(Worker& worker);
+  void send(Worker& worker);
+  void wait();
+  void receive(Worker& worker);
+  void checkpointed(Worker& worker, WindowRecord after, const RelationWalk::BatchResult& result);
+  void recover(Worker& worker, const WindowRecord& after, const pg::SqlError& error);
+  void wait_for_row(Worker& worker, const pg::SqlError& error);
   void connect_again(const pg::SqlError& error);
-  void recover(const pg::SqlError& error, std::int64_t to);
-  [[noreturn]] void name_bad_row(std::int64_t from, std::int64_t to, const pg::SqlError& error);
-  bool raises(const std::string& condition);
-  void report_progress(bool last);
-  [[nodiscard]] std::int64_t filenode_and_pages(std::int64_t& pages);
+  /// Reads all unfinished walks from the journal, but one.
+  void begin_again(const RelationWalk* but);
+  /// Every batch that is under way ends, one way or another; afterwards the journal alone says where the walks are.
+  void drain();
+  [[nodiscard]] int wanted_workers();
+  void report(bool now);
+  [[nodiscard]] std::vector<int> backends() const;
 
   Session& m_session;
-  Journal& m_journal;
   std::string m_migration;
   std::int64_t m_run;
-  const SyncedTable& m_table;
-  QualifiedName m_relation;
   bool m_replace_role;
-
-  WalkRecord m_walk;
-  PageOrder m_order;
-  BatchSizer m_first_visits;  ///< they move rows to other pages, which takes several times as long
-  BatchSizer m_later_visits;
+  bool m_again;
+  std::vector<std::unique_ptr<RelationWalk>> m_walks;
+  std::vector<Worker> m_workers;
+  int m_default_workers;
+  int m_most_workers = 64;              ///< fewer when the server has no connections left
   Pacer m_pacer;
-  Eta m_eta;
-  std::vector<double> m_batch_ms;
-  std::int64_t m_rows_before = 0;
-  double m_rows_estimated = 0;
-  std::chrono::milliseconds m_begin{0};
-  std::chrono::milliseconds m_reported{0};
-  std::int64_t m_batch_rows = 0;
-  double m_wal_begin = 0;
-  double m_percent = 0;
-  Locked m_locked = Locked::fail;
-  int m_tries = 0;
+  std::chrono::milliseconds m_wait{0};  ///< until the pacer wants to be asked again
   std::string m_pace_because;
-  std::optional<std::chrono::milliseconds> m_waiting_since;
-  std::string m_slow_because;
+  double m_wal_counted = 0;             ///< LSN up to which WAL is counted: the workers' batches overlap
+  int m_reconnects = 0;
+  std::chrono::milliseconds m_reported{0};
 };
+
+/// How many workers there are when nobody says: half the cores, 1 to 4, of a server on this machine. Of another machine's
+/// cores the server says nothing, and one worker never does harm.
+int default_workers(const pg::Connection& connection);
 
 }  // namespace ecmigrate

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* k_query = R"(
 select extract(epoch from clock_timestamp()) * 1000, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'),
-  (select count(*) from pg_catalog.pg_stat_activity a where a.wait_event_type = 'Lock' and $1::integer = any (pg_catalog.pg_blocking_pids(a.pid))),
+  (select count(*) from pg_catalog.pg_stat_activity a where a.wait_event_type = 'Lock' and $1::integer[] && pg_catalog.pg_blocking_pids(a.pid) and a.pid <> all ($1::integer[])),
   (select json_agg(json_build_array(coalesce(nullif(r.application_name, ''), 'pid ' || r.pid), coalesce(r.state = 'streaming', false),
      pg_catalog.pg_wal_lsn_diff(r.replay_lsn, '0/0'))) from pg_catalog.pg_stat_replication r
      where r.pid not in (select s.active_pid from pg_catalog.pg_replication_slots s where s.slot_type = 'logical' and s.active_pid is not null)),
@@ -41,9 +41,10 @@ bool says_stop(pg::Connection& connection, const std::string& query) {
 
 }  // namespace
 
-LoadReading read_load(Session& session, const std::string& migration, const QualifiedName& relation, PaceLimits& limits) {
+LoadReading read_load(Session& session, const std::string& migration, const QualifiedName& relation, const std::vector<int>& backends,
+                      PaceLimits& limits) {
   pg::Connection& connection = session.watcher();
-  const pg::Rows rows = connection.query(k_query, {std::to_string(session.connection().backend_pid()), relation.sql()});
+  const pg::Rows rows = connection.query(k_query, {"{" + fmt::format("{}", fmt::join(backends, ",")) + "}", relation.sql()});
   LoadReading reading;
   reading.now_ms = rows.number(0, 0);
   reading.wal_position = rows.number(0, 1);

@@ -13,6 +13,7 @@
 #include "ecmigrate/store/catalog_reader.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/probe.hpp"
+#include "ecmigrate/store/walks.hpp"
 #include "step_runner.hpp"
 #include "trial.hpp"
 #include "verify.hpp"
@@ -20,6 +21,8 @@
 namespace ecmigrate {
 
 namespace {
+
+constexpr int k_most_shown = 20;
 
 /// The first place where two texts differ, with what stands around it.
 std::string first_difference(const std::string& before, const std::string& after) {
@@ -94,8 +97,8 @@ struct Migration::Run {
     session.report(event::StateChanged{plan.name, std::string(state_name(before)), std::string(state_name(state))});
   }
 
-  void already(const std::string& what) {
-    session.report(event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: nothing to do", plan.name, what)});
+  void already(const std::string& what, const std::string& then = "nothing to do") {
+    session.report(event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: {}", plan.name, what, then)});
   }
 
   int run_steps(const std::string& phase, const std::vector<Step>& steps) {
@@ -162,24 +165,37 @@ struct Migration::Run {
     session.report(event::StateChanged{plan.name, "planned", "expanding"});
   }
 
-  void fill_tables() {
+  /// Gives whether it wrote anything.
+  bool fill_tables(bool again) {
     may_replace_role = may_replace_replication_role(session.connection());
+    Backfill backfill(session, plan.name, id, may_replace_role, again);
     for (const SyncedTable& table : record->recipe.synced) {
       if (table.user_update_triggers && !may_replace_role) {
         session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role",
                                  table.table.display()));
       }
-      for (const auto& [leaf, walked] : journal.leaves(plan.name, table.table)) {
-        changed = Backfill(session, journal, plan.name, id, table, leaf, may_replace_role).run() || changed;
+      for (const auto& [leaf, walked] : leaves(session.connection(), plan.name, table.table)) {
+        backfill.add(table, leaf);
       }
     }
+    const bool wrote = backfill.run();
+    changed = changed || wrote;
+    if (const std::vector<BadRow> bad = backfill.bad_rows(); !bad.empty()) {
+      std::vector<std::string> lines;
+      for (const BadRow& row : bad | std::views::take(k_most_shown)) {
+        lines.push_back(fmt::format("{}: {}", row.key, row.error));
+      }
+      throw Error(Outcome::work_remains, fmt::format("{} rows are set aside, as they cannot be filled:{}", with_thousands(static_cast<std::int64_t>(bad.size())), name_list(lines)),
+                  "Mend or delete them (all are in ecmigrate.bad_rows) and run the same command again: it tries these rows alone.");
+    }
+    return wrote;
   }
 
   std::int64_t compare_tables() {
     may_replace_role = may_replace_replication_role(session.connection());
     std::int64_t differences = 0;
     for (const SyncedTable& table : record->recipe.synced) {
-      for (const auto& [leaf, walked] : journal.leaves(plan.name, table.table)) {
+      for (const auto& [leaf, walked] : leaves(session.connection(), plan.name, table.table)) {
         const event::VerifyFinished result = verify_relation(session, table, leaf, may_replace_role);
         journal.record_verification(plan.name, id, result);
         differences += result.pending + result.inconsistent - result.repaired;
@@ -193,7 +209,7 @@ struct Migration::Run {
   std::vector<std::string> new_partitions() {
     std::vector<std::string> names;
     for (const SyncedTable& table : record->recipe.synced) {
-      for (const auto& [leaf, walked] : journal.leaves(plan.name, table.table)) {
+      for (const auto& [leaf, walked] : leaves(session.connection(), plan.name, table.table)) {
         if (!walked) {
           names.push_back(leaf.display());
         }
@@ -205,7 +221,7 @@ struct Migration::Run {
   void check_partitions() {
     if (const std::vector<std::string> names = new_partitions(); !names.empty()) {
       set_state(State::backfilled);
-      throw Error(Outcome::refused, "these partitions came after the backfill:" + name_list(names),
+      throw Error(Outcome::refused, "the backfill has not been through these (new partitions, or a walk that was interrupted):" + name_list(names),
                   fmt::format("Run: ecmigrate backfill {}, then verify again.", plan.file));
     }
   }
@@ -218,7 +234,7 @@ struct Migration::Run {
         if (std::ranges::find(step.locks, table.table, &LockRequest::relation) != step.locks.end()) {
           step.sql.insert(step.sql.begin(),
                           fmt::format("do $guard$ begin if {} then raise exception using message = {}; end if; end $guard$",
-                                      Journal::unwalked_sql(plan.name, table.table),
+                                      unwalked_sql(plan.name, table.table),
                                       quote_literal(fmt::format("a partition of {} came after the backfill", table.table.display()))));
         }
       }
@@ -254,6 +270,31 @@ struct Migration::Run {
       throw Error(Outcome::refused, "these would silently go with a column that contract drops:" + name_list(dependents.lost),
                   "Build replacements first; name what may go with --accept-drop NAME.");
     }
+  }
+
+  void backfill(bool look_again) {
+    if (!open("backfill") || record->state == State::expanding || record->state == State::rolled_back) {
+      out_of_order("backfill", "expand");
+    }
+    if (record->state == State::rolling_back) {
+      out_of_order("backfill", "rollback");
+    }
+    const bool filled = record->state == State::backfilled || record->state == State::verified;
+    if (filled && new_partitions().empty()) {
+      already(std::string(state_name(record->state)), look_again ? "looking at every row once more" : "nothing to do");
+      if (look_again && fill_tables(true)) {
+        set_state(State::backfilled);  // what was verified is no longer known
+      }
+      return;
+    }
+    if (record->state != State::expanded && record->state != State::backfilling && !filled) {
+      already(std::string(state_name(record->state)));
+      return;
+    }
+    set_state(State::backfilling);
+    fill_tables(false);
+    run_steps("after_fill", record->recipe.after_fill);
+    set_state(State::backfilled);
   }
 };
 
@@ -312,23 +353,11 @@ void Migration::expand() {
 }
 
 void Migration::backfill() {
-  Run& run = *m_run;
-  if (!run.open("backfill") || run.record->state == State::expanding || run.record->state == State::rolled_back) {
-    run.out_of_order("backfill", "expand");
-  }
-  if (run.record->state == State::rolling_back) {
-    run.out_of_order("backfill", "rollback");
-  }
-  const bool filled = run.record->state == State::backfilled || run.record->state == State::verified;
-  const bool more_to_fill = filled && !run.new_partitions().empty();
-  if (run.record->state != State::expanded && run.record->state != State::backfilling && !more_to_fill) {
-    run.already(std::string(state_name(run.record->state)));
-    return;
-  }
-  run.set_state(State::backfilling);
-  run.fill_tables();
-  run.run_steps("after_fill", run.record->recipe.after_fill);
-  run.set_state(State::backfilled);
+  m_run->backfill(true);
+}
+
+void Migration::backfill_if_needed() {
+  m_run->backfill(false);
 }
 
 void Migration::verify() {

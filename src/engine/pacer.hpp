@@ -1,7 +1,8 @@
 #pragma once
 
-#include <functional>
+#include <chrono>
 #include <string>
+#include <vector>
 
 #include "ecmigrate/base/quote.hpp"
 #include "ecmigrate/engine/pace.hpp"
@@ -9,33 +10,39 @@
 
 namespace ecmigrate {
 
-/// Decides before each batch of one walk whether it may run now.
+/// Decides before each batch whether it may run now. Batches of all workers count together.
 class Pacer {
  public:
-  /// `tell` is called about twice a second while the walk waits, with the reasons, and with nothing when it goes on.
-  Pacer(Session& session, std::string migration, QualifiedName relation, std::function<void(const std::string&)> tell);
+  Pacer(Session& session, std::string migration);
 
-  /// Waits until nothing speaks against the next batch. Throws pg::Stopped, and Error{work_remains} when the time of
+  struct Turn {
+    std::chrono::milliseconds wait{0};  ///< 0: go; else ask again then
+    std::string because;                ///< why to wait, or to go slowly
+  };
+  /// `relation`: what the batch is for; `backends`: the runner's own. Throws Error{work_remains} when the time of
   /// RunOptions::max_duration is over.
-  void wait_for_turn();
-  void batch_done(double rows, double wal_bytes);
+  Turn turn(const QualifiedName& relation, const std::vector<int>& backends);
+  void batch_done(double rows, double wal_bytes, double took_ms);
 
   [[nodiscard]] const PaceLimits& limits() const { return m_limits; }
+  /// The part of the time in which reasons, not budgets, held the work up.
+  [[nodiscard]] double paused_percent() const;
 
  private:
   [[nodiscard]] double now_ms() const;
-  std::vector<std::string> reasons();
-  void keep_budgets();
+  std::vector<std::string> reasons(const QualifiedName& relation, const std::vector<int>& backends);
+  void end_pause();
 
   Session& m_session;
   std::string m_migration;
-  QualifiedName m_relation;
-  std::function<void(const std::string&)> m_tell;
   PaceLimits m_limits;
   LoadJudge m_judge;
   TokenBucket m_wal;
   TokenBucket m_rows;
+  double m_begin_ms;
   double m_looked_ms = -1;
+  std::optional<double> m_paused_since_ms;
+  double m_paused_ms = 0;
 };
 
 }  // namespace ecmigrate

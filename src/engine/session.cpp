@@ -54,6 +54,13 @@ void Session::prepare(pg::Connection& connection) {
   m_deadlock_timeout = std::chrono::milliseconds(facts.integer(0, 1));
 }
 
+std::unique_ptr<pg::Connection> Session::open_connection() {
+  auto connection = std::make_unique<pg::Connection>(m_target);
+  prepare(*connection);
+  connection->cancel_on_stop(m_stop);
+  return connection;
+}
+
 pg::Connection& Session::watcher() {
   if (!m_watcher) {
     pg::Target target = m_target;

@@ -5,49 +5,39 @@
 
 namespace ecmigrate {
 
-namespace {
-
-/// Rows of a pass for one of the pass before. Measured (docs/benchmarks.md): smaller, and the first pass is more than the
-/// room that index pages usually have, so that they split.
-constexpr double k_shrink = 0.93;
-
-}  // namespace
-
-bool at_end(const PageOrder& order, const PagePosition& position) {
-  return position.window >= order.pages;
+std::int64_t window_end(std::int64_t first, std::int64_t pages, int workers, std::int64_t most) {
+  /// Smaller, and a page is visited again before the transactions of the other workers have ended.
+  constexpr std::int64_t k_least = 400;
+  const std::int64_t left = pages - first;
+  const std::int64_t share = workers == 1 ? most : std::clamp(left / (2 * workers), std::min(k_least, most), most);
+  return first + std::min(share, left);
 }
 
-std::int64_t batch_end(const PageOrder& order, const PagePosition& position, std::int64_t pages) {
-  return std::min({position.page + std::max<std::int64_t>(1, pages), position.window + order.window_pages, order.pages});
+std::int64_t batch_end(const WindowRecord& window, std::int64_t pages) {
+  return std::min(window.page + std::max<std::int64_t>(1, pages), window.end);
 }
 
-PagePosition after_batch(const PageOrder& order, PagePosition position, std::int64_t end) {
-  const std::int64_t window_end = std::min(position.window + order.window_pages, order.pages);
-  position.page = end;
-  if (position.page >= window_end) {
-    ++position.pass;
-    position.page = position.window;
+WindowRecord after_batch(WindowRecord window, std::int64_t end) {
+  window.page = end;
+  ++window.batches;
+  if (window.page >= window.end) {
+    ++window.pass;
+    window.page = window.first;
   }
-  if (position.pass >= order.passes) {
-    position = {window_end, 0, window_end};
-  }
-  return position;
+  window.done = window.pass >= window.passes;
+  return window;
 }
 
-std::int64_t spread_end(const PageOrder& order, int pass) {
+std::int64_t spread_end(const WindowRecord& window, int pass) {
   constexpr double k_spreads = 4294967296;
-  const double part = (1 - std::pow(k_shrink, pass + 1)) / (1 - std::pow(k_shrink, order.passes));
+  const double part = window.shrink == 1 ? static_cast<double>(pass + 1) / window.passes
+                                         : (1 - std::pow(window.shrink, pass + 1)) / (1 - std::pow(window.shrink, window.passes));
   return static_cast<std::int64_t>(k_spreads * part);
 }
 
-double walked(const PageOrder& order, const PagePosition& position) {
-  if (order.pages <= 0 || at_end(order, position)) {
-    return 1;
-  }
-  const std::int64_t window = std::min(order.window_pages, order.pages - position.window);
-  const std::int64_t visits = position.pass * window + (position.page - position.window);
-  const double done = static_cast<double>(position.window) + static_cast<double>(visits) / order.passes;
-  return std::min(1.0, done / static_cast<double>(order.pages));
+double pages_walked(const WindowRecord& window) {
+  const auto pages = static_cast<double>(window.end - window.first);
+  return window.done ? pages : (window.pass * pages + static_cast<double>(window.page - window.first)) / window.passes;
 }
 
 void BatchSizer::batch_took(double milliseconds) {

@@ -42,6 +42,16 @@ std::string set_count(int& out, const std::string& value) {
 }  // namespace
 
 std::string set_limit(PaceLimits& limits, std::string_view name, const std::string& value) {
+  if (name == "workers") {
+    return set_count(limits.workers, value);
+  }
+  if (name == "bad_rows") {
+    if (value != "stop" && value != "quarantine") {
+      return fmt::format("\"{}\" is neither stop nor quarantine", value);
+    }
+    limits.quarantine = value == "quarantine";
+    return {};
+  }
   if (name == "target_batch") {
     return set_duration(limits.target_batch, value, false);
   }

@@ -5,7 +5,6 @@
 #include <poll.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdlib>
 
 #include "ecmigrate/base/text.hpp"
@@ -15,7 +14,7 @@ namespace ecmigrate::pg {
 namespace {
 
 /// How long to wait for an answer before looking at the stop request again.
-constexpr int k_poll_ms = 100;
+constexpr std::chrono::milliseconds k_poll{100};
 
 std::string field(const PGresult* result, int code) {
   const char* text = PQresultErrorField(result, code);
@@ -126,15 +125,41 @@ void Connection::connect() {
 }
 
 Rows Connection::query(const std::string& sql, const Parameters& parameters) {
-  std::vector<Rows> results;
-  call(sql, true, parameters, results);
-  return results.front();
+  begin_call(sql, true);
+  std::vector<const char*> values;
+  values.reserve(parameters.size());
+  for (const auto& parameter : parameters) {
+    values.push_back(parameter ? parameter->c_str() : nullptr);
+  }
+  if (PQsendQueryParams(m_connection.get(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr, 0) == 0) {
+    fail_lost();
+  }
+  return finish_call().front();
 }
 
 std::vector<Rows> Connection::script(const std::string& sql) {
-  std::vector<Rows> results;
+  send_script(sql);
+  return finish_script();
+}
+
+void Connection::send_script(const std::string& sql) {
+  begin_call(sql, false);
+  if (PQsendQuery(m_connection.get(), sql.c_str()) == 0) {
+    fail_lost();
+  }
+}
+
+bool Connection::answered() {
+  if (PQconsumeInput(m_connection.get()) == 0) {
+    return true;  // finish_script() says what is wrong
+  }
+  collect();
+  return m_answer.complete;
+}
+
+std::vector<Rows> Connection::finish_script() {
   try {
-    call(sql, false, {}, results);
+    return finish_call();
   } catch (...) {
     if (PQtransactionStatus(m_connection.get()) == PQTRANS_INERROR ||
         PQtransactionStatus(m_connection.get()) == PQTRANS_INTRANS) {
@@ -142,81 +167,68 @@ std::vector<Rows> Connection::script(const std::string& sql) {
     }
     throw;
   }
-  return results;
 }
 
-void Connection::call(const std::string& sql, bool single, const Parameters& parameters, std::vector<Rows>& results) {
+void Connection::begin_call(const std::string& sql, bool single) {
   if (m_stop.stop_requested()) {
     throw Stopped();
   }
   if (m_target.hook) {
     m_target.hook(CallMoment::before, PQsocket(m_connection.get()), sql);
   }
-  int sent = 0;
-  if (single) {
-    std::vector<const char*> values;
-    values.reserve(parameters.size());
-    for (const auto& parameter : parameters) {
-      values.push_back(parameter ? parameter->c_str() : nullptr);
-    }
-    sent = PQsendQueryParams(m_connection.get(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
-                             nullptr, nullptr, 0);
-  } else {
-    sent = PQsendQuery(m_connection.get(), sql.c_str());
-  }
-  if (sent == 0) {
-    fail_lost();
-  }
-  collect(single, results);
-  if (m_target.hook) {
-    m_target.hook(CallMoment::after, PQsocket(m_connection.get()), sql);
-  }
+  m_answer = Answer{sql, single, false, false, {}, {}};
 }
 
-void Connection::collect(bool single, std::vector<Rows>& results) {
-  std::optional<SqlError> error;
-  bool stopped = false;
-  for (;;) {
-    while (PQisBusy(m_connection.get()) != 0) {
-      if (m_stop.stop_requested()) {
-        stopped = true;
-        cancel();  // again at each turn: the first may arrive between two statements of a script
-      }
-      if (wait_readable() && PQconsumeInput(m_connection.get()) == 0) {
-        fail_lost();
-      }
-    }
+void Connection::collect() {
+  while (!m_answer.complete && PQisBusy(m_connection.get()) == 0) {
     PGresult* result = PQgetResult(m_connection.get());
     if (result == nullptr) {
+      m_answer.complete = true;
       break;
     }
     const ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_FATAL_ERROR) {
-      if (!error) {
-        error = error_of(result);
+      if (!m_answer.error) {
+        m_answer.error = error_of(result);
       }
       PQclear(result);
-    } else if (status == PGRES_TUPLES_OK || *PQcmdTuples(result) != '\0' || single) {
-      results.emplace_back(result);
+    } else if (status == PGRES_TUPLES_OK || *PQcmdTuples(result) != '\0' || m_answer.single) {
+      m_answer.results.emplace_back(result);
     } else {
       PQclear(result);
     }
   }
-  if (error && stopped && error->sqlstate() == "57014") {
-    throw Stopped();
-  }
-  if (error) {
-    throw SqlError(*error);
-  }
 }
 
-bool Connection::wait_readable() {
-  pollfd socket{PQsocket(m_connection.get()), POLLIN, 0};
-  const int ready = poll(&socket, 1, k_poll_ms);
-  if (ready < 0 && errno != EINTR) {
-    fail_lost();
+std::vector<Rows> Connection::finish_call() {
+  for (collect(); !m_answer.complete; collect()) {
+    if (m_stop.stop_requested()) {
+      m_answer.stopped = true;
+      cancel();  // again at each turn: the first may arrive between two statements of a script
+    }
+    wait_for_any({this}, k_poll);
+    if (PQconsumeInput(m_connection.get()) == 0) {
+      fail_lost();
+    }
   }
-  return ready > 0;
+  if (m_answer.error && m_answer.stopped && m_answer.error->sqlstate() == "57014") {
+    throw Stopped();
+  }
+  if (m_answer.error) {
+    throw SqlError(*m_answer.error);
+  }
+  if (m_target.hook) {
+    m_target.hook(CallMoment::after, PQsocket(m_connection.get()), m_answer.sql);
+  }
+  return std::move(m_answer.results);
+}
+
+void wait_for_any(const std::vector<Connection*>& connections, std::chrono::milliseconds longest) {
+  std::vector<pollfd> sockets;
+  for (const Connection* connection : connections) {
+    sockets.push_back({PQsocket(connection->m_connection.get()), POLLIN, 0});
+  }
+  poll(sockets.data(), sockets.size(), static_cast<int>(longest.count()));  // woken by a signal: as good as an answer
 }
 
 void Connection::fail_lost() {
@@ -230,6 +242,12 @@ void Connection::cancel() const {
 
 int Connection::server_version() const {
   return PQserverVersion(m_connection.get());
+}
+
+bool Connection::on_this_machine() const {
+  const char* host = PQhost(m_connection.get());
+  const std::string_view name = host == nullptr ? "" : host;
+  return name.empty() || name.starts_with('/') || name == "localhost" || name == "::1" || name.starts_with("127.");
 }
 
 std::string Connection::description() const {

@@ -89,8 +89,12 @@ Json members(const event::Progress& e) {
           {"eta_high_ms", optional_to_json(e.eta_high_ms)},
           {"batch_rows", e.batch_rows},
           {"batch_ms", e.batch_ms},
+          {"batch_p50_ms", e.batch_p50_ms},
+          {"batch_p99_ms", e.batch_p99_ms},
           {"hot_percent", e.hot_percent},
           {"wal_bytes_per_second", e.wal_bytes_per_second},
+          {"workers", e.workers},
+          {"paused_percent", e.paused_percent},
           {"slow_because", e.slow_because}};
 }
 
@@ -105,6 +109,7 @@ Json members(const event::WalkFinished& e) {
           {"batch_p99_ms", e.batch_p99_ms},
           {"hot_percent", e.hot_percent},
           {"wal_bytes", e.wal_bytes},
+          {"quarantined", e.quarantined},
           {"already_done", e.already_done}};
 }
 

@@ -42,10 +42,21 @@ create table if not exists ecmigrate.locks (
   held_ms double precision not null, blocked_sessions integer not null, blocked_longest_ms double precision not null,
   at timestamptz not null default clock_timestamp());
 create table if not exists ecmigrate.walks (
-  migration text not null, relation text not null, run bigint not null, filenode bigint not null, pages bigint not null,
-  window_page bigint not null, pass integer not null, page bigint not null, sweeping boolean not null, skipped boolean not null,
-  rows bigint not null, hot_rows bigint not null, batches bigint not null, wal_bytes double precision not null,
-  finished boolean not null, changed_at timestamptz not null default clock_timestamp(), primary key (migration, relation));
+  migration text not null, relation text not null, run bigint not null, round integer not null, filenode bigint not null, pages bigint not null,
+  next_page bigint not null default 0, finished boolean not null default false, primary key (migration, relation));
+create table if not exists ecmigrate.windows (
+  migration text not null, relation text not null, round integer not null, run bigint not null, filenode bigint not null,
+  first_page bigint not null, end_page bigint not null, passes integer not null, shrink double precision not null,
+  pass integer not null default 0, page bigint not null, sweeping boolean not null default false, skipped boolean not null default false,
+  done boolean not null default false, rows bigint not null default 0, hot_rows bigint not null default 0, batches bigint not null default 0,
+  wal_bytes double precision not null default 0, opened_at timestamptz not null default clock_timestamp(),
+  changed_at timestamptz not null default clock_timestamp(), primary key (migration, relation, round, first_page));
+create table if not exists ecmigrate.bad_rows (
+  id bigint generated always as identity primary key, migration text not null, relation text not null, ctid_of_row text not null,
+  key text not null, sqlstate text not null, error text not null, at timestamptz not null default clock_timestamp());
+create table if not exists ecmigrate.progress (
+  id bigint generated always as identity primary key, migration text not null, run bigint not null, at timestamptz not null default clock_timestamp(),
+  data jsonb not null);
 create table if not exists ecmigrate.verifications (
   id bigint generated always as identity primary key, migration text not null, run bigint not null, relation text not null,
   rows bigint not null, pending bigint not null, inconsistent bigint not null, repaired bigint not null,
@@ -57,6 +68,7 @@ create table if not exists ecmigrate.steering (
   migration text primary key, paused boolean not null default false, limits jsonb not null default '{}', by text not null default current_user,
   at timestamptz not null default clock_timestamp());
 create index if not exists events_migration on ecmigrate.events (migration, id);
+create index if not exists progress_migration on ecmigrate.progress (migration, id);
 commit)";
 
 constexpr std::string_view k_migration_columns =
@@ -97,7 +109,7 @@ std::vector<std::string> first_column(const pg::Rows& rows) {
 }  // namespace
 
 bool Journal::installed() {
-  return m_connection.query("select pg_catalog.to_regclass('ecmigrate.events') is not null").boolean(0, 0);
+  return m_connection.query("select pg_catalog.to_regclass('ecmigrate.progress') is not null").boolean(0, 0);
 }
 
 void Journal::install() {
@@ -153,6 +165,7 @@ std::optional<std::string> Journal::begin(const std::string& name, const std::st
   const std::string key = quote_literal(name);
   m_connection.script(fmt::format(
       "delete from ecmigrate.steps where migration = {0}; delete from ecmigrate.walks where migration = {0}; "
+      "delete from ecmigrate.windows where migration = {0}; delete from ecmigrate.bad_rows where migration = {0}; "
       "delete from ecmigrate.steering where migration = {0}; "
       "delete from ecmigrate.migrations where name = {0}; insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
       "values ({0}, 'expanding', {1}, encode(sha256(convert_to({1}, 'UTF8')), 'hex'), {2}, {3}, {4}); commit",
@@ -202,87 +215,6 @@ void Journal::record_lock(const std::string& name, std::int64_t run, const event
       "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
       {name, std::to_string(run), step.phase, step.step, step.relation, step.mode, std::to_string(step.tries), std::to_string(step.waited_ms),
        std::to_string(step.held_ms), std::to_string(step.blocked_sessions), std::to_string(step.blocked_longest_ms)});
-}
-
-std::optional<WalkRecord> Journal::claim_walk(const std::string& name, std::int64_t run, const QualifiedName& relation) {
-  const pg::Rows rows = m_connection.query(
-      "update ecmigrate.walks set run = $3 where migration = $1 and relation = $2 "
-      "returning filenode, pages, window_page, pass, page, sweeping, skipped, rows, hot_rows, batches, wal_bytes, finished",
-      {name, relation.sql(), std::to_string(run)});
-  if (rows.size() == 0) {
-    return std::nullopt;
-  }
-  WalkRecord walk;
-  walk.filenode = rows.integer(0, 0);
-  walk.pages = rows.integer(0, 1);
-  walk.window = rows.integer(0, 2);
-  walk.pass = static_cast<int>(rows.integer(0, 3));
-  walk.page = rows.integer(0, 4);
-  walk.sweeping = rows.boolean(0, 5);
-  walk.skipped = rows.boolean(0, 6);
-  walk.rows = rows.integer(0, 7);
-  walk.hot_rows = rows.integer(0, 8);
-  walk.batches = rows.integer(0, 9);
-  walk.wal_bytes = rows.number(0, 10);
-  walk.finished = rows.boolean(0, 11);
-  return walk;
-}
-
-void Journal::begin_walk(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk) {
-  m_connection.query(
-      "insert into ecmigrate.walks (migration, relation, run, filenode, pages, window_page, pass, page, sweeping, skipped, rows, hot_rows, batches, "
-      "wal_bytes, finished) values ($1, $2, $3, $4, $5, 0, 0, 0, false, false, 0, 0, 0, 0, false) on conflict (migration, relation) do update set "
-      "run = excluded.run, filenode = excluded.filenode, pages = excluded.pages, window_page = 0, pass = 0, page = 0, sweeping = false, skipped = false, "
-      "finished = false",
-      {name, relation.sql(), std::to_string(run), std::to_string(walk.filenode), std::to_string(walk.pages)});
-}
-
-std::string Journal::walk_before_sql(const QualifiedName& relation) {
-  return fmt::format(
-      "select pg_catalog.set_config('ecmigrate.rows_before', coalesce(sum(n_tup_upd), 0)::text, true), "
-      "pg_catalog.set_config('ecmigrate.hot_rows_before', coalesce(sum(n_tup_hot_upd), 0)::text, true) "
-      "from pg_catalog.pg_stat_xact_user_tables where relid = {}::pg_catalog.regclass",
-      quote_literal(relation.sql()));
-}
-
-std::string Journal::walk_sql(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk) {
-  return fmt::format(
-      "update ecmigrate.walks w set window_page = {}, pass = {}, page = {}, sweeping = {}, skipped = {}, batches = {}, finished = {}, "
-      "wal_bytes = {}, changed_at = clock_timestamp(), rows = w.rows + s.rows - current_setting('ecmigrate.rows_before')::bigint, "
-      "hot_rows = w.hot_rows + s.hot_rows - current_setting('ecmigrate.hot_rows_before')::bigint "
-      "from (select coalesce(sum(n_tup_upd), 0) as rows, coalesce(sum(n_tup_hot_upd), 0) as hot_rows "
-      "from pg_catalog.pg_stat_xact_user_tables where relid = {}::pg_catalog.regclass) s "
-      "where w.migration = {} and w.relation = {} and w.run = {} and w.filenode = pg_catalog.pg_relation_filenode({}::pg_catalog.regclass) "
-      "returning w.rows, w.hot_rows",
-      walk.window, walk.pass, walk.page, walk.sweeping, walk.skipped, walk.batches, walk.finished, walk.wal_bytes,
-      quote_literal(relation.sql()), quote_literal(name), quote_literal(relation.sql()), run, quote_literal(relation.sql()));
-}
-
-namespace {
-
-/// Every leaf of a table, and whether a finished walk is on record for it.
-std::string leaves_query(const std::string& name, const QualifiedName& table) {
-  return fmt::format(
-      "select n.nspname, c.relname, exists (select from ecmigrate.walks w where w.migration = {0} and w.finished "
-      "and pg_catalog.to_regclass(w.relation) = c.oid) as walked "
-      "from (select {1}::pg_catalog.regclass::oid as oid union select p.relid from pg_catalog.pg_partition_tree({1}::pg_catalog.regclass) p) t "
-      "join pg_catalog.pg_class c on c.oid = t.oid and c.relkind <> 'p' join pg_catalog.pg_namespace n on n.oid = c.relnamespace order by 1, 2",
-      quote_literal(name), quote_literal(table.sql()));
-}
-
-}  // namespace
-
-std::vector<std::pair<QualifiedName, bool>> Journal::leaves(const std::string& name, const QualifiedName& table) {
-  const pg::Rows rows = m_connection.query(leaves_query(name, table));
-  std::vector<std::pair<QualifiedName, bool>> found;
-  for (int row = 0; row < rows.size(); ++row) {
-    found.emplace_back(QualifiedName{rows.text(row, 0), rows.text(row, 1)}, rows.boolean(row, 2));
-  }
-  return found;
-}
-
-std::string Journal::unwalked_sql(const std::string& name, const QualifiedName& table) {
-  return fmt::format("exists (select from ({}) l where not l.walked)", leaves_query(name, table));
 }
 
 Journal::Steering Journal::steering(const std::string& name) {

@@ -160,7 +160,7 @@ TEST_CASE("rows that are locked are left for later, waited for in a second round
   std::atomic<bool> done{false};
   std::string filled_meanwhile;
   std::jthread release([&, watcher = database.connect()] {
-    while (!done && watcher->query("select coalesce(bool_or(sweeping), false) from ecmigrate.walks").text(0, 0) != "t") {
+    while (!done && watcher->query("select coalesce(bool_or(sweeping), false) from ecmigrate.windows").text(0, 0) != "t") {
       std::this_thread::sleep_for(milliseconds(5));
     }
     filled_meanwhile = watcher->query("select count(*) filter (where first_name is not null) from users").text(0, 0);

@@ -110,7 +110,7 @@ TEST_CASE("the JSON Schema's head") {
     CHECK_FALSE(value["description"].get<std::string>().empty());
   }
   CHECK(keys == "name description schema version_schema deterministic operations backfill ");
-  CHECK(plan["properties"]["backfill"]["properties"].size() == 7);
+  CHECK(plan["properties"]["backfill"]["properties"].size() == 9);
   CHECK(plan["properties"]["operations"]["minItems"] == 1);
 }
 

@@ -6,36 +6,43 @@
 
 using namespace ecmigrate;
 
-TEST_CASE("every page is visited once a pass, in its window, before the next window begins") {
+TEST_CASE("every page is visited once a pass, in its window") {
   const std::int64_t pages = GENERATE(1, 7, 100, 101, 250);
   const std::int64_t batch = GENERATE(1, 9, 1000);
-  const PageOrder order{pages, 100, 8};
+  const int workers = GENERATE(1, 2, 4);
   std::map<std::pair<std::int64_t, int>, int> visits;
-  PagePosition position;
-  double before = 0;
-  while (!at_end(order, position)) {
-    const std::int64_t end = batch_end(order, position, batch);
-    REQUIRE(end > position.page);
-    for (std::int64_t page = position.page; page < end; ++page) {
-      CHECK(page / order.window_pages == position.window / order.window_pages);
-      ++visits[{page, position.pass}];
+  for (std::int64_t first = 0; first < pages;) {
+    WindowRecord window;
+    window.first = window.page = first;
+    window.end = first = window_end(first, pages, workers, 100);
+    window.passes = 8;
+    window.shrink = 0.93;
+    REQUIRE(window.end > window.first);
+    for (double before = 0; !window.done;) {
+      const std::int64_t end = batch_end(window, batch);
+      REQUIRE(end > window.page);
+      for (std::int64_t page = window.page; page < end; ++page) {
+        ++visits[{page, window.pass}];
+      }
+      window = after_batch(window, end);
+      CHECK(pages_walked(window) >= before);
+      before = pages_walked(window);
+      CHECK(before <= static_cast<double>(window.end - window.first));
     }
-    position = after_batch(order, position, end);
-    CHECK(walked(order, position) >= before);
-    before = walked(order, position);
-    CHECK(before <= 1);
+    CHECK(pages_walked(window) == static_cast<double>(window.end - window.first));
   }
-  CHECK(before == 1);
   CHECK(visits.size() == static_cast<std::size_t>(pages) * 8);
   for (const auto& [where, count] : visits) {
     CHECK(count == 1);
   }
 }
 
-TEST_CASE("an empty table is walked at once") {
-  const PageOrder order{0, 100, 8};
-  CHECK(at_end(order, {}));
-  CHECK(walked(order, {}) == 1);
+TEST_CASE("windows become smaller towards the end for several workers, and never tiny") {
+  CHECK(window_end(0, 100'000, 2, 1600) == 1600);
+  CHECK(window_end(96'000, 100'000, 2, 1600) == 97'000);
+  CHECK(window_end(99'000, 100'000, 2, 1600) == 99'400);
+  CHECK(window_end(99'900, 100'000, 2, 1600) == 100'000);
+  CHECK(window_end(99'000, 100'000, 1, 1600) == 100'000);
 }
 
 TEST_CASE("the batch grows by at most half, shrinks by at most half, and to a quarter in a panic") {

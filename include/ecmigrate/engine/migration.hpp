@@ -26,7 +26,9 @@ class Migration {
   Recipe compile();
 
   void expand();
+  /// When it is done already, looks at every row once more and fills what it finds pending.
   void backfill();
+  void backfill_if_needed();
   void verify();
   void contract();
   void rollback();

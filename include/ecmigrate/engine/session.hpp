@@ -38,6 +38,8 @@ class Session {
 
   [[nodiscard]] pg::Connection& connection() { return *m_connection; }
   [[nodiscard]] pg::Connection& watcher();
+  /// A further connection with the session's checks and settings, for the caller to own.
+  [[nodiscard]] std::unique_ptr<pg::Connection> open_connection();
   /// The next use of the second connection makes a new one.
   void forget_watcher() { m_watcher.reset(); }
   /// Time since the session was made.

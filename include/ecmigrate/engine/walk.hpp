@@ -5,36 +5,29 @@
 #include <optional>
 #include <vector>
 
+#include "ecmigrate/store/walks.hpp"
+
 namespace ecmigrate {
 
 /// The order in which a table's pages are visited, as numbers alone. See docs/backfill.md for why.
 ///
-/// The table is cut into windows of pages; each window is swept `passes` times, and each pass treats the pending rows whose
-/// spread, a number from 0 to 2^32 - 1, is below its end. Between two visits of a page the rest of the window goes by, so that the rows that the earlier
-/// visit moved away are invisible to every transaction by then and their room is used again.
-struct PageOrder {
-  std::int64_t pages = 0;         ///< of the relation, fixed when the walk began
-  std::int64_t window_pages = 1;
-  int passes = 1;
-};
+/// The table is cut into windows of pages; each window is swept `passes` times, and each pass treats the pending rows
+/// whose spread, a number from 0 to 2^32 - 1, is below its end. Between two visits of a page the rest of the window goes
+/// by, so that the rows that the earlier visit moved away are invisible to every transaction by then and their room is
+/// used again.
 
-struct PagePosition {
-  std::int64_t window = 0;  ///< first page of the window
-  int pass = 0;
-  std::int64_t page = 0;    ///< next page to visit
-};
-
-/// The position is behind the last page.
-bool at_end(const PageOrder& order, const PagePosition& position);
-/// One past the last page of a batch of at most `pages` pages from the position.
-std::int64_t batch_end(const PageOrder& order, const PagePosition& position, std::int64_t pages);
-/// The position after a batch that ended before page `end`.
-PagePosition after_batch(const PageOrder& order, PagePosition position, std::int64_t end);
+/// One past the last page of the next window: `most` pages, and fewer towards the end of the relation, so that several
+/// workers end together.
+std::int64_t window_end(std::int64_t first, std::int64_t pages, int workers, std::int64_t most);
+/// One past the last page of a batch of at most `pages` pages.
+std::int64_t batch_end(const WindowRecord& window, std::int64_t pages);
+/// The window after a batch that ended before page `end`.
+WindowRecord after_batch(WindowRecord window, std::int64_t end);
 /// One past the greatest spread that a pass treats. Every pass treats fewer rows than the one before it: a row that stays
 /// on its page grows by the new values, and so leaves less room than it found.
-std::int64_t spread_end(const PageOrder& order, int pass);
-/// The part of the whole walk that lies before the position, 0 to 1; never falls along the walk.
-double walked(const PageOrder& order, const PagePosition& position);
+std::int64_t spread_end(const WindowRecord& window, int pass);
+/// The window's pages times the part of its visits that is done.
+double pages_walked(const WindowRecord& window);
 
 /// Chooses how many pages a batch has, so that one takes about the target time: grows by at most half, shrinks by at
 /// most half, and to a quarter at once after a batch of more than four times the target.
@@ -55,7 +48,7 @@ class BatchSizer {
 /// How long a walk still takes, from its pace of the last half minute. No estimate before 2 % or 3 s.
 class Eta {
  public:
-  /// `part`: see walked(). `now_ms`: any steady clock. Call at least once a second.
+  /// `part`: how much of the walk is done, 0 to 1. `now_ms`: any steady clock. Call at least once a second.
   void at(double now_ms, double part);
 
   struct Estimate {

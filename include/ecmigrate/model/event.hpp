@@ -83,8 +83,12 @@ struct Progress {
   std::optional<double> eta_high_ms;
   std::int64_t batch_rows = 0;
   double batch_ms = 0;
+  double batch_p50_ms = 0;
+  double batch_p99_ms = 0;
   double hot_percent = 0;
   double wal_bytes_per_second = 0;
+  int workers = 0;             ///< that have work now
+  double paused_percent = 0;   ///< the part of the time in which a signal held the work up
   std::string slow_because;  ///< empty, or why it does not go faster now
 };
 
@@ -99,6 +103,7 @@ struct WalkFinished {
   double batch_p99_ms = 0;
   double hot_percent = 0;
   double wal_bytes = 0;
+  std::int64_t quarantined = 0;  ///< rows that were set aside
   bool already_done = false;
 };
 

@@ -10,12 +10,14 @@ namespace ecmigrate {
 /// How hard the backfill may push: the plan's `backfill:` section, flags of the command, and what `ecmigrate set`
 /// changes while it runs. 0 means no limit.
 struct PaceLimits {
+  int workers = 0;                                    ///< connections that fill at the same time; 0: see default_workers()
   std::chrono::milliseconds target_batch{50};
   double max_wal_rate = 0;                            ///< bytes of WAL a second
   double max_rows_rate = 0;                           ///< rows a second
   std::chrono::milliseconds max_replica_lag{2'000};
   int replicas = 0;                                   ///< replicas that have to be connected
   int max_waiting_sessions = 5;                       ///< sessions that wait for a lock of the backfill
+  bool quarantine = false;                            ///< set rows aside that cannot be filled, and go on
   std::string pause_query;                            ///< the user's: pauses while its first value is true, or not 0
 };
 
@@ -24,13 +26,15 @@ struct PaceLimitName {
   std::string_view name;
   std::string_view doc;
 };
-inline constexpr std::array<PaceLimitName, 7> k_pace_limits{{
+inline constexpr std::array<PaceLimitName, 9> k_pace_limits{{
+    {"workers", "Connections that fill at the same time; default half the server's cores, 1 to 4, where it is on this machine, else 1."},
     {"target_batch", "How long one batch may take, for example 50ms; batches grow and shrink towards it."},
     {"max_wal_rate", "WAL written, at most, for example 64MB/s; 0/s is no limit."},
     {"max_rows_rate", "Rows written, at most, for example 20000/s; 0/s is no limit."},
     {"max_replica_lag", "Pause while a replica is further behind, for example 2s; 0s does not look."},
     {"replicas", "Pause while fewer replicas than this are connected."},
     {"max_waiting_sessions", "Pause while more sessions than this wait for locks of the backfill; 0 does not look."},
+    {"bad_rows", "What to do with a row that cannot be filled: stop, or quarantine it and go on; contract is refused while any is left."},
     {"pause_query", "SQL of yours, asked twice a second; pauses while its first value is true or above 0."},
 }};
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -91,6 +92,12 @@ class Connection {
   /// Several statements in one message: no round trip between them. The result of each that returns rows, and of each
   /// that changes rows, in order. After an error an open transaction has been rolled back.
   std::vector<Rows> script(const std::string& sql);
+  /// script() in two halves, so that one thread can keep several connections at work: send_script() does not wait,
+  /// finish_script() does. Between the two, only answered() and cancel() may be called, and wait_for_any().
+  void send_script(const std::string& sql);
+  /// The whole answer is here: finish_script() will not wait.
+  [[nodiscard]] bool answered();
+  std::vector<Rows> finish_script();
   /// From now on, a stop request cancels the running statement, and query and script throw Stopped.
   void cancel_on_stop(std::stop_token stop) { m_stop = std::move(stop); }
   /// From any thread: asks the server to cancel the running statement.
@@ -98,23 +105,42 @@ class Connection {
 
   [[nodiscard]] int backend_pid() const { return m_backend_pid; }
   [[nodiscard]] int server_version() const;
+  /// The server was reached through a socket file or the loopback interface.
+  [[nodiscard]] bool on_this_machine() const;
   /// "shop on db1:5432 as migrator, PostgreSQL 15.18": never a password.
   [[nodiscard]] std::string description() const;
   /// A pooler answers in the server's place.
   [[nodiscard]] bool through_pooler();
 
  private:
+  friend void wait_for_any(const std::vector<Connection*>& connections, std::chrono::milliseconds longest);
+
+  /// The answer that is under way.
+  struct Answer {
+    std::string sql;
+    bool single = false;  ///< of query(): results without rows count too
+    bool complete = false;
+    bool stopped = false;
+    std::vector<Rows> results;
+    std::optional<SqlError> error;
+  };
+
   void connect();
-  void call(const std::string& sql, bool single, const Parameters& parameters, std::vector<Rows>& results);
-  void collect(bool single, std::vector<Rows>& results);
-  bool wait_readable();
+  void begin_call(const std::string& sql, bool single);
+  /// Takes in what has come, without waiting.
+  void collect();
+  std::vector<Rows> finish_call();
   [[noreturn]] void fail_lost();
 
   Target m_target;
   std::unique_ptr<pg_conn, void (*)(pg_conn*)> m_connection;
   std::unique_ptr<pg_cancel, void (*)(pg_cancel*)> m_cancel;
   std::stop_token m_stop;
+  Answer m_answer;
   int m_backend_pid = 0;
 };
+
+/// Waits until an answer comes on one of the connections, at most so long.
+void wait_for_any(const std::vector<Connection*>& connections, std::chrono::milliseconds longest);
 
 }  // namespace ecmigrate::pg

@@ -23,22 +23,6 @@ struct MigrationRecord {
   std::string changed_at;
 };
 
-/// Where a walk over one relation stands. Kept in the transaction of the batch it describes.
-struct WalkRecord {
-  std::int64_t filenode = 0;  ///< of the relation when the walk began; another one means the rows have moved
-  std::int64_t pages = 0;     ///< read after the sync trigger was committed: no row without it lives beyond
-  std::int64_t window = 0;    ///< first page of the present window
-  int pass = 0;
-  std::int64_t page = 0;      ///< the next one
-  bool sweeping = false;      ///< the second round, for rows that were locked in the first
-  bool skipped = false;       ///< locked rows were left for the second round
-  std::int64_t rows = 0;
-  std::int64_t hot_rows = 0;
-  std::int64_t batches = 0;
-  double wal_bytes = 0;
-  bool finished = false;
-};
-
 /// The newest verification of a relation.
 struct VerificationRecord {
   std::string relation;
@@ -75,20 +59,6 @@ class Journal {
   static std::string step_sql(const std::string& name, const std::string& phase, const std::string& step, bool done);
   void record_step(const std::string& name, const std::string& phase, const std::string& step, bool done);
   void record_lock(const std::string& name, std::int64_t run, const event::StepFinished& step);
-
-  /// Takes a walk over for `run`: whoever had it before finds its next checkpoint refused.
-  std::optional<WalkRecord> claim_walk(const std::string& name, std::int64_t run, const QualifiedName& relation);
-  void begin_walk(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk);
-  /// To be run before a batch's UPDATE: pg_stat_xact_user_tables also counts earlier transactions whose numbers the
-  /// session has not handed in yet, so only a difference says what the batch did.
-  static std::string walk_before_sql(const QualifiedName& relation);
-  /// Checkpoint of a batch, in its transaction; rows and hot_rows are counted by the server. Gives one row with both,
-  /// or none when another runner has claimed the walk, or the relation was rewritten since the walk began.
-  static std::string walk_sql(const std::string& name, std::int64_t run, const QualifiedName& relation, const WalkRecord& walk);
-  /// Where the rows of a table are now (itself, or the leaves of its partitions), each with whether its walk is finished.
-  std::vector<std::pair<QualifiedName, bool>> leaves(const std::string& name, const QualifiedName& table);
-  /// SQL condition: a partition has come since the backfill, and its rows were never looked at.
-  static std::string unwalked_sql(const std::string& name, const QualifiedName& table);
 
   /// What somebody said with `pause`, `resume` and `set`.
   struct Steering {

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ecmigrate/engine/passes.hpp"
+#include "ecmigrate/engine/session.hpp"
+#include "ecmigrate/engine/walk.hpp"
+#include "ecmigrate/model/recipe.hpp"
+#include "ecmigrate/store/walks.hpp"
+
+namespace ecmigrate {
+
+/// The walk over one relation (a table, or a leaf of a partitioned one): which windows are open, how often each is
+/// swept, what a batch's message is, and how far it all is. Hands windows out to workers and takes them back; the session's own connection is
+/// for its questions and must not be in use by a worker.
+class RelationWalk {
+ public:
+  enum class Locked { fail, skip };
+
+  RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation);
+
+  /// From where an earlier run stopped. `again`: from the start even if it was finished, to look at every page once.
+  void begin_or_resume(bool again);
+  [[nodiscard]] bool finished() const { return m_walk.finished; }
+
+  /// A window to work on; nothing while there is none that no worker has.
+  std::optional<WindowRecord> take(int workers);
+  /// A window that is not done, or is; the counters come with it.
+  void give_back(const WindowRecord& window);
+  /// When every window is done: opens those again in which rows were skipped, or finishes the walk and says so. Throws
+  /// Error{busy} when another runner has it.
+  bool finish_if_done();
+
+  /// SQL of a batch: one transaction with its checkpoint. See batch_done() for the results.
+  [[nodiscard]] std::string message(const WindowRecord& before, const WindowRecord& after, Locked locked) const;
+  /// What the server answered.
+  struct BatchResult {
+    std::optional<std::pair<std::int64_t, std::int64_t>> sums;  ///< rows and HOT rows of the window; nothing when the checkpoint was refused
+    std::int64_t rows = 0;
+    double begin_ms = 0, end_ms = 0;    ///< on the server's clock
+    double wal_before = 0, wal_after = 0;
+  };
+  static BatchResult read(const std::vector<pg::Rows>& results);
+  /// The checkpoint was refused: throws Error{busy}, or begins again where the relation was rewritten.
+  void find_out_who_moved();
+  /// Counts a batch that is committed; gives its length in ms.
+  void batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes);
+
+  [[nodiscard]] std::int64_t batch_pages(const WindowRecord& window, double target_ms);
+  /// The last batch was far too long, or the server had no memory for it.
+  void shrink_batches(const WindowRecord& window);
+  /// Conditions and assignments for the rows of a page range that have work to do.
+  [[nodiscard]] std::string pending() const;
+  [[nodiscard]] std::string update(const std::string& where) const;
+  [[nodiscard]] const QualifiedName& relation() const { return m_relation; }
+  [[nodiscard]] const SyncedTable& table() const { return m_table; }
+  [[nodiscard]] WalkJournal& journal() { return m_journal; }
+  /// Rows that are left alone, as they cannot be filled.
+  std::vector<BadRow>& bad_rows() { return m_bad_rows; }
+  [[nodiscard]] const std::vector<BadRow>& bad_rows() const { return m_bad_rows; }
+
+  [[nodiscard]] bool wrote() const { return m_rows != m_rows_before; }
+  /// Why the walk is slow, from the side of the workers; empty when it is not.
+  void slow(const std::string& because) { m_slow_because = because; }
+  event::Progress progress(const std::string& pace_because);
+  event::WalkFinished summary() const;
+
+ private:
+  std::int64_t filenode_and_pages(std::int64_t& pages);
+  [[nodiscard]] Passes choose(std::int64_t first, std::int64_t end);
+  PageSample sample(std::int64_t first, std::int64_t end);
+  void learn_from(const WindowRecord& window);
+  BatchSizer& sizer(const WindowRecord& window);
+  [[nodiscard]] double part_done() const;
+  [[nodiscard]] std::string indexed_new_column();
+
+  Session& m_session;
+  WalkJournal m_journal;
+  const SyncedTable& m_table;
+  QualifiedName m_relation;
+  std::int64_t m_oid = 0;
+  bool m_again = false;
+  WalkRecord m_walk;
+  std::vector<WindowRecord> m_taken;  ///< as of their last checkpoint
+  std::vector<BadRow> m_bad_rows;
+
+  // How the windows are swept.
+  std::string m_obstacle;
+  std::string m_told_passes;
+  double m_page_bytes = 8192;
+  bool m_toasted = false;
+  double m_growth;
+  double m_row_bytes = 0;  ///< of the last sample before its window was filled
+  std::int64_t m_window_pages;
+  /// A size for each kind of visit, or every window would begin with a batch that is several times too long.
+  std::map<std::pair<int, bool>, BatchSizer> m_sizers;
+
+  // How far it is.
+  Eta m_eta;
+  std::vector<double> m_batch_ms;
+  std::int64_t m_rows = 0, m_hot_rows = 0, m_batches = 0;
+  double m_wal_bytes = 0;
+  double m_wal_carry = 0;  ///< of the last batches of windows, which their checkpoints could not know
+  std::int64_t m_rows_before = 0;
+  double m_wal_before = 0;
+  double m_rows_estimated = 0;
+  double m_percent = 0;
+  std::int64_t m_batch_rows = 0;
+  std::chrono::milliseconds m_begin{0};
+  std::string m_slow_because;
+};
+
+}  // namespace ecmigrate

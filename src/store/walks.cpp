@@ -1,0 +1,162 @@
+#include "ecmigrate/store/walks.hpp"
+
+#include <fmt/format.h>
+
+namespace ecmigrate {
+
+namespace {
+
+constexpr const char* k_window_columns = "first_page, end_page, passes, shrink, pass, page, sweeping, skipped, done, rows, hot_rows, batches, wal_bytes";
+
+WindowRecord window_of(const pg::Rows& rows, int row) {
+  WindowRecord window;
+  window.first = rows.integer(row, 0);
+  window.end = rows.integer(row, 1);
+  window.passes = static_cast<int>(rows.integer(row, 2));
+  window.shrink = rows.number(row, 3);
+  window.pass = static_cast<int>(rows.integer(row, 4));
+  window.page = rows.integer(row, 5);
+  window.sweeping = rows.boolean(row, 6);
+  window.skipped = rows.boolean(row, 7);
+  window.done = rows.boolean(row, 8);
+  window.rows = rows.integer(row, 9);
+  window.hot_rows = rows.integer(row, 10);
+  window.batches = rows.integer(row, 11);
+  window.wal_bytes = rows.number(row, 12);
+  return window;
+}
+
+std::vector<WindowRecord> windows_of(const pg::Rows& rows) {
+  std::vector<WindowRecord> windows;
+  for (int row = 0; row < rows.size(); ++row) {
+    windows.push_back(window_of(rows, row));
+  }
+  return windows;
+}
+
+/// Every leaf of a table, and whether a finished walk is on record for it.
+std::string leaves_query(const std::string& migration, const QualifiedName& table) {
+  return fmt::format(
+      "select n.nspname, c.relname, exists (select from ecmigrate.walks w where w.migration = {0} and w.finished "
+      "and pg_catalog.to_regclass(w.relation) = c.oid) as walked "
+      "from (select {1}::pg_catalog.regclass::oid as oid union select p.relid from pg_catalog.pg_partition_tree({1}::pg_catalog.regclass) p) t "
+      "join pg_catalog.pg_class c on c.oid = t.oid and c.relkind <> 'p' join pg_catalog.pg_namespace n on n.oid = c.relnamespace order by 1, 2",
+      quote_literal(migration), quote_literal(table.sql()));
+}
+
+}  // namespace
+
+std::string WalkJournal::of_window(const QualifiedName& relation, const WalkRecord& walk) const {
+  return fmt::format("migration = {} and relation = {} and round = {}", quote_literal(m_migration), quote_literal(relation.sql()), walk.round);
+}
+
+std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
+  const pg::Rows rows = m_connection.query(
+      "update ecmigrate.walks set run = $3 where migration = $1 and relation = $2 returning round, filenode, pages, next_page, finished",
+      {m_migration, relation.sql(), std::to_string(m_run)});
+  if (rows.size() == 0) {
+    return std::nullopt;
+  }
+  WalkRecord walk;
+  walk.round = static_cast<int>(rows.integer(0, 0));
+  walk.filenode = rows.integer(0, 1);
+  walk.pages = rows.integer(0, 2);
+  walk.next = rows.integer(0, 3);
+  walk.finished = rows.boolean(0, 4);
+  // Waits for the runner before, should it be in the middle of a checkpoint, and reads what that left.
+  walk.open = windows_of(m_connection.query(
+      fmt::format("update ecmigrate.windows set run = {} where {} and not done returning {}", m_run, of_window(relation, walk), k_window_columns)));
+  const pg::Rows sums = m_connection.query(
+      "select coalesce(sum(rows), 0), coalesce(sum(hot_rows), 0), coalesce(sum(batches), 0), coalesce(sum(wal_bytes), 0) "
+      "from ecmigrate.windows where migration = $1 and relation = $2 and (done or round < $3)",
+      {m_migration, relation.sql(), std::to_string(walk.round)});
+  walk.rows = sums.integer(0, 0);
+  walk.hot_rows = sums.integer(0, 1);
+  walk.batches = sums.integer(0, 2);
+  walk.wal_bytes = sums.number(0, 3);
+  return walk;
+}
+
+void WalkJournal::begin(const QualifiedName& relation, const WalkRecord& walk) {
+  m_connection.query(
+      "insert into ecmigrate.walks (migration, relation, run, round, filenode, pages) values ($1, $2, $3, $4, $5, $6) "
+      "on conflict (migration, relation) do update set run = excluded.run, round = excluded.round, filenode = excluded.filenode, "
+      "pages = excluded.pages, next_page = 0, finished = false",
+      {m_migration, relation.sql(), std::to_string(m_run), std::to_string(walk.round), std::to_string(walk.filenode), std::to_string(walk.pages)});
+}
+
+bool WalkJournal::open_window(const QualifiedName& relation, const WalkRecord& walk, const WindowRecord& window) {
+  return m_connection
+             .query(fmt::format("with walk as (update ecmigrate.walks set next_page = {} where {} and run = {} and next_page = {} returning 1) "
+                                "insert into ecmigrate.windows (migration, relation, round, run, filenode, first_page, end_page, passes, shrink, page) "
+                                "select {}, {}, {}, {}, {}, {}, {}, {}, {}, {} from walk returning 1",
+                                window.end, of_window(relation, walk), m_run, window.first, quote_literal(m_migration), quote_literal(relation.sql()),
+                                walk.round, m_run, walk.filenode, window.first, window.end, window.passes, window.shrink, window.page))
+             .size() == 1;
+}
+
+std::vector<WindowRecord> WalkJournal::reopen_skipped(const QualifiedName& relation, const WalkRecord& walk) {
+  return windows_of(m_connection.query(fmt::format(
+      "update ecmigrate.windows set passes = 1, shrink = 1, pass = 0, page = first_page, sweeping = true, skipped = false, done = false "
+      "where {} and run = {} and done and skipped returning {}",
+      of_window(relation, walk), m_run, k_window_columns)));
+}
+
+bool WalkJournal::finish(const QualifiedName& relation, const WalkRecord& walk) {
+  return m_connection
+             .query(fmt::format("update ecmigrate.walks set finished = true where {} and run = {} "
+                                "and filenode = pg_catalog.pg_relation_filenode({}::pg_catalog.regclass) returning 1",
+                                of_window(relation, walk), m_run, quote_literal(relation.sql())))
+             .size() == 1;
+}
+
+std::string WalkJournal::before_sql(std::int64_t relation_oid) {
+  return fmt::format(
+      "pg_catalog.set_config('ecmigrate.rows_before', pg_catalog.pg_stat_get_xact_tuples_updated({0})::text, true), "
+      "pg_catalog.set_config('ecmigrate.hot_rows_before', pg_catalog.pg_stat_get_xact_tuples_hot_updated({0})::text, true)",
+      relation_oid);
+}
+
+std::string WalkJournal::checkpoint_sql(const QualifiedName& relation, std::int64_t relation_oid, const WalkRecord& walk, const WindowRecord& window) const {
+  return fmt::format(
+      "update ecmigrate.windows set pass = {}, page = {}, skipped = {}, done = {}, batches = {}, wal_bytes = {}, changed_at = clock_timestamp(), "
+      "rows = rows + pg_catalog.pg_stat_get_xact_tuples_updated({oid}) - current_setting('ecmigrate.rows_before')::bigint, "
+      "hot_rows = hot_rows + pg_catalog.pg_stat_get_xact_tuples_hot_updated({oid}) - current_setting('ecmigrate.hot_rows_before')::bigint "
+      "where {} and first_page = {} and run = {} and not done and filenode = pg_catalog.pg_relation_filenode({oid}) returning rows, hot_rows",
+      window.pass, window.page, window.skipped, window.done, window.batches, window.wal_bytes, of_window(relation, walk), window.first, m_run,
+      fmt::arg("oid", relation_oid));
+}
+
+std::vector<BadRow> WalkJournal::bad_rows(const QualifiedName& relation) {
+  const pg::Rows rows = m_connection.query("select ctid_of_row, key, sqlstate, error from ecmigrate.bad_rows where migration = $1 and relation = $2 order by id",
+                                           {m_migration, relation.sql()});
+  std::vector<BadRow> found;
+  for (int row = 0; row < rows.size(); ++row) {
+    found.push_back({rows.text(row, 0), rows.text(row, 1), rows.text(row, 2), rows.text(row, 3)});
+  }
+  return found;
+}
+
+void WalkJournal::add_bad_row(const QualifiedName& relation, const BadRow& row) {
+  m_connection.query("insert into ecmigrate.bad_rows (migration, relation, ctid_of_row, key, sqlstate, error) values ($1, $2, $3, $4, $5, $6)",
+                     {m_migration, relation.sql(), row.ctid, row.key, row.sqlstate, row.error});
+}
+
+void WalkJournal::remove_bad_row(const QualifiedName& relation, const std::string& ctid) {
+  m_connection.query("delete from ecmigrate.bad_rows where migration = $1 and relation = $2 and ctid_of_row = $3", {m_migration, relation.sql(), ctid});
+}
+
+std::vector<std::pair<QualifiedName, bool>> leaves(pg::Connection& connection, const std::string& migration, const QualifiedName& table) {
+  const pg::Rows rows = connection.query(leaves_query(migration, table));
+  std::vector<std::pair<QualifiedName, bool>> found;
+  for (int row = 0; row < rows.size(); ++row) {
+    found.emplace_back(QualifiedName{rows.text(row, 0), rows.text(row, 1)}, rows.boolean(row, 2));
+  }
+  return found;
+}
+
+std::string unwalked_sql(const std::string& migration, const QualifiedName& table) {
+  return fmt::format("exists (select from ({}) l where not l.walked)", leaves_query(migration, table));
+}
+
+}  // namespace ecmigrate

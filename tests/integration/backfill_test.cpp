@@ -1,0 +1,271 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "ecmigrate/base/error.hpp"
+#include "support/catch.hpp"
+#include "support/fixtures.hpp"
+#include "support/plain_ddl.hpp"
+#include "support/server.hpp"
+
+namespace ecmigrate::test {
+
+namespace {
+
+/// About 2,600 full pages, so that there are several windows.
+void make_many_users(Database& database, const std::string& options = {}) {
+  database.exec("create table users (id bigint primary key, full_name text not null, note text not null default repeat('n', 100)) " + options);
+  database.exec("insert into users select i, 'Ann' || i || ' Lee' || i from generate_series(1, 120000) i");
+  database.exec("vacuum analyze users");
+}
+
+RunOptions workers(int number) {
+  RunOptions options;
+  options.pace.workers = number;
+  return options;
+}
+
+std::string pass_notes(const Recorder& recorder) {
+  std::string notes;
+  for (const event::Note& note : recorder.all<event::Note>()) {
+    if (note.text.find(" pass") != std::string::npos) {
+      notes += note.text + "\n";
+    }
+  }
+  return notes;
+}
+
+constexpr const char* k_all_right =
+    "select count(*) from users where first_name is distinct from split_part(full_name, ' ', 1) or last_name is distinct from split_part(full_name, ' ', 2)";
+
+const std::string k_bad_plan = R"yaml(
+name: parse
+operations:
+  - split_column:
+      table: users
+      column: full_name
+      into:
+        - { name: number, type: integer, nullable: false, up: "full_name::integer" }
+      down: "number::text"
+)yaml";
+
+/// Two of 500 names are not numbers, and expand's trial of `up` does not meet them.
+void make_users_with_bad_rows(Database& database) {
+  database.exec("create table users (id bigint primary key, full_name text not null)");
+  database.exec("insert into users select i, i::text from generate_series(1, 500) i");
+  database.exec("update users set full_name = 'x' || id where id in (7, 333)");
+  RunOptions options;
+  options.check_rows = 1;
+  migrate(database, k_bad_plan, "expand", nullptr, options);
+}
+
+}  // namespace
+
+TEST_CASE("several workers fill a table, each row once, in windows side by side", "[version]") {
+  const int number = GENERATE(1, 2, 4);
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  Recorder recorder;
+  migrate(database, k_split, "backfill", &recorder, workers(number));
+  CHECK(database.value(k_all_right) == "0");
+  CHECK(database.value("select sum(rows) from ecmigrate.windows") == "120000");
+  CHECK(database.value("select bool_and(done) from ecmigrate.windows") == "t");
+  // No page is in two windows, none is left out.
+  CHECK(database.value("select count(*) from (select first_page, lag(end_page, 1, 0::bigint) over (order by first_page) as before from ecmigrate.windows) w "
+                       "where first_page <> before") == "0");
+  CHECK(database.value("select max(end_page) = (select pages from ecmigrate.walks) from ecmigrate.windows") == "t");
+  int at_once = 0;
+  double percent = 0;
+  for (const auto& progress : recorder.all<event::Progress>()) {
+    at_once = std::max(at_once, progress.workers);
+    CHECK(progress.percent >= percent);
+    percent = progress.percent;
+  }
+  CHECK(percent == 100);
+  CHECK(at_once <= number);
+  CHECK(recorder.all<event::WalkFinished>().at(0).hot_percent > 70);
+  migrate(database, k_split, "verify contract");
+}
+
+TEST_CASE("with several workers the leaves of a partitioned table are filled at the same time") {
+  Database database;
+  database.exec("create table users (id bigint primary key, full_name text not null) partition by range (id)");
+  for (int i = 0; i < 4; ++i) {
+    database.exec(fmt::format("create table users_{0} partition of users for values from ({1}) to ({2})", i, i * 5000 + 1, (i + 1) * 5000 + 1));
+  }
+  database.exec("insert into users select i, 'Ann' || i || ' Lee' || i from generate_series(1, 20000) i");
+  migrate(database, k_split, "expand");
+  std::set<int> backends;
+  int most = 0;
+  std::set<int> busy;
+  migrate(database, k_split, "backfill", nullptr, workers(4), [&](pg::CallMoment moment, int socket, std::string_view sql) {
+    if (sql.find("update only \"public\".\"users_") != std::string_view::npos) {
+      backends.insert(socket);
+      moment == pg::CallMoment::before ? (void)busy.insert(socket) : (void)busy.erase(socket);
+      most = std::max(most, static_cast<int>(busy.size()));
+    }
+  });
+  CHECK(backends.size() > 1);
+  CHECK(most > 1);
+  CHECK(database.value(k_all_right) == "0");
+  migrate(database, k_split, "verify contract");
+}
+
+TEST_CASE("the number of workers is changed from outside while they run") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  bool changed = false;
+  Recorder recorder;
+  RunOptions options = workers(3);
+  options.pace.max_rows_rate = 40'000;
+  migrate(database, k_split, "backfill", &recorder, options, [&](pg::CallMoment, int, std::string_view sql) {
+    if (!changed && sql.find("update only") != std::string_view::npos) {
+      changed = true;
+      CHECK(run_program(database, {"set", "PLAN", "workers=1", "max_rows_rate=0/s"}, k_split).status == 0);
+    }
+  });
+  CHECK(recorder.all<event::Progress>().back().workers <= 1);
+  CHECK(database.value(k_all_right) == "0");
+}
+
+TEST_CASE("a second backfill of a finished table reads every row once and writes nothing", "[version]") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand backfill verify");
+  const std::string versions = "select md5(string_agg(xmin::text || ctid::text, ',' order by id)) from users";
+  const std::string before = database.value(versions);
+  std::int64_t pages = 0;
+  Recorder recorder;
+  migrate(database, k_split, "backfill", &recorder, {});
+  pages = std::stoll(database.value("select sum((end_page - first_page) * passes) from ecmigrate.windows where round = 1"));
+  CHECK(std::to_string(pages) == database.value("select pages from ecmigrate.walks"));
+  CHECK(database.value(versions) == before);
+  CHECK(database.value("select state from ecmigrate.migrations") == "verified");
+  migrate(database, k_split, "contract");
+}
+
+TEST_CASE("a second backfill fills what became pending behind the trigger's back, and what was verified no longer is") {
+  // Without NOT NULL on the new columns, which would not let it happen.
+  std::string plan = k_split;
+  for (std::size_t at = plan.find("false"); at != std::string::npos; at = plan.find("false")) {
+    plan.replace(at, 5, "true");
+  }
+  Database database;
+  database.exec(k_users);
+  migrate(database, plan, "expand backfill verify");
+  database.exec("set session_replication_role = replica; insert into users (full_name, email) values ('Nob Ody', 'n'); reset session_replication_role");
+  migrate(database, plan, "backfill");
+  CHECK(database.value("select first_name from users where email = 'n'") == "Nob");
+  CHECK(database.value("select state from ecmigrate.migrations") == "backfilled");
+}
+
+TEST_CASE("full pages are swept in many passes and most rows stay on them", "[version]") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  Recorder recorder;
+  migrate(database, k_split, "backfill", &recorder, workers(1));
+  CHECK(pass_notes(recorder).find("16 passes: the pages are full") != std::string::npos);
+  CHECK(recorder.all<event::WalkFinished>().at(0).hot_percent > 70);
+}
+
+TEST_CASE("pages with room are swept so often that every row fits", "[version]") {
+  const auto [fillfactor, passes] = GENERATE(std::pair{"80", "select max(passes) between 4 and 12"}, std::pair{"40", "select max(passes) = 1"});
+  Database database;
+  make_many_users(database, fmt::format("with (fillfactor = {})", fillfactor));
+  migrate(database, k_split, "expand");
+  Recorder recorder;
+  migrate(database, k_split, "backfill", &recorder, workers(1));
+  INFO(pass_notes(recorder));
+  CHECK(database.value(std::string(passes) + " from ecmigrate.windows") == "t");
+  CHECK(recorder.all<event::WalkFinished>().at(0).hot_percent > 95);
+}
+
+TEST_CASE("one pass is chosen where a new column has an index, and it is named") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  database.exec("create index users_first_name on users (lower(first_name))");
+  Recorder recorder;
+  migrate(database, k_split, "backfill", &recorder, workers(1));
+  CHECK(pass_notes(recorder).find("1 pass: first_name has an index (users_first_name)") != std::string::npos);
+  CHECK(database.value("select max(passes) from ecmigrate.windows") == "1");
+}
+
+TEST_CASE("one pass is chosen once a window has shown that rows do not stay, and the share is told") {
+  Database database;
+  make_many_users(database);
+  database.exec("create index on users (note); create function touch() returns trigger language plpgsql as "
+                "'begin new.note := new.id || repeat(''m'', 95); return new; end'; "
+                "create trigger touch before update on users for each row execute function touch(); alter table users enable always trigger touch");
+  migrate(database, k_split, "expand");
+  Recorder recorder;
+  migrate(database, k_split, "backfill", &recorder, workers(1));
+  CHECK(pass_notes(recorder).find("of the rows stayed on their pages") != std::string::npos);
+  CHECK(database.value("select min(passes) from ecmigrate.windows") == "1");
+  CHECK(database.value(k_all_right) == "0");
+}
+
+TEST_CASE("tables without a key, and with keys of any kind, stay on their pages") {
+  const std::string key = GENERATE("", "n uuid primary key default gen_random_uuid(), ", "n text primary key default md5(random()::text), ",
+                                   "n integer default 7, m serial, primary key (n, m), ");
+  Database database;
+  database.exec(fmt::format("create table users ({}full_name text not null, note text not null default repeat('n', 100))", key));
+  database.exec("insert into users (full_name) select 'Ann' || i || ' Lee' || i from generate_series(1, 40000) i");
+  database.exec("vacuum analyze users");
+  migrate(database, k_split, "expand");
+  Recorder recorder;
+  migrate(database, k_split, "backfill verify", &recorder, workers(2));
+  CHECK(database.value(k_all_right) == "0");
+  CHECK(recorder.all<event::WalkFinished>().at(0).hot_percent > 60);
+}
+
+TEST_CASE("a row that cannot be filled ends the backfill and is named") {
+  Database database;
+  make_users_with_bad_rows(database);
+  const Error error = error_of([&] { migrate(database, k_bad_plan, "backfill"); });
+  CHECK(error.outcome() == Outcome::failed);
+  CHECK(std::string(error.what()).find("users row id=7: invalid input syntax for type integer: \"x7\"") != std::string::npos);
+}
+
+TEST_CASE("rows that cannot be filled are set aside where the plan says so, and nothing is dropped while any is left", "[version]") {
+  const int number = GENERATE(1, 2);
+  Database database;
+  make_users_with_bad_rows(database);
+  RunOptions options = workers(number);
+  options.pace.quarantine = true;
+  const Error error = error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); });
+  CHECK(error.outcome() == Outcome::work_remains);
+  CHECK(std::string(error.what()).find("2 rows are set aside") != std::string::npos);
+  CHECK(std::string(error.what()).find("id=333: invalid input syntax for type integer: \"x333\"") != std::string::npos);
+  CHECK(database.value("select count(*) from users where number is null") == "2");
+  CHECK(database.rows("select key, sqlstate from ecmigrate.bad_rows order by key") == "id=333|22P02\nid=7|22P02");
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "verify"); }).outcome() == Outcome::refused);
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "contract"); }).outcome() == Outcome::refused);
+
+  database.exec("update users set full_name = '7' where id = 7");  // the trigger fills it
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() == Outcome::work_remains);
+  CHECK(database.value("select key from ecmigrate.bad_rows") == "id=333");
+  database.exec("delete from users where id = 333");
+  migrate(database, k_bad_plan, "backfill verify contract");
+  CHECK(database.value("select count(*) from users where number <> id") == "0");
+}
+
+TEST_CASE("a batch that somebody cancels is done again with fewer pages") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  int cancelled = 0;
+  migrate(database, k_split, "backfill verify", nullptr, workers(1), [&](pg::CallMoment moment, int, std::string_view sql) {
+    if (moment == pg::CallMoment::before && sql.find("update only") != std::string_view::npos && ++cancelled % 5 == 0) {
+      throw pg::SqlError("57014", "canceling statement due to user request", "", 0);
+    }
+  });
+  CHECK(cancelled > 10);
+  CHECK(database.value("select sum(rows) from ecmigrate.windows") == "120000");
+}
+
+}  // namespace ecmigrate::test
