@@ -1,47 +1,9 @@
-#include <atomic>
-#include <functional>
-#include <thread>
-
-#include "ecmigrate/base/error.hpp"
-#include "ecmigrate/engine/migration.hpp"
-#include "ecmigrate/planfile/planfile.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
+#include "support/pausing.hpp"
 #include "support/server.hpp"
 
 namespace ecmigrate::test {
-
-namespace {
-
-/// Runs the backfill, and calls `act` once it reports `reason`; what `act` does has to let it go on.
-class ActsOn final : public Observer {
- public:
-  ActsOn(std::string reason, std::function<void()> act) : m_reason(std::move(reason)), m_act(std::move(act)) {}
-
-  void on(const Event& event) override {
-    const auto* progress = std::get_if<event::Progress>(&event);
-    if (progress != nullptr && progress->slow_because.find(m_reason) != std::string::npos && !m_seen) {
-      m_seen = true;
-      m_act();
-    }
-  }
-  [[nodiscard]] bool seen() const { return m_seen; }
-
- private:
-  std::string m_reason;
-  std::function<void()> m_act;
-  bool m_seen = false;
-};
-
-bool backfill_pauses_for(const Database& database, const std::string& reason, const RunOptions& options, const std::function<void()>& act) {
-  ActsOn observer(reason, act);
-  const Plan plan = parse_plan(k_split, "test.yaml");
-  Session session({database.conninfo(), "ecmigrate backfill", nullptr}, options, observer, system_clock(), std::stop_token());
-  Migration(session, plan).backfill();
-  return observer.seen();
-}
-
-}  // namespace
 
 TEST_CASE("a backfill that is paused says by whom, and goes on when it is told to", "[version]") {
   Database database;
