@@ -45,7 +45,7 @@ Backfill::Backfill(Session& session, Journal& journal, std::string migration, st
       m_replace_role(replace_replication_role),
       m_first_visits(static_cast<double>(session.options().pace.target_batch.count()), k_first_batch_pages, k_window_pages),
       m_later_visits(m_first_visits),
-      m_pacer(session, m_migration, m_relation, [this](const std::string& why) {
+      m_pacer(session, m_migration, run, m_relation, [this](const std::string& why) {
         m_pace_because = why;
         report_progress(false);
       }) {}

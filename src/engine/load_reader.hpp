@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "ecmigrate/base/quote.hpp"
@@ -9,7 +10,8 @@
 namespace ecmigrate {
 
 /// Asks the server, on the session's second connection, for everything that LoadJudge needs. Throws what the question
-/// threw: the caller takes an unreadable signal for a reason to stop.
-LoadReading read_load(Session& session, const std::string& migration, const QualifiedName& relation, PaceLimits& limits);
+/// threw: the caller takes an unreadable signal for a reason to stop. Also puts what was set from outside into the
+/// limits, and writes that the run is alive.
+LoadReading read_load(Session& session, const std::string& migration, std::int64_t run, const QualifiedName& relation, PaceLimits& limits);
 
 }  // namespace ecmigrate

@@ -17,9 +17,10 @@ constexpr std::chrono::milliseconds k_pause{500};
 
 }  // namespace
 
-Pacer::Pacer(Session& session, std::string migration, QualifiedName relation, std::function<void(const std::string&)> tell)
+Pacer::Pacer(Session& session, std::string migration, std::int64_t run, QualifiedName relation, std::function<void(const std::string&)> tell)
     : m_session(session),
       m_migration(std::move(migration)),
+      m_run(run),
       m_relation(std::move(relation)),
       m_tell(std::move(tell)),
       m_limits(session.options().pace),
@@ -34,10 +35,16 @@ std::vector<std::string> Pacer::reasons() {
   m_looked_ms = now_ms();
   try {
     // What is set from outside wins over flags and plan.
-    const LoadReading reading = read_load(m_session, m_migration, m_relation, m_limits);
+    const LoadReading reading = read_load(m_session, m_migration, m_run, m_relation, m_limits);
     m_wal.set_rate(m_limits.max_wal_rate);
     m_rows.set_rate(m_limits.max_rows_rate);
-    return m_judge.reasons(reading, m_limits);
+    m_throttle.set_ratio(reading.throttle);
+    m_throttled = fmt::format("throttled to {:.0f} % by {}", 100 * (1 - reading.throttle), reading.throttled_by);
+    std::vector<std::string> why = m_judge.reasons(reading, m_limits);
+    if (const auto limit = m_judge.abort_reason(reading, m_limits)) {
+      throw Error(Outcome::work_remains, "stopped at a checkpoint: " + *limit, "Run the same command again to go on.");
+    }
+    return why;
   } catch (const pg::SqlError& error) {
     if (error.connection_lost()) {
       m_session.forget_watcher();
@@ -49,42 +56,46 @@ std::vector<std::string> Pacer::reasons() {
 
 void Pacer::wait_for_turn() {
   const auto longest = m_session.options().max_duration;
-  for (bool told = false;;) {
+  for (bool waited = false;;) {
     m_session.check_stop();
     if (longest.count() > 0 && m_session.age() >= longest) {
       throw Error(Outcome::work_remains, fmt::format("stopped at a checkpoint after {}", format_milliseconds(static_cast<double>(longest.count()))),
                   "Run the same command again to go on.");
     }
-    if (m_looked_ms >= 0 && now_ms() - m_looked_ms < k_look_every_ms) {
-      break;
+    const bool look = m_looked_ms < 0 || now_ms() - m_looked_ms >= k_look_every_ms;
+    if (const std::vector<std::string> why = look ? reasons() : std::vector<std::string>(); !why.empty()) {
+      m_tell("paused: " + join(why, "; "));
+      m_told = true;
+      m_session.clock().sleep(k_pause, m_session.stop());
+      m_looked_ms = -1;
+      continue;
     }
-    const std::vector<std::string> why = reasons();
-    if (why.empty()) {
-      if (told) {
+    const auto [wait, name] = budget();
+    if (wait < 1) {
+      if (m_told && !waited) {
         m_tell("");
+        m_told = false;
       }
       break;
     }
-    m_tell("paused: " + join(why, "; "));
-    told = true;
-    m_session.clock().sleep(k_pause, m_session.stop());
-    m_looked_ms = -1;
+    // No longer than until the next look: the run has to show that it is alive, and what is set may end the wait.
+    m_tell(name);
+    m_told = waited = true;
+    m_session.clock().sleep(std::min(k_pause, std::chrono::milliseconds(static_cast<std::int64_t>(wait))), m_session.stop());
   }
-  keep_budgets();
+  m_turn_ms = now_ms();
 }
 
-void Pacer::keep_budgets() {
-  const double wait = std::max(m_wal.wait_ms(now_ms()), m_rows.wait_ms(now_ms()));
-  if (wait >= 1) {
-    m_tell(m_wal.wait_ms(now_ms()) >= m_rows.wait_ms(now_ms()) ? "kept to max_wal_rate" : "kept to max_rows_rate");
-    m_session.clock().sleep(std::chrono::milliseconds(static_cast<std::int64_t>(wait)), m_session.stop());
-    m_session.check_stop();
-  }
+std::pair<double, std::string> Pacer::budget() const {
+  const double now = now_ms();
+  return std::max({std::pair(m_wal.wait_ms(now), std::string("kept to max_wal_rate")), std::pair(m_rows.wait_ms(now), std::string("kept to max_rows_rate")),
+                   std::pair(m_throttle.wait_ms(now), m_throttled)});
 }
 
 void Pacer::batch_done(double rows, double wal_bytes) {
   m_rows.spend(now_ms(), rows);
   m_wal.spend(now_ms(), wal_bytes);
+  m_throttle.batch_took(now_ms(), now_ms() - m_turn_ms);
 }
 
 }  // namespace ecmigrate

@@ -65,6 +65,10 @@ pg::Connection& Session::watcher() {
   return *m_watcher;
 }
 
+std::vector<int> Session::own_backends() {
+  return {m_connection->backend_pid(), watcher().backend_pid()};
+}
+
 void Session::warn(const std::string& text) {
   report(event::Note{event::Note::Level::warning, text});
 }

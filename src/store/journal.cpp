@@ -5,8 +5,6 @@
 
 #include <array>
 
-#include <nlohmann/json.hpp>
-
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/store/recipe_json.hpp"
@@ -32,7 +30,7 @@ create table if not exists ecmigrate.migrations (
 create table if not exists ecmigrate.runs (
   id bigint generated always as identity primary key, migration text not null, command text not null, host text not null,
   process integer not null, backend integer not null, started_at timestamptz not null default clock_timestamp(),
-  finished_at timestamptz, outcome text, message text);
+  seen_at timestamptz, finished_at timestamptz, outcome text, message text);
 create table if not exists ecmigrate.steps (
   migration text not null, phase text not null, step text not null, done boolean not null,
   at timestamptz not null default clock_timestamp(), primary key (migration, phase, step));
@@ -54,8 +52,8 @@ create table if not exists ecmigrate.events (
   id bigint generated always as identity primary key, migration text not null, run bigint not null,
   at timestamptz not null default clock_timestamp(), data jsonb not null);
 create table if not exists ecmigrate.steering (
-  migration text primary key, paused boolean not null default false, limits jsonb not null default '{}', by text not null default current_user,
-  at timestamptz not null default clock_timestamp());
+  migration text primary key, paused boolean not null default false, paused_by text, throttle double precision not null default 0,
+  throttle_until timestamptz, throttled_by text, limits jsonb not null default '{}', at timestamptz not null default clock_timestamp());
 create index if not exists events_migration on ecmigrate.events (migration, id);
 commit)";
 
@@ -283,34 +281,6 @@ std::vector<std::pair<QualifiedName, bool>> Journal::leaves(const std::string& n
 
 std::string Journal::unwalked_sql(const std::string& name, const QualifiedName& table) {
   return fmt::format("exists (select from ({}) l where not l.walked)", leaves_query(name, table));
-}
-
-Journal::Steering Journal::steering(const std::string& name) {
-  const pg::Rows rows = m_connection.query("select paused, by, limits from ecmigrate.steering where migration = $1", {name});
-  Steering steering;
-  if (rows.size() == 1) {
-    steering.paused = rows.boolean(0, 0);
-    steering.by = rows.text(0, 1);
-    const auto limits = nlohmann::json::parse(rows.text(0, 2));
-    for (const auto& [limit, value] : limits.items()) {
-      steering.limits.emplace_back(limit, value.get<std::string>());
-    }
-  }
-  return steering;
-}
-
-void Journal::steer_pause(const std::string& name, bool paused) {
-  m_connection.query(
-      "insert into ecmigrate.steering (migration, paused) values ($1, $2) "
-      "on conflict (migration) do update set paused = excluded.paused, by = current_user, at = clock_timestamp()",
-      {name, paused ? "true" : "false"});
-}
-
-void Journal::steer_limit(const std::string& name, const std::string& limit, const std::string& value) {
-  m_connection.query(
-      "insert into ecmigrate.steering as s (migration, limits) values ($1, jsonb_build_object($2::text, $3::text)) "
-      "on conflict (migration) do update set limits = s.limits || excluded.limits, by = current_user, at = clock_timestamp()",
-      {name, limit, value});
 }
 
 void Journal::record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result) {

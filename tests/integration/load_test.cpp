@@ -2,6 +2,7 @@
 
 #include <future>
 
+#include "ecmigrate/engine/windows.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
 #include "support/pausing.hpp"
@@ -15,6 +16,19 @@ namespace {
 const OwnServer& loaded_server() {
   static const OwnServer server(
       "full_page_writes=off archive_mode=on archive_command=true max_prepared_transactions=4 autovacuum_naptime=1s autovacuum_freeze_max_age=100000");
+  return server;
+}
+
+const OwnServer& replicated_server() {
+  static const OwnServer server("full_page_writes=off");
+  return server;
+}
+
+/// Its replica, which has caught up.
+const OwnServer& replica(Database& database) {
+  static const OwnServer server(&replicated_server(), "wal_receiver_status_interval=1s");
+  const std::string written = database.value("select pg_current_wal_lsn()");
+  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn >= '" + written + "')");
   return server;
 }
 
@@ -48,6 +62,26 @@ class Both final : public Observer {
  private:
   Observer& m_first;
   Observer& m_second;
+};
+
+/// Sessions at work in a database, until they are told to stop.
+class Busy {
+ public:
+  Busy(Database& database, int sessions) : m_database(database) {
+    for (int i = 0; i < sessions; ++i) {
+      m_sessions.push_back(std::async(std::launch::async, [&database] { CHECK_THROWS_AS(database.connect()->query("select pg_sleep(600)"), pg::SqlError); }));
+    }
+    database.wait_for(fmt::format("count(*) = {} from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'", sessions));
+  }
+  ~Busy() { stop(); }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+  void stop() { m_database.exec("select pg_cancel_backend(pid) from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'"); }
+
+ private:
+  Database& m_database;
+  std::vector<std::future<void>> m_sessions;
 };
 
 void switch_wal(Database& database) {
@@ -176,12 +210,9 @@ class WatchesLag final : public Observer {
 }  // namespace
 
 TEST_CASE("a replica whose replay stands still pauses the backfill until it has caught up") {
-  const OwnServer primary("full_page_writes=off");
-  Database database(primary.conninfo());
+  Database database(replicated_server().conninfo());
   expand_wide_users(database);
-  const OwnServer replica(&primary);
-  pg::Connection standby({replica.conninfo() + " dbname=postgres", "test", nullptr});
-  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn = pg_current_wal_insert_lsn())");
+  pg::Connection standby({replica(database).conninfo() + " dbname=postgres", "test", nullptr});
   standby.query("select pg_wal_replay_pause()");
   RunOptions options;
   // With a budget, WAL behind is a question of time, on a slow machine too.
@@ -203,6 +234,248 @@ TEST_CASE("a replica whose replay stands still pauses the backfill until it has 
   CHECK(watch.bytes_behind <= k_rate * (0.5 + 0.5 + 0.25) + 2 * batch);
   check_all_filled(database);
   CHECK(database.value("select rows = (select count(*) from users) from ecmigrate.walks") == "t");
+}
+
+TEST_CASE("sessions at work pause the backfill, and above another limit end it") {
+  Database database;
+  expand_users(database);
+  RunOptions options;
+  options.pace.max_active_sessions = 1;
+  Busy busy(database, 2);
+  const ProgramResult ended = run_program(database, {"backfill", "PLAN", "--abort-active-sessions", "1"}, k_split);
+  CHECK(ended.status == 8);
+  CHECK(ended.err.find("stopped at a checkpoint: 2 sessions are active (abort_active_sessions 1)") != std::string::npos);
+  CHECK(backfill_pauses_for(database, "2 sessions are active (limit 1)", options, [&] { busy.stop(); }));
+  check_all_filled(database);
+}
+
+TEST_CASE("what a role may not see is a reason to stop, which names the grant") {
+  Database database;
+  database.exec("drop role if exists blind; create role blind login; grant create on database " + database.name() + " to blind; grant create on schema public to blind");
+  database.exec("set role blind");
+  database.exec(k_users);
+  database.exec("reset role");
+  CHECK(run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=blind")}, k_split).status == 0);
+  RunOptions options;
+  options.max_duration = std::chrono::minutes(2);
+  options.pace.max_active_sessions = 5;
+  options.pace.max_archive_queue = 100'000;
+  ActsOn observer("grant pg_monitor", [&] { database.exec("grant pg_monitor to blind"); });
+  backfill(database.conninfo("user=blind"), options, observer);
+  CHECK(observer.seen());
+  CHECK(observer.told().find("other users' sessions cannot be watched") != std::string::npos);
+  CHECK(observer.told().find("the archive's queue cannot be read") != std::string::npos);
+  check_all_filled(database);
+  database.exec("drop owned by blind cascade; drop role blind");
+}
+
+TEST_CASE("slow commits pause the backfill, and above another limit end it") {
+  const OwnServer& server = loaded_server();
+  Database database(server.conninfo());
+  expand_users(database);
+  // Each commit that waits for the disk waits a tenth of a second first.
+  server.set("commit_siblings", "0");
+  server.set("commit_delay", "100000");
+  const ProgramResult ended = run_program(database, {"backfill", "PLAN", "--abort-commit-latency", "80ms"}, k_split);
+  CHECK(ended.status == 8);
+  CHECK(ended.err.find("stopped at a checkpoint: a commit takes ") != std::string::npos);
+  CHECK(ended.err.find("(abort_commit_latency 80.0 ms)") != std::string::npos);
+  RunOptions options;
+  options.pace.max_commit_latency = std::chrono::milliseconds(80);
+  CHECK(backfill_pauses_for(database, "a commit takes ", options, [&] { server.set("commit_delay", ""); }));
+  server.set("commit_siblings", "");
+  check_all_filled(database);
+}
+
+TEST_CASE("WAL files that wait to be archived pause the backfill") {
+  const OwnServer& server = loaded_server();
+  Database database(server.conninfo());
+  expand_users(database);
+  server.set("archive_command", "false");
+  for (int i = 0; i < 3; ++i) {
+    switch_wal(database);
+  }
+  RunOptions options;
+  options.pace.max_archive_queue = 2;
+  CHECK(backfill_pauses_for(database, "WAL files wait to be archived (limit 2)", options, [&] {
+    server.set("archive_command", "");
+    switch_wal(database);
+  }));
+  check_all_filled(database);
+}
+
+TEST_CASE("an old snapshot pauses the backfill, which names its holder") {
+  Database database;
+  expand_users(database);
+  // Another database's does not count: it keeps no row of ours.
+  Database other;
+  other.exec("begin isolation level repeatable read; select txid_current()");
+  const auto holder = database.connect("application_name=report");
+  holder->script("begin isolation level repeatable read; select 1");
+  RunOptions options;
+  options.pace.max_snapshot_age = std::chrono::milliseconds(1);
+  CHECK(backfill_pauses_for(database, fmt::format("keeps dead rows (limit 1.0 ms): pid {} postgres@report, idle in transaction", holder->backend_pid()), options,
+                            [&] { holder->query("commit"); }));
+  check_all_filled(database);
+  other.exec("commit");
+}
+
+TEST_CASE("a forgotten prepared transaction pauses the backfill") {
+  Database database;
+  expand_users(database);
+  database.exec("begin; create table held (n int); prepare transaction 'forgotten'");
+  RunOptions options;
+  options.pace.max_snapshot_age = std::chrono::milliseconds(1);
+  CHECK(backfill_pauses_for(database, "prepared transaction forgotten of postgres", options, [&] { database.exec("rollback prepared 'forgotten'"); }));
+  check_all_filled(database);
+}
+
+TEST_CASE("a query on a replica that keeps dead rows pauses the backfill") {
+  Database database(replicated_server().conninfo());
+  expand_wide_users(database);
+  const OwnServer& server = replica(database);
+  server.set("hot_standby_feedback", "on");
+  pg::Connection standby({server.conninfo() + " dbname=" + database.name(), "test", nullptr});
+  standby.script("begin isolation level repeatable read; select count(*) from users");
+  database.wait_for("exists (select from pg_stat_replication where backend_xmin is not null)");
+  RunOptions options;
+  options.pace.max_snapshot_age = std::chrono::milliseconds(300);
+  options.pace.max_rows_rate = 8000;  // so that it lasts
+  CHECK(backfill_pauses_for(database, "postgres@walreceiver", options, [&] {
+    standby.query("commit");
+    CHECK(run_program(database, {"set", "PLAN", "max_rows_rate=0/s"}, k_split).status == 0);
+  }));
+  server.set("hot_standby_feedback", "");
+  check_all_filled(database);
+}
+
+TEST_CASE("a replica that is too far behind ends the backfill at a checkpoint, from which the next run goes on") {
+  Database database(replicated_server().conninfo());
+  expand_wide_users(database);
+  pg::Connection standby({replica(database).conninfo() + " dbname=postgres", "test", nullptr});
+  standby.query("select pg_wal_replay_pause()");
+  const ProgramResult ended =
+      run_program(database, {"backfill", "PLAN", "--max-replica-lag", "0s", "--abort-replica-lag", "300ms", "--max-wal-rate", "2MB/s"}, k_split);
+  standby.query("select pg_wal_replay_resume()");
+  CHECK(ended.status == 8);
+  CHECK(ended.err.find("stopped at a checkpoint: replica walreceiver is ") != std::string::npos);
+  CHECK(database.value("select finished from ecmigrate.walks") == "f");
+  CHECK(database.value("select rows = (select count(*) from users where first_name is not null) and rows > 0 from ecmigrate.walks") == "t");
+  CHECK(run_program(database, {"backfill", "PLAN"}, k_split).status == 0);
+  check_all_filled(database);
+}
+
+TEST_CASE("a query of the user's ends the backfill") {
+  Database database;
+  expand_users(database);
+  const ProgramResult ended = run_program(database, {"backfill", "PLAN", "--abort-query", "select true"}, k_split);
+  CHECK(ended.status == 8);
+  CHECK(ended.err.find("stopped at a checkpoint: abort_query says so") != std::string::npos);
+  CHECK(database.value("select outcome from ecmigrate.runs order by id desc limit 1") == "work_remains");
+}
+
+namespace {
+
+std::vector<Window> windows(const std::string& text) {
+  std::vector<Window> read;
+  REQUIRE(parse_windows(text, read).empty());
+  return read;
+}
+
+}  // namespace
+
+TEST_CASE("outside its windows the backfill waits, and says when the next begins", "[version]") {
+  Database database;
+  expand_users(database);
+  const auto around_now = [&](const std::string& from, const std::string& to) {
+    return database.value(fmt::format("select to_char(t + interval '{}', 'HH24:MI-') || to_char(t + interval '{}', 'HH24:MI') || ' UTC' from (select now() at time zone 'UTC' as t) n", from, to));
+  };
+  RunOptions options;
+  const std::string later = around_now("2 hours", "3 hours");
+  options.pace.windows = windows(later);
+  const std::string begins = later.substr(0, 5) + " UTC";
+  CHECK(backfill_pauses_for(database, begins, options, [&] {
+    CHECK(database.value("select count(*) from users where first_name is not null") == "0");
+    CHECK(run_program(database, {"set", "PLAN", "windows=" + around_now("-1 hour", "1 hour")}, k_split).status == 0);
+  }));
+  check_all_filled(database);
+}
+
+TEST_CASE("windows follow the clocks on the wall, by the server's knowledge of time zones", "[version]") {
+  Database database;
+  const auto connection = database.connect("options='-c TimeZone=Asia/Tokyo'");
+  const auto next = [&](const std::string& text, const std::string& at) { return next_window(*connection, windows(text), at).value_or("open"); };
+  CHECK_FALSE(next_window(*connection, {}));
+  CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-23 21:59:59 Europe/Berlin") == "Mon 22:00 Europe/Berlin");
+  CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-23 22:00 Europe/Berlin") == "open");
+  CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-24 05:59 Europe/Berlin") == "open");
+  CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-24 06:00 Europe/Berlin") == "Tue 22:00 Europe/Berlin");
+  // Summer time ends on 25 October: 03:00 comes back as 02:00.
+  CHECK(next("02:30-02:45 Europe/Berlin", "2026-10-25 01:40 UTC") == "open");
+  CHECK(next("22:00-06:00 Europe/Berlin", "2026-10-25 04:59 UTC") == "open");
+  CHECK(next("22:00-06:00 Europe/Berlin", "2026-10-24 04:01 UTC") == "Sat 22:00 Europe/Berlin");
+  // Without a zone it is the server's.
+  CHECK(next("09:00-10:00", "2026-11-23 00:30 UTC") == "open");
+  CHECK(next("09:00-10:00", "2026-11-23 01:00 UTC") == "Tue 09:00 Asia/Tokyo");
+  // Days are those on which a window begins.
+  CHECK(next("Fri 22:00-06:00 UTC", "2026-11-28 05:00 UTC") == "open");
+  CHECK(next("Fri 22:00-06:00 UTC", "2026-11-28 23:00 UTC") == "Fri 22:00 UTC");
+  CHECK(next("Sat,Sun 00:00-24:00 UTC", "2026-11-29 23:59 UTC") == "open");
+  CHECK(next("Sat,Sun 00:00-24:00 UTC", "2026-11-30 00:00 UTC") == "Sat 00:00 UTC");
+  CHECK(next("01:00-02:00 UTC, 12:00-13:00 UTC", "2026-11-30 11:00 UTC") == "Mon 12:00 UTC");
+}
+
+TEST_CASE("a time zone that the server does not know is an error, not a pause", "[version]") {
+  Database database;
+  expand_users(database);
+  const ProgramResult begun = run_program(database, {"backfill", "PLAN", "--windows", "22:00-06:00 Europe/Berln"}, k_split);
+  CHECK(begun.status == 3);
+  CHECK(begun.err.find("windows: the server knows no time zone \"Europe/Berln\"") != std::string::npos);
+  const ProgramResult set = run_program(database, {"set", "PLAN", "windows=22:00-06:00 Europe/Berln"}, k_split);
+  CHECK(set.status == 2);
+  CHECK(database.value("select count(*) from ecmigrate.steering") == "0");
+}
+
+TEST_CASE("a throttled backfill rests, says by whose word, and goes on at once when told to", "[version]") {
+  Database database;
+  expand_users(database);
+  CHECK(run_program(database, {"throttle", "PLAN", "0.99", "for", "2h"}, k_split).status == 0);
+  CHECK(backfill_pauses_for(database, "throttled to 1 % by postgres until ", {}, [&] {
+    CHECK(run_program(database, {"throttle", "PLAN", "0"}, k_split).status == 0);
+  }));
+  check_all_filled(database);
+}
+
+TEST_CASE("a throttle keeps its share of the time, and ends by itself", "[version]") {
+  Database database;
+  expand_users(database);
+  CHECK(run_program(database, {"throttle", "PLAN", "0.9"}, k_split).status == 0);
+  CHECK(database.value("select throttle_until is null from ecmigrate.steering") == "t");
+  RunOptions options;
+  options.pace.target_batch = std::chrono::milliseconds(1);
+  Recorder recorder;
+  migrate(database, k_split, "backfill", &recorder, options);
+  const event::WalkFinished finished = recorder.all<event::WalkFinished>().at(0);
+  // Half of the batches took at least the median; a batch that is no longer than a tenth leaves nine tenths. The last one is not waited for.
+  CHECK(finished.duration_ms >= 9 * finished.batch_p50_ms * static_cast<double>(finished.batches - 1) / 2);
+  database.exec("update ecmigrate.steering set throttle_until = now()");
+  Recorder second;
+  database.exec("update ecmigrate.walks set finished = false, page = 0, window_page = 0, pass = 0");
+  migrate(database, k_split, "backfill", &second);
+  for (const event::Progress& progress : second.all<event::Progress>()) {
+    CHECK(progress.slow_because.find("throttled") == std::string::npos);
+  }
+}
+
+TEST_CASE("a wrong throttle is refused", "[version]") {
+  Database database;
+  expand_users(database);
+  for (const std::string ratio : {"1", "1.5", "half", "nan", "0.5x"}) {
+    CHECK(run_program(database, {"throttle", "PLAN", ratio}, k_split).status == 2);
+  }
+  CHECK(run_program(database, {"throttle", "PLAN", "0.5", "2h"}, k_split).status == 2);
+  CHECK(run_program(database, {"throttle", "PLAN", "0.5", "for", "ever"}, k_split).status == 2);
+  CHECK(database.value("select count(*) from ecmigrate.steering") == "0");
 }
 
 }  // namespace ecmigrate::test

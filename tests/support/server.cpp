@@ -104,8 +104,8 @@ OwnServer::OwnServer(const std::string& settings) : m_folder(own_folder()) {
   shell(fmt::format("{} start {} {} 2>&1", k_postgres, m_folder, settings));
 }
 
-OwnServer::OwnServer(const OwnServer* primary) : m_folder(own_folder()) {
-  shell(fmt::format("{} standby {} {} 2>&1", k_postgres, m_folder, primary->folder()));
+OwnServer::OwnServer(const OwnServer* primary, const std::string& settings) : m_folder(own_folder()) {
+  shell(fmt::format("{} standby {} {} {} 2>&1", k_postgres, m_folder, primary->folder(), settings));
 }
 
 OwnServer::~OwnServer() {

@@ -21,7 +21,7 @@ class OwnServer {
   /// `settings` are words NAME=VALUE of postgresql.conf.
   explicit OwnServer(const std::string& settings);
   /// A streaming replica.
-  explicit OwnServer(const OwnServer* primary);
+  OwnServer(const OwnServer* primary, const std::string& settings);
   ~OwnServer();
   OwnServer(const OwnServer&) = delete;
   OwnServer& operator=(const OwnServer&) = delete;

@@ -5,6 +5,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "ecmigrate/base/clock.hpp"
 #include "ecmigrate/model/event.hpp"
@@ -38,6 +39,8 @@ class Session {
 
   [[nodiscard]] pg::Connection& connection() { return *m_connection; }
   [[nodiscard]] pg::Connection& watcher();
+  /// Sessions of ours that work or watch.
+  [[nodiscard]] std::vector<int> own_backends();
   /// The next use of the second connection makes a new one.
   void forget_watcher() { m_watcher.reset(); }
   /// Time since the session was made.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -90,14 +91,21 @@ class Journal {
   /// SQL condition: a partition has come since the backfill, and its rows were never looked at.
   static std::string unwalked_sql(const std::string& name, const QualifiedName& table);
 
-  /// What somebody said with `pause`, `resume` and `set`.
+  /// Writes that the run is alive. Gives how long the commit took, in milliseconds of the server's clock; only a
+  /// durable one waits for the disk.
+  double heartbeat(std::int64_t run, bool durable);
+
+  /// What somebody said with `pause`, `resume`, `throttle` and `set`.
   struct Steering {
     bool paused = false;
-    std::string by;
+    std::string paused_by;
+    double throttle = 0;       ///< the share of the time to be slept, below 1
+    std::string throttled_by;  ///< "alice until 22:10 UTC"
     std::vector<std::pair<std::string, std::string>> limits;
   };
   Steering steering(const std::string& name);
   void steer_pause(const std::string& name, bool paused);
+  void steer_throttle(const std::string& name, double ratio, std::optional<std::chrono::milliseconds> duration);
   void steer_limit(const std::string& name, const std::string& limit, const std::string& value);
 
   void record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result);
