@@ -42,16 +42,33 @@ void Session::prepare(pg::Connection& connection) {
   }
   connection.script(std::string(k_settings));
   const pg::Rows facts = connection.query(
-      "select pg_catalog.pg_is_in_recovery(), (select setting::integer from pg_catalog.pg_settings where name = 'deadlock_timeout'), "
-      "pg_catalog.current_database() || ' ' || (select oid from pg_catalog.pg_database where datname = current_database())");
+      "select pg_catalog.pg_is_in_recovery(), (select setting::integer from pg_catalog.pg_settings where name = 'deadlock_timeout')");
   if (facts.boolean(0, 0)) {
     throw Error(Outcome::cannot_connect, fmt::format("{} is a standby", connection.description()), "Connect to the primary.");
   }
-  if (!m_system.empty() && m_system != facts.text(0, 2)) {
-    throw Error(Outcome::cannot_connect, "after a lost connection another database answers", "Look before running anything again.");
-  }
-  m_system = facts.text(0, 2);
   m_deadlock_timeout = std::chrono::milliseconds(facts.integer(0, 1));
+  check_identity(connection);
+}
+
+void Session::check_identity(pg::Connection& connection) {
+  // Everybody may call these functions, unless an administrator took that right away: then the database's number has to
+  // do. The WAL file's name begins with the timeline; pg_control_checkpoint would give the old one until the first
+  // checkpoint after a promotion.
+  const bool may_ask = connection.query("select pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')").boolean(0, 0);
+  const pg::Rows rows = connection.query(fmt::format(
+      "select {} || ' ' || oid, ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer "
+      "from pg_catalog.pg_database where datname = current_database()",
+      may_ask ? "(select system_identifier from pg_catalog.pg_control_system())" : "pg_catalog.current_database()"));
+  const std::string system = rows.text(0, 0);
+  const std::string timeline = rows.text(0, 1);
+  if (!m_system.empty() && m_system != system) {
+    throw Error(Outcome::outcome_unknown, "after a lost connection another database answers", "Look before running anything again.");
+  }
+  if (!m_timeline.empty() && m_timeline != timeline) {
+    report(event::Note{event::Note::Level::info, fmt::format("the server failed over: timeline {} → {}", m_timeline, timeline)});
+  }
+  m_system = system;
+  m_timeline = timeline;
 }
 
 pg::Connection& Session::watcher() {
@@ -134,6 +151,9 @@ void Session::reconnect() {
       }
       return;
     } catch (const Error& error) {
+      if (error.outcome() == Outcome::outcome_unknown) {
+        throw;
+      }
       if (error.outcome() == Outcome::busy || m_clock.now() >= deadline) {
         throw Error(Outcome::outcome_unknown, fmt::format("the connection was lost and could not be made again: {}", error.what()),
                     "What was under way is either wholly done or not at all: run the same command again to find out and go on.");

@@ -58,13 +58,15 @@ class Session {
   /// Takes the run lock of a migration, polling: a runner that waited inside a statement would hold a snapshot, and the
   /// other's concurrent index would wait for it. Throws Error{busy} that names the holder.
   void take_run_lock(const std::string& migration);
-  /// After a lost connection: connects the same object again (tries for up to a minute), checks that it is the same database system,
-  /// and takes the run lock again.
+  /// After a lost connection: connects the same object again (tries for up to a minute), checks that it is the same database system
+  /// (Error{outcome_unknown} if not), and takes the run lock again.
   void reconnect();
 
  private:
   /// Checks the server behind a new connection and makes the session's settings.
   void prepare(pg::Connection& connection);
+  /// Whether it is still the server that the session began with, or a replica that took its place.
+  void check_identity(pg::Connection& connection);
   [[nodiscard]] std::string run_lock_holder(int key);
 
   pg::Target m_target;
@@ -72,7 +74,8 @@ class Session {
   Observer& m_observer;
   Clock& m_clock;
   std::stop_token m_stop;
-  std::string m_system;  ///< the database system's identifier
+  std::string m_system;     ///< the database system's identifier, and the database's number in it
+  std::string m_timeline;   ///< of its WAL: another one after each failover
   std::string m_migration;
   std::chrono::milliseconds m_begin;
   std::chrono::milliseconds m_deadlock_timeout{1000};
