@@ -64,7 +64,7 @@ void read_steering(const Journal::Steering& steering, LoadReading& reading, Pace
   reading.paused_by_user = steering.paused;
   reading.paused_by = steering.paused_by;
   reading.throttle = steering.throttle;
-  reading.throttled_by = steering.throttled_by;
+  reading.throttled = steering.throttled;
   for (const auto& [name, value] : steering.limits) {
     set_limit(limits, name, value);  // checked when it was stored
   }

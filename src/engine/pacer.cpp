@@ -39,7 +39,7 @@ std::vector<std::string> Pacer::reasons() {
     m_wal.set_rate(m_limits.max_wal_rate);
     m_rows.set_rate(m_limits.max_rows_rate);
     m_throttle.set_ratio(reading.throttle);
-    m_throttled = fmt::format("throttled to {:.0f} % by {}", 100 * (1 - reading.throttle), reading.throttled_by);
+    m_throttled = reading.throttled;
     std::vector<std::string> why = m_judge.reasons(reading, m_limits);
     if (const auto limit = m_judge.abort_reason(reading, m_limits)) {
       throw Error(Outcome::work_remains, "stopped at a checkpoint: " + *limit, "Run the same command again to go on.");

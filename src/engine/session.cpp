@@ -4,13 +4,11 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate {
 
 namespace {
-
-/// First half of the advisory lock's key, the same for every migration: "ecmg" in ASCII.
-constexpr int k_lock_class = 0x65636D67;
 
 constexpr std::chrono::milliseconds k_run_lock_poll{200};
 constexpr std::chrono::milliseconds k_reconnect_for{60'000};
@@ -96,14 +94,14 @@ void Session::check_stop() const {
   }
 }
 
-std::string Session::run_lock_holder(int key) {
+std::string Session::run_lock_holder(const std::pair<int, int>& key) {
   const pg::Rows rows = m_connection->query(
       "select a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), clock_timestamp() - a.backend_start, "
       "pg_catalog.to_regclass('ecmigrate.runs') is not null "
       "from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid "
       "where l.locktype = 'advisory' and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) "
       "and l.classid = $1::oid and l.objid = $2::bigint::oid and l.granted",
-      {std::to_string(k_lock_class), std::to_string(static_cast<std::uint32_t>(key))});
+      {std::to_string(key.first), std::to_string(static_cast<std::uint32_t>(key.second))});
   if (rows.size() == 0) {
     return "another runner";
   }
@@ -117,11 +115,11 @@ std::string Session::run_lock_holder(int key) {
 
 void Session::take_run_lock(const std::string& migration) {
   m_migration = migration;
-  const int key = static_cast<int>(static_cast<std::uint32_t>(stable_hash(migration)));
+  const std::pair<int, int> key = Journal::run_lock(migration);
   const auto deadline = m_clock.now() + m_options.run_lock_wait;
   bool told = false;
   for (;;) {
-    if (m_connection->query(fmt::format("select pg_catalog.pg_try_advisory_lock({}, {})", k_lock_class, key)).boolean(0, 0)) {
+    if (m_connection->query(fmt::format("select pg_catalog.pg_try_advisory_lock({}, {})", key.first, key.second)).boolean(0, 0)) {
       return;
     }
     const std::string holder = run_lock_holder(key);

@@ -13,6 +13,9 @@ namespace ecmigrate {
 
 namespace {
 
+/// First half of the run lock's key, the same for every migration: "ecmg" in ASCII.
+constexpr int k_lock_class = 0x65636D67;
+
 // The advisory lock is only against two runners that install at the same moment. "if not exists" would ask for CREATE on
 // the database even where an administrator has made the schema for us.
 constexpr std::string_view k_install = R"(begin;
@@ -57,9 +60,13 @@ create table if not exists ecmigrate.steering (
 create index if not exists events_migration on ecmigrate.events (migration, id);
 commit)";
 
-constexpr std::string_view k_migration_columns =
-    "name, state, plan, plan_hash, recipe, recipe_format, "
-    "to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), to_char(changed_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
+std::string utc(const char* time) {
+  return fmt::format("to_char({} at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')", time);
+}
+
+std::string migration_columns() {
+  return fmt::format("name, state, plan, plan_hash, recipe, recipe_format, {}, {}", utc("started_at"), utc("changed_at"));
+}
 
 MigrationRecord record_of(const pg::Rows& rows, int row) {
   MigrationRecord record;
@@ -114,12 +121,12 @@ void Journal::install() {
 }
 
 std::optional<MigrationRecord> Journal::find(const std::string& name) {
-  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations where name = $1", k_migration_columns), {name});
+  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations where name = $1", migration_columns()), {name});
   return rows.size() == 0 ? std::nullopt : std::optional(record_of(rows, 0));
 }
 
 std::vector<MigrationRecord> Journal::all() {
-  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations order by started_at, name", k_migration_columns));
+  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations order by started_at, name", migration_columns()));
   std::vector<MigrationRecord> records;
   for (int row = 0; row < rows.size(); ++row) {
     records.push_back(record_of(rows, row));
@@ -168,6 +175,27 @@ std::int64_t Journal::begin_run(const std::string& name, const std::string& comm
       .query("insert into ecmigrate.runs (migration, command, host, process, backend) values ($1, $2, $3, $4, $5) returning id",
              {name, command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid())})
       .integer(0, 0);
+}
+
+std::pair<int, int> Journal::run_lock(const std::string& name) {
+  return {k_lock_class, static_cast<int>(static_cast<std::uint32_t>(stable_hash(name)))};
+}
+
+std::optional<RunRecord> Journal::last_run(const std::string& name) {
+  // Whoever runs holds the lock; a host that died keeps it for about a minute, but gives no heartbeat any more.
+  const auto [lock_class, lock] = run_lock(name);
+  const pg::Rows rows = m_connection.query(
+      fmt::format("select command, host, process, {}, {}, outcome, finished_at is null and ("
+                  "not exists (select from pg_catalog.pg_locks l where l.locktype = 'advisory' and l.granted and l.classid = {}::oid and l.objid = {}::oid "
+                  "and l.database = (select oid from pg_catalog.pg_database where datname = current_database())) or "
+                  "(seen_at < clock_timestamp() - interval '30 seconds' and exists (select from ecmigrate.walks w where w.run = r.id and not w.finished))) "
+                  "from ecmigrate.runs r where migration = $1 order by id desc limit 1",
+                  utc("started_at"), utc("seen_at"), lock_class, static_cast<std::uint32_t>(lock)),
+      {name});
+  if (rows.size() == 0) {
+    return std::nullopt;
+  }
+  return RunRecord{rows.text(0, 0), rows.text(0, 1), rows.integer(0, 2), rows.text(0, 3), rows.maybe(0, 4), rows.maybe(0, 5), rows.boolean(0, 6)};
 }
 
 void Journal::end_run(std::int64_t run, const std::string& outcome, const std::string& message) {

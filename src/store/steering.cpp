@@ -17,7 +17,9 @@ Journal::Steering Journal::steering(const std::string& name) {
     steering.paused = rows.boolean(0, 0);
     steering.paused_by = rows.text(0, 1);
     steering.throttle = rows.number(0, 2);
-    steering.throttled_by = rows.text(0, 3);
+    if (steering.throttle > 0) {
+      steering.throttled = fmt::format("throttled to {:.0f} % by {}", 100 * (1 - steering.throttle), rows.text(0, 3));
+    }
     const auto limits = nlohmann::json::parse(rows.text(0, 4));
     for (const auto& [limit, value] : limits.items()) {
       steering.limits.emplace_back(limit, value.get<std::string>());

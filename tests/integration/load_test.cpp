@@ -471,6 +471,21 @@ TEST_CASE("a throttle keeps its share of the time, and ends by itself", "[versio
   }
 }
 
+TEST_CASE("status shows what was set from outside", "[version]") {
+  Database database;
+  expand_users(database);
+  for (const std::vector<std::string>& steer : {std::vector<std::string>{"pause", "PLAN"}, {"throttle", "PLAN", "0.25", "for", "1h"}, {"set", "PLAN", "max_wal_rate=8MB/s"}}) {
+    CHECK(run_program(database, steer, k_split).status == 0);
+  }
+  const std::string text = run_program(database, {"status"}).out;
+  CHECK(text.find("  paused by postgres\n  throttled to 75 % by postgres until ") != std::string::npos);
+  CHECK(text.find("  set: max_wal_rate=8MB/s\n") != std::string::npos);
+  CHECK(run_program(database, {"status", "--json"}).out.find(R"("paused":true,"throttle":0.25,"limits":{"max_wal_rate":"8MB/s"})") != std::string::npos);
+  CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
+  CHECK(run_program(database, {"throttle", "PLAN", "0"}, k_split).status == 0);
+  CHECK(run_program(database, {"status"}).out.find(" by postgres") == std::string::npos);
+}
+
 TEST_CASE("a wrong throttle is refused", "[version]") {
   Database database;
   expand_users(database);

@@ -89,7 +89,7 @@ struct LoadReading {
   bool paused_by_user = false;
   std::string paused_by;
   double throttle = 0;                         ///< share of the time to be slept
-  std::string throttled_by;                    ///< "alice until 22:10 UTC"
+  std::string throttled;                       ///< "throttled to 50 % by alice until 22:10 UTC"
   bool pause_query_says_stop = false;
   bool abort_query_says_stop = false;
 };

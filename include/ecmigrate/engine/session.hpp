@@ -5,6 +5,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ecmigrate/base/clock.hpp"
@@ -67,7 +68,7 @@ class Session {
   void prepare(pg::Connection& connection);
   /// Whether it is still the server that the session began with, or a replica that took its place.
   void check_identity(pg::Connection& connection);
-  [[nodiscard]] std::string run_lock_holder(int key);
+  [[nodiscard]] std::string run_lock_holder(const std::pair<int, int>& key);
 
   pg::Target m_target;
   RunOptions m_options;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ecmigrate/model/event.hpp"
@@ -22,6 +23,17 @@ struct MigrationRecord {
   Recipe recipe;
   std::string started_at;
   std::string changed_at;
+};
+
+/// The newest run of a migration.
+struct RunRecord {
+  std::string command;
+  std::string host;
+  std::int64_t process = 0;
+  std::string since;
+  std::optional<std::string> seen_at;  ///< its last heartbeat; nothing before its backfill
+  std::optional<std::string> outcome;  ///< nothing while it has not ended
+  bool lost = false;                   ///< it has not ended, and its runner is gone or gives no sign of life
 };
 
 /// Where a walk over one relation stands. Kept in the transaction of the batch it describes.
@@ -68,6 +80,9 @@ class Journal {
   void set_state(const std::string& name, State state);
 
   std::int64_t begin_run(const std::string& name, const std::string& command);
+  std::optional<RunRecord> last_run(const std::string& name);
+  /// The two halves of the key of the advisory lock that a migration's runner holds.
+  static std::pair<int, int> run_lock(const std::string& name);
   void end_run(std::int64_t run, const std::string& outcome, const std::string& message);
 
   /// Steps of a phase that are done, by id.
@@ -99,8 +114,8 @@ class Journal {
   struct Steering {
     bool paused = false;
     std::string paused_by;
-    double throttle = 0;       ///< the share of the time to be slept, below 1
-    std::string throttled_by;  ///< "alice until 22:10 UTC"
+    double throttle = 0;    ///< the share of the time to be slept, below 1
+    std::string throttled;  ///< "throttled to 50 % by alice until 22:10 UTC", or nothing
     std::vector<std::pair<std::string, std::string>> limits;
   };
   Steering steering(const std::string& name);
