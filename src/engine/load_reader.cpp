@@ -11,8 +11,9 @@ namespace ecmigrate {
 
 namespace {
 
-// Locks and not pg_stat_activity say who waits: everybody may see them. A walsender without a replay position (a base
-// backup, pg_receivewal) is no replica, unless the role may not see its state either.
+// Locks, and not pg_stat_activity, say who waits and whether a table that is due is vacuumed: everybody may see them. A
+// walsender without a replay position (a base backup, pg_receivewal) is no replica, unless the role may not see its state
+// either.
 constexpr const char* k_query = R"(
 select extract(epoch from clock_timestamp()) * 1000, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0'),
   (select count(distinct l.pid) from pg_catalog.pg_locks l where not l.granted and pg_catalog.pg_blocking_pids(l.pid) && $1::integer[]),
@@ -24,7 +25,10 @@ select extract(epoch from clock_timestamp()) * 1000, pg_catalog.pg_wal_lsn_diff(
   (select min(slot_name) from pg_catalog.pg_replication_slots
      where safe_wal_size < (select setting::bigint * 1024 * 1024 / 2 from pg_catalog.pg_settings where name = 'max_slot_wal_keep_size')),
   exists (select from pg_catalog.pg_stat_progress_vacuum v join pg_catalog.pg_stat_activity a on a.pid = v.pid
-     where v.relid = $2::pg_catalog.regclass and a.query like '%to prevent wraparound%'),
+     where v.relid = $2::pg_catalog.regclass and a.query like '%to prevent wraparound%')
+  or exists (select from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
+     where l.relation = $2::pg_catalog.regclass and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+     and l.mode = 'ShareUpdateExclusiveLock' and l.granted and age(c.relfrozenxid) > current_setting('autovacuum_freeze_max_age')::integer),
   pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric,
   pg_catalog.pg_has_role('pg_read_all_stats', 'usage'),
   (select count(*) from pg_catalog.pg_stat_activity where state = 'active' and backend_type = 'client backend'

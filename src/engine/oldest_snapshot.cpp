@@ -11,7 +11,8 @@ namespace {
 // its snapshot's under READ COMMITTED, which is the safe side.
 constexpr const char* k_query = R"(
 select h.who, extract(epoch from clock_timestamp() - h.since) * 1000, pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric - h.xids from (
-  select pg_catalog.format('pid %s %s@%s, %s', a.pid, coalesce(a.usename, a.backend_type), coalesce(a.application_name, ''), coalesce(a.state, a.backend_type)) as who,
+  select case when a.backend_type = 'walsender' then pg_catalog.format('a query on replica %s (pid %s)', a.application_name, a.pid)
+      else pg_catalog.format('pid %s %s@%s, %s', a.pid, coalesce(a.usename, a.backend_type), a.application_name, coalesce(a.state, a.backend_type)) end as who,
     a.xact_start as since, greatest(age(a.backend_xid), age(a.backend_xmin)) as xids
     from pg_catalog.pg_stat_activity a
     where (a.datid is null or a.datid = (select d.oid from pg_catalog.pg_database d where d.datname = current_database()))

@@ -21,7 +21,7 @@ const OwnServer& loaded_server() {
 }
 
 const OwnServer& replicated_server() {
-  static const OwnServer server("full_page_writes=off");
+  static const OwnServer server("full_page_writes=off autovacuum_naptime=1s");
   return server;
 }
 
@@ -37,6 +37,15 @@ const OwnServer& replica(Database& database) {
 void expand_users(Database& database) {
   database.exec(k_users);
   migrate(database, k_split, "expand");
+}
+
+/// The same, by a role that owns the table and may see nothing of others. It may not even ask which system this is.
+void expand_users_as_blind(Database& database) {
+  database.exec(fmt::format("create role blind login; grant create on database {} to blind; grant create on schema public to blind; "
+                            "revoke execute on function pg_control_system() from public; set role blind", database.name()));
+  database.exec(k_users);
+  database.exec("reset role");
+  CHECK(run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=blind")}, k_split).status == 0);
 }
 
 /// Wide rows, so that filling 12,000 of them writes some 10 MB of WAL.
@@ -149,17 +158,20 @@ TEST_CASE("a replication slot that is about to lose WAL pauses the backfill") {
   check_all_filled(database);
 }
 
-TEST_CASE("autovacuum that has to prevent wraparound on the table pauses the backfill") {
-  Database database(loaded_server().conninfo());
-  expand_users(database);
+namespace {
+
+/// `storage`: what of the table's makes autovacuum come for it.
+void check_pauses_for_wraparound_vacuum(Database& database, const std::string& role, const std::string& storage) {
   // A vacuum that takes an hour, and more transactions than the table may wait for.
-  database.exec("alter table users set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)");
+  database.exec("alter table users set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1" + storage + ")");
   database.exec(
       "create table burnt (n int); do $$ begin for i in 1..110000 loop begin insert into burnt values (1); exception when others then null; end; end loop; end $$");
   const std::string worker = "from pg_stat_progress_vacuum where relid = 'users'::regclass";
   database.wait_for("exists (select " + worker + ")");
-  CHECK(backfill_pauses_for(database, "autovacuum works on the table to prevent wraparound", {}, [&] {
-    // The next one comes within a second and would hold the table's lock again.
+  RunOptions options;
+  options.max_duration = std::chrono::minutes(2);
+  ActsOn observer("autovacuum works on the table to prevent wraparound", [&] {
+    // The next worker comes within a second and would hold the table's lock again.
     for (bool changed = false; !changed;) {
       database.exec("select pg_terminate_backend(pid, 10000) " + worker);
       try {
@@ -169,8 +181,25 @@ TEST_CASE("autovacuum that has to prevent wraparound on the table pauses the bac
         CHECK(error.sqlstate() == "55P03");
       }
     }
-  }));
+  });
+  backfill(database.conninfo(role), options, observer);
+  CHECK(observer.seen());
   check_all_filled(database);
+}
+
+}  // namespace
+
+TEST_CASE("autovacuum that has to prevent wraparound on the table pauses the backfill") {
+  Database database(replicated_server().conninfo());
+  expand_users(database);
+  check_pauses_for_wraparound_vacuum(database, "", ", autovacuum_freeze_max_age = 100000");
+}
+
+TEST_CASE("a role that may not see autovacuum pauses for it by its lock") {
+  Database database(loaded_server().conninfo());
+  expand_users_as_blind(database);
+  check_pauses_for_wraparound_vacuum(database, "user=blind", "");
+  database.exec("drop owned by blind cascade; drop role blind");
 }
 
 namespace {
@@ -253,13 +282,7 @@ TEST_CASE("sessions at work pause the backfill, and above another limit end it")
 
 TEST_CASE("what a role may not see is a reason to stop, which names the grant") {
   Database database;
-  database.exec("drop role if exists blind; create role blind login; grant create on database " + database.name() + " to blind; grant create on schema public to blind");
-  // It may not even ask which system it is connected to.
-  database.exec("revoke execute on function pg_control_system() from public");
-  database.exec("set role blind");
-  database.exec(k_users);
-  database.exec("reset role");
-  CHECK(run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=blind")}, k_split).status == 0);
+  expand_users_as_blind(database);
   RunOptions options;
   options.max_duration = std::chrono::minutes(2);
   options.pace.max_active_sessions = 5;
@@ -345,7 +368,7 @@ TEST_CASE("a query on a replica that keeps dead rows pauses the backfill") {
   RunOptions options;
   options.pace.max_snapshot_age = std::chrono::milliseconds(300);
   options.pace.max_rows_rate = 8000;  // so that it lasts
-  CHECK(backfill_pauses_for(database, "postgres@walreceiver", options, [&] {
+  CHECK(backfill_pauses_for(database, "a query on replica walreceiver (pid ", options, [&] {
     standby.query("commit");
     CHECK(run_program(database, {"set", "PLAN", "max_rows_rate=0/s"}, k_split).status == 0);
   }));
