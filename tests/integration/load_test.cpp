@@ -2,8 +2,6 @@
 
 #include <future>
 
-#include "ecmigrate/base/error.hpp"
-#include "ecmigrate/engine/windows.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
 #include "support/pausing.hpp"
@@ -20,25 +18,6 @@ const OwnServer& loaded_server() {
   return server;
 }
 
-const OwnServer& replicated_server() {
-  static const OwnServer server("full_page_writes=off autovacuum_naptime=1s");
-  return server;
-}
-
-/// Its replica, which has caught up.
-const OwnServer& replica(Database& database) {
-  static const OwnServer server(&replicated_server(), "wal_receiver_status_interval=1s");
-  const std::string written = database.value("select pg_current_wal_lsn()");
-  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn >= '" + written + "')");
-  return server;
-}
-
-/// A database with 3,002 users of which none is filled.
-void expand_users(Database& database) {
-  database.exec(k_users);
-  migrate(database, k_split, "expand");
-}
-
 /// The same, by a role that owns the table and may see nothing of others. It may not even ask which system this is.
 void expand_users_as_blind(Database& database) {
   database.exec(fmt::format("create role blind login; grant create on database {} to blind; grant create on schema public to blind; "
@@ -47,32 +26,6 @@ void expand_users_as_blind(Database& database) {
   database.exec("reset role");
   CHECK(run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=blind")}, k_split).status == 0);
 }
-
-/// Wide rows, so that filling 12,000 of them writes some 10 MB of WAL.
-void expand_wide_users(Database& database, int rows = 12'000) {
-  database.exec(fmt::format(
-      "create table users (id int primary key, full_name text not null, note text not null default repeat('n', 500)); "
-      "insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, {}) i; analyze users", rows));
-  migrate(database, k_split, "expand");
-}
-
-void check_all_filled(Database& database) {
-  CHECK(database.value("select count(*) from users where first_name is null") == "0");
-}
-
-/// Tells two observers.
-class Both final : public Observer {
- public:
-  Both(Observer& first, Observer& second) : m_first(first), m_second(second) {}
-  void on(const Event& event) override {
-    m_first.on(event);
-    m_second.on(event);
-  }
-
- private:
-  Observer& m_first;
-  Observer& m_second;
-};
 
 /// Sessions at work in a database, until they are told to stop.
 class Busy {
@@ -190,7 +143,8 @@ void check_pauses_for_wraparound_vacuum(Database& database, const std::string& r
 }  // namespace
 
 TEST_CASE("autovacuum that has to prevent wraparound on the table pauses the backfill") {
-  Database database(replicated_server().conninfo());
+  const OwnServer server("full_page_writes=off autovacuum_naptime=1s");
+  Database database(server.conninfo());
   expand_users(database);
   check_pauses_for_wraparound_vacuum(database, "", ", autovacuum_freeze_max_age = 100000");
 }
@@ -200,71 +154,6 @@ TEST_CASE("a role that may not see autovacuum pauses for it by its lock") {
   expand_users_as_blind(database);
   check_pauses_for_wraparound_vacuum(database, "user=blind", "");
   database.exec("drop owned by blind cascade; drop role blind");
-}
-
-namespace {
-
-/// While the backfill is paused for a replica: what it has written, and how far the replica is behind.
-class WatchesLag final : public Observer {
- public:
-  explicit WatchesLag(Database& primary, std::function<void()> resume) : m_primary(primary), m_resume(std::move(resume)) {}
-
-  void on(const Event& event) override {
-    const auto* progress = std::get_if<event::Progress>(&event);
-    if (progress == nullptr || progress->slow_because.find("behind") == std::string::npos) {
-      return;
-    }
-    ++m_looks;
-    const std::string done = m_primary.value("select sum(batches) from ecmigrate.walks");
-    if (m_looks == 1) {
-      batches_at_pause = done;
-      bytes_behind = std::stod(m_primary.value("select max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), replay_lsn)) from pg_stat_replication"));
-      told = progress->slow_because;
-    } else if (m_looks == 4) {
-      batches_later = done;
-      m_resume();
-    }
-  }
-
-  std::string told;
-  std::string batches_at_pause;
-  std::string batches_later;
-  double bytes_behind = 0;
-
- private:
-  Database& m_primary;
-  std::function<void()> m_resume;
-  int m_looks = 0;
-};
-
-}  // namespace
-
-TEST_CASE("a replica whose replay stands still pauses the backfill until it has caught up") {
-  Database database(replicated_server().conninfo());
-  expand_wide_users(database);
-  pg::Connection standby({replica(database).conninfo() + " dbname=postgres", "test", nullptr});
-  standby.query("select pg_wal_replay_pause()");
-  RunOptions options;
-  // With a budget, WAL behind is a question of time, on a slow machine too.
-  constexpr double k_rate = 2.0 * 1024 * 1024;
-  options.pace.max_wal_rate = k_rate;
-  options.pace.max_replica_lag = std::chrono::milliseconds(500);
-  options.pace.target_batch = std::chrono::milliseconds(10);
-  options.max_duration = std::chrono::minutes(2);
-  WatchesLag watch(database, [&] {
-    standby.query("select pg_wal_replay_resume()");
-    CHECK(run_program(database, {"set", "PLAN", "max_wal_rate=0/s"}, k_split).status == 0);
-  });
-  backfill(database.conninfo(), options, watch);
-  standby.query("select pg_wal_replay_resume()");  // where the test failed
-  CHECK(watch.told.find("replica walreceiver is ") != std::string::npos);
-  CHECK(watch.told.find("behind (limit 500 ms)") != std::string::npos);
-  CHECK(watch.batches_later == watch.batches_at_pause);
-  // The limit, the time between two looks, what the budget may save up, and one batch.
-  const double batch = std::stod(database.value("select max(wal_bytes / batches) from ecmigrate.walks"));
-  CHECK(watch.bytes_behind <= k_rate * (0.5 + 0.5 + 0.25) + 2 * batch);
-  check_all_filled(database);
-  CHECK(database.value("select rows = (select count(*) from users) from ecmigrate.walks") == "t");
 }
 
 TEST_CASE("sessions at work pause the backfill, and above another limit end it") {
@@ -355,227 +244,6 @@ TEST_CASE("a forgotten prepared transaction pauses the backfill") {
   options.pace.max_snapshot_age = std::chrono::milliseconds(1);
   CHECK(backfill_pauses_for(database, "prepared transaction forgotten of postgres", options, [&] { database.exec("rollback prepared 'forgotten'"); }));
   check_all_filled(database);
-}
-
-TEST_CASE("a query on a replica that keeps dead rows pauses the backfill") {
-  Database database(replicated_server().conninfo());
-  expand_wide_users(database);
-  const OwnServer& server = replica(database);
-  server.set("hot_standby_feedback", "on");
-  pg::Connection standby({server.conninfo() + " dbname=" + database.name(), "test", nullptr});
-  standby.script("begin isolation level repeatable read; select count(*) from users");
-  database.wait_for("exists (select from pg_stat_replication where backend_xmin is not null)");
-  RunOptions options;
-  options.pace.max_snapshot_age = std::chrono::milliseconds(300);
-  options.pace.max_rows_rate = 8000;  // so that it lasts
-  CHECK(backfill_pauses_for(database, "a query on replica walreceiver (pid ", options, [&] {
-    standby.query("commit");
-    CHECK(run_program(database, {"set", "PLAN", "max_rows_rate=0/s"}, k_split).status == 0);
-  }));
-  server.set("hot_standby_feedback", "");
-  check_all_filled(database);
-}
-
-TEST_CASE("a replica that is too far behind ends the backfill at a checkpoint, from which the next run goes on") {
-  Database database(replicated_server().conninfo());
-  expand_wide_users(database);
-  pg::Connection standby({replica(database).conninfo() + " dbname=postgres", "test", nullptr});
-  standby.query("select pg_wal_replay_pause()");
-  const ProgramResult ended =
-      run_program(database, {"backfill", "PLAN", "--max-replica-lag", "0s", "--abort-replica-lag", "300ms", "--max-wal-rate", "2MB/s"}, k_split);
-  standby.query("select pg_wal_replay_resume()");
-  CHECK(ended.status == 8);
-  CHECK(ended.err.find("stopped at a checkpoint: replica walreceiver is ") != std::string::npos);
-  CHECK(database.value("select finished from ecmigrate.walks") == "f");
-  CHECK(database.value("select rows = (select count(*) from users where first_name is not null) and rows > 0 from ecmigrate.walks") == "t");
-  CHECK(run_program(database, {"backfill", "PLAN"}, k_split).status == 0);
-  check_all_filled(database);
-}
-
-TEST_CASE("a query of the user's ends the backfill") {
-  Database database;
-  expand_users(database);
-  const ProgramResult ended = run_program(database, {"backfill", "PLAN", "--abort-query", "select true"}, k_split);
-  CHECK(ended.status == 8);
-  CHECK(ended.err.find("stopped at a checkpoint: abort_query says so") != std::string::npos);
-  CHECK(database.value("select outcome from ecmigrate.runs order by id desc limit 1") == "work_remains");
-}
-
-namespace {
-
-std::vector<Window> windows(const std::string& text) {
-  std::vector<Window> read;
-  REQUIRE(parse_windows(text, read).empty());
-  return read;
-}
-
-}  // namespace
-
-TEST_CASE("outside its windows the backfill waits, and says when the next begins", "[version]") {
-  Database database;
-  expand_users(database);
-  const auto around_now = [&](const std::string& from, const std::string& to) {
-    return database.value(fmt::format("select to_char(t + interval '{}', 'HH24:MI-') || to_char(t + interval '{}', 'HH24:MI') || ' UTC' from (select now() at time zone 'UTC' as t) n", from, to));
-  };
-  RunOptions options;
-  const std::string later = around_now("2 hours", "3 hours");
-  options.pace.windows = windows(later);
-  const std::string begins = later.substr(0, 5) + " UTC";
-  CHECK(backfill_pauses_for(database, begins, options, [&] {
-    CHECK(database.value("select count(*) from users where first_name is not null") == "0");
-    CHECK(run_program(database, {"set", "PLAN", "windows=" + around_now("-1 hour", "1 hour")}, k_split).status == 0);
-  }));
-  check_all_filled(database);
-}
-
-TEST_CASE("windows follow the clocks on the wall, by the server's knowledge of time zones", "[version]") {
-  Database database;
-  const auto connection = database.connect("options='-c TimeZone=Asia/Tokyo'");
-  const auto next = [&](const std::string& text, const std::string& at) { return next_window(*connection, windows(text), at).value_or("open"); };
-  CHECK_FALSE(next_window(*connection, {}));
-  CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-23 21:59:59 Europe/Berlin") == "Mon 22:00 Europe/Berlin");
-  CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-23 22:00 Europe/Berlin") == "open");
-  CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-24 05:59 Europe/Berlin") == "open");
-  CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-24 06:00 Europe/Berlin") == "Tue 22:00 Europe/Berlin");
-  // Summer time ends on 25 October: 03:00 comes back as 02:00.
-  CHECK(next("02:30-02:45 Europe/Berlin", "2026-10-25 01:40 UTC") == "open");
-  CHECK(next("22:00-06:00 Europe/Berlin", "2026-10-25 04:59 UTC") == "open");
-  CHECK(next("22:00-06:00 Europe/Berlin", "2026-10-24 04:01 UTC") == "Sat 22:00 Europe/Berlin");
-  // Without a zone it is the server's.
-  CHECK(next("09:00-10:00", "2026-11-23 00:30 UTC") == "open");
-  CHECK(next("09:00-10:00", "2026-11-23 01:00 UTC") == "Tue 09:00 Asia/Tokyo");
-  // Days are those on which a window begins.
-  CHECK(next("Fri 22:00-06:00 UTC", "2026-11-28 05:00 UTC") == "open");
-  CHECK(next("Fri 22:00-06:00 UTC", "2026-11-28 23:00 UTC") == "Fri 22:00 UTC");
-  CHECK(next("Sat,Sun 00:00-24:00 UTC", "2026-11-29 23:59 UTC") == "open");
-  CHECK(next("Sat,Sun 00:00-24:00 UTC", "2026-11-30 00:00 UTC") == "Sat 00:00 UTC");
-  CHECK(next("01:00-02:00 UTC, 12:00-13:00 UTC", "2026-11-30 11:00 UTC") == "Mon 12:00 UTC");
-}
-
-TEST_CASE("a time zone that the server does not know is an error, not a pause", "[version]") {
-  Database database;
-  expand_users(database);
-  const ProgramResult begun = run_program(database, {"backfill", "PLAN", "--windows", "22:00-06:00 Europe/Berln"}, k_split);
-  CHECK(begun.status == 3);
-  CHECK(begun.err.find("windows: the server knows no time zone \"Europe/Berln\"") != std::string::npos);
-  const ProgramResult set = run_program(database, {"set", "PLAN", "windows=22:00-06:00 Europe/Berln"}, k_split);
-  CHECK(set.status == 2);
-  CHECK(database.value("select count(*) from ecmigrate.steering") == "0");
-}
-
-TEST_CASE("a throttled backfill rests, says by whose word, and goes on at once when told to", "[version]") {
-  Database database;
-  expand_users(database);
-  CHECK(run_program(database, {"throttle", "PLAN", "0.99", "for", "2h"}, k_split).status == 0);
-  CHECK(backfill_pauses_for(database, "throttled to 1 % by postgres until ", {}, [&] {
-    CHECK(run_program(database, {"throttle", "PLAN", "0"}, k_split).status == 0);
-  }));
-  check_all_filled(database);
-}
-
-TEST_CASE("a throttle keeps its share of the time, and ends by itself", "[version]") {
-  Database database;
-  expand_wide_users(database, 1000);
-  CHECK(run_program(database, {"throttle", "PLAN", "0.9"}, k_split).status == 0);
-  CHECK(database.value("select throttle_until is null from ecmigrate.steering") == "t");
-  RunOptions options;
-  options.pace.target_batch = std::chrono::milliseconds(5);
-  Recorder recorder;
-  migrate(database, k_split, "backfill", &recorder, options);
-  const event::WalkFinished finished = recorder.all<event::WalkFinished>().at(0);
-  // Half of the batches took at least the median, and each is a tenth of its time at most. The last is not followed by a rest.
-  CHECK(finished.duration_ms >= 10 * finished.batch_p50_ms * static_cast<double>(finished.batches - 1) / 2);
-  database.exec("update ecmigrate.steering set throttle_until = now()");
-  Recorder second;
-  database.exec("update ecmigrate.walks set finished = false, page = 0, window_page = 0, pass = 0");
-  migrate(database, k_split, "backfill", &second);
-  for (const event::Progress& progress : second.all<event::Progress>()) {
-    CHECK(progress.slow_because.find("throttled") == std::string::npos);
-  }
-}
-
-TEST_CASE("status shows what was set from outside", "[version]") {
-  Database database;
-  expand_users(database);
-  for (const std::vector<std::string>& steer : {std::vector<std::string>{"pause", "PLAN"}, {"throttle", "PLAN", "0.25", "for", "1h"}, {"set", "PLAN", "max_wal_rate=8MB/s"}}) {
-    CHECK(run_program(database, steer, k_split).status == 0);
-  }
-  const std::string text = run_program(database, {"status"}).out;
-  CHECK(text.find("  paused by postgres\n  throttled to 75 % by postgres until ") != std::string::npos);
-  CHECK(text.find("  set: max_wal_rate=8MB/s\n") != std::string::npos);
-  CHECK(run_program(database, {"status", "--json"}).out.find(R"("paused":true,"throttle":0.25,"limits":{"max_wal_rate":"8MB/s"})") != std::string::npos);
-  CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
-  CHECK(run_program(database, {"throttle", "PLAN", "0"}, k_split).status == 0);
-  CHECK(run_program(database, {"status"}).out.find(" by postgres") == std::string::npos);
-}
-
-TEST_CASE("a wrong throttle is refused", "[version]") {
-  Database database;
-  expand_users(database);
-  for (const std::string ratio : {"1", "1.5", "half", "nan", "0.5x"}) {
-    CHECK(run_program(database, {"throttle", "PLAN", ratio}, k_split).status == 2);
-  }
-  CHECK(run_program(database, {"throttle", "PLAN", "0.5", "2h"}, k_split).status == 2);
-  CHECK(run_program(database, {"throttle", "PLAN", "0.5", "for", "ever"}, k_split).status == 2);
-  CHECK(database.value("select count(*) from ecmigrate.steering") == "0");
-}
-
-TEST_CASE("a backfill goes on after a failover to a replica, and says so") {
-  const OwnServer primary("full_page_writes=off");
-  Database database(primary.conninfo());
-  expand_wide_users(database);
-  const OwnServer other(&primary, "wal_receiver_status_interval=1s");
-  const std::string written = database.value("select pg_current_wal_lsn()");
-  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn >= '" + written + "')");
-  const std::string conninfo = fmt::format("host={},{} port=5432,5432 user=postgres dbname={} target_session_attrs=read-write", primary.folder(), other.folder(), database.name());
-  RunOptions options;
-  options.pace.max_rows_rate = 8000;
-  options.max_duration = std::chrono::minutes(2);
-  // In the middle of it, the primary crashes and the replica takes over.
-  ActsOn fails_over("kept to max_rows_rate", [&] {
-    CHECK(database.value("select rows > 0 and not finished from ecmigrate.walks") == "t");
-    primary.stop();
-    CHECK(pg::Connection({other.conninfo() + " dbname=postgres", "test", nullptr}).query("select pg_promote()").boolean(0, 0));
-  });
-  Recorder recorder;
-  Both both(fails_over, recorder);
-  backfill(conninfo, options, both);
-  CHECK(fails_over.seen());
-  std::string notes;
-  for (const event::Note& note : recorder.all<event::Note>()) {
-    notes += note.text + "\n";
-  }
-  CHECK(notes.find("the server failed over: timeline 1 → 2") != std::string::npos);
-  pg::Connection survivor({conninfo, "test", nullptr});
-  CHECK(survivor.query("select count(*) from users where first_name is null").integer(0, 0) == 0);
-  CHECK(survivor.query("select rows from ecmigrate.walks").integer(0, 0) == 12000);
-}
-
-TEST_CASE("a backfill stops when another system answers at the same address") {
-  const OwnServer server("full_page_writes=off");
-  auto database = std::make_unique<Database>(server.conninfo());
-  expand_wide_users(*database);
-  const std::string name = database->name();
-  const std::string conninfo = database->conninfo();
-  RunOptions options;
-  options.pace.max_rows_rate = 8000;
-  options.max_duration = std::chrono::minutes(2);
-  ActsOn replaced("kept to max_rows_rate", [&] {
-    const std::string oid = database->value("select oid from pg_database where datname = current_database()");
-    server.replace();
-    // Its first database has the same name, and even the same number.
-    pg::Connection fresh({server.conninfo() + " dbname=postgres", "test", nullptr});
-    fresh.query("create database " + name);
-    CHECK(fresh.query("select oid from pg_database where datname = '" + name + "'").text(0, 0) == oid);
-  });
-  try {
-    backfill(conninfo, options, replaced);
-    FAIL("it went on");
-  } catch (const Error& error) {
-    CHECK(error.outcome() == Outcome::outcome_unknown);
-    CHECK(std::string(error.what()) == "after a lost connection another database answers");
-  }
-  CHECK(replaced.seen());
 }
 
 }  // namespace ecmigrate::test

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <functional>
 #include <string>
 
@@ -55,6 +57,38 @@ inline bool backfill_pauses_for(const Database& database, const std::string& rea
     WARN("the reasons given were: " << observer.told());
   }
   return observer.seen();
+}
+
+/// Tells two observers.
+class Both final : public Observer {
+ public:
+  Both(Observer& first, Observer& second) : m_first(first), m_second(second) {}
+  void on(const Event& event) override {
+    m_first.on(event);
+    m_second.on(event);
+  }
+
+ private:
+  Observer& m_first;
+  Observer& m_second;
+};
+
+/// A database with 3,002 users of which none is filled.
+inline void expand_users(Database& database) {
+  database.exec(k_users);
+  migrate(database, k_split, "expand");
+}
+
+/// Wide rows, so that filling 12,000 of them writes some 10 MB of WAL.
+inline void expand_wide_users(Database& database, int rows = 12'000) {
+  database.exec(fmt::format(
+      "create table users (id int primary key, full_name text not null, note text not null default repeat('n', 500)); "
+      "insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, {}) i; analyze users", rows));
+  migrate(database, k_split, "expand");
+}
+
+inline void check_all_filled(Database& database) {
+  CHECK(database.value("select count(*) from users where first_name is null") == "0");
 }
 
 }  // namespace ecmigrate::test
