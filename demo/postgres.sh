@@ -2,6 +2,7 @@
 # A throwaway PostgreSQL server in a folder of its own, reachable through a socket in that folder only.
 #
 #   demo/postgres.sh start DIR [NAME=VALUE ...]   make and start it; settings are postgresql.conf's
+#   demo/postgres.sh standby DIR OF [NAME=VALUE ...]   make and start a streaming replica of the server in the folder OF
 #   demo/postgres.sh running DIR                  exit 0 if it runs
 #   demo/postgres.sh stop DIR                     stop it
 #   demo/postgres.sh remove DIR                   stop it and delete the folder
@@ -38,10 +39,9 @@ running() {
   [ -f "$1/data/postmaster.pid" ] && as_server_user "$(bindir)/pg_ctl" --pgdata "$1/data" status >/dev/null 2>&1
 }
 
-start() {
-  local dir=$1 bin
-  shift
-  bin=$(bindir)
+# Makes the folder; only one that this script made is ever deleted.
+make_folder() {
+  local dir=$1
   if [ "${#dir}" -gt 90 ] || [ "${dir#/}" = "$dir" ]; then
     echo "$dir: give an absolute path of at most 90 bytes, or the socket's would be too long" >&2
     exit 1
@@ -51,15 +51,25 @@ start() {
     exit 1
   fi
   mkdir -p "$dir"
-  # Only a folder that this script made is ever deleted.
   touch "$dir/ecmigrate-throwaway"
   [ "$(id -u)" = 0 ] && chown -R postgres "$dir"
   # The server trusts whoever reaches the socket, so nobody else may.
   chmod 700 "$dir"
+}
+
+begin() {
+  as_server_user "$(bindir)/pg_ctl" --pgdata "$1/data" --log "$1/server.log" --wait --silent start </dev/null >/dev/null ||
+    { cat "$1/server.log" >&2; exit 1; }
+}
+
+start() {
+  local dir=$1
+  shift
+  make_folder "$dir"
   if [ ! -d "$dir/data" ]; then
     # Under another name until it is whole, so that an interrupted initdb is done again.
     rm -rf "$dir/data.new"
-    as_server_user "$bin/initdb" --pgdata "$dir/data.new" --username postgres --auth trust --encoding UTF8 --locale C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
+    as_server_user "$(bindir)/initdb" --pgdata "$dir/data.new" --username postgres --auth trust --encoding UTF8 --locale C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
       { cat "$dir/initdb.log" >&2; exit 1; }
     {
       echo "listen_addresses = ''"
@@ -69,11 +79,16 @@ start() {
     } >>"$dir/data.new/postgresql.conf"
     mv "$dir/data.new" "$dir/data"
   fi
-  if running "$dir"; then
-    return
-  fi
-  as_server_user "$bin/pg_ctl" --pgdata "$dir/data" --log "$dir/server.log" --wait --silent start </dev/null >/dev/null ||
-    { cat "$dir/server.log" >&2; exit 1; }
+  running "$dir" || begin "$dir"
+}
+
+standby() {
+  local dir=$1 of=$2
+  shift 2
+  make_folder "$dir"
+  as_server_user "$(bindir)/pg_basebackup" --pgdata "$dir/data" --host "$of" --port 5432 --username postgres --write-recovery-conf --checkpoint fast --no-sync
+  printf '%s\n' "unix_socket_directories = '$dir'" "$@" >>"$dir/data/postgresql.conf"
+  begin "$dir"
 }
 
 stop() {
@@ -85,6 +100,7 @@ stop() {
 
 case "${1:-}" in
   start) shift; start "$@" ;;
+  standby) shift; standby "$@" ;;
   running) running "$2" ;;
   stop) stop "$2" ;;
   remove)
@@ -93,5 +109,5 @@ case "${1:-}" in
       rm -rf -- "$2"
     fi
     ;;
-  *) sed -n '2,11p' "$0"; exit 2 ;;
+  *) sed -n '2,12p' "$0"; exit 2 ;;
 esac

@@ -23,17 +23,60 @@ std::vector<MigrationRecord> records(Journal& journal, const std::string& name) 
   return found ? std::vector<MigrationRecord>{*found} : std::vector<MigrationRecord>{};
 }
 
+/// The run, and what was set from outside.
+nlohmann::ordered_json run_as_json(Journal& journal, const std::string& name) {
+  const auto run = journal.last_run(name);
+  if (!run) {
+    return nullptr;
+  }
+  const auto or_null = [](const std::optional<std::string>& text) { return text ? nlohmann::ordered_json(*text) : nlohmann::ordered_json(nullptr); };
+  const Journal::Steering steering = journal.steering(name);
+  nlohmann::ordered_json limits = nlohmann::ordered_json::object();
+  for (const auto& [limit, value] : steering.limits) {
+    limits[limit] = value;
+  }
+  return {{"command", run->command},
+          {"host", run->host},
+          {"process", run->process},
+          {"since", run->since},
+          {"seen_at", or_null(run->seen_at)},
+          {"outcome", or_null(run->outcome)},
+          {"lost", run->lost},
+          {"paused", steering.paused},
+          {"throttle", steering.throttle},
+          {"limits", limits}};
+}
+
 nlohmann::ordered_json as_json(Journal& journal, const MigrationRecord& record) {
   nlohmann::ordered_json verifications = nlohmann::ordered_json::array();
   for (const VerificationRecord& verification : journal.verifications(record.name)) {
     verifications.push_back({{"relation", verification.relation}, {"rows", verification.rows}, {"differences", verification.differences}, {"at", verification.at}});
   }
   return {{"migration", record.name},       {"state", state_name(record.state)}, {"started_at", record.started_at},
-          {"changed_at", record.changed_at}, {"plan_sha256", record.plan_hash},   {"verifications", verifications}};
+          {"changed_at", record.changed_at}, {"plan_sha256", record.plan_hash},   {"verifications", verifications},
+          {"run", run_as_json(journal, record.name)}};
+}
+
+void print_run(Journal& journal, const std::string& name) {
+  if (const auto run = journal.last_run(name); run && !run->outcome) {
+    fmt::print("  {}: {} on {} (process {}) since {}{}{}\n", run->lost ? "lost" : "running", run->command, run->host, run->process, run->since,
+               run->seen_at ? ", last seen " + *run->seen_at : "", run->lost ? "; run the same command again to go on" : "");
+  }
+  const Journal::Steering steering = journal.steering(name);
+  if (steering.paused) {
+    fmt::print("  paused by {}\n", steering.paused_by);
+  }
+  if (!steering.throttled.empty()) {
+    fmt::print("  {}\n", steering.throttled);
+  }
+  for (const auto& [limit, value] : steering.limits) {
+    fmt::print("  set: {}={}\n", limit, value);
+  }
 }
 
 void print_text(Journal& journal, const MigrationRecord& record) {
   fmt::print("{:<40} {:<14} since {}\n", record.name, state_name(record.state), record.changed_at);
+  print_run(journal, record.name);
   for (const VerificationRecord& verification : journal.verifications(record.name)) {
     fmt::print("  verified {}: {} rows, {} differences, at {}\n", verification.relation, with_thousands(verification.rows),
                with_thousands(verification.differences), verification.at);

@@ -1,7 +1,11 @@
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/engine/windows.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
 
@@ -14,8 +18,15 @@ struct SteeringFlags {
   std::vector<std::string> settings;
 };
 
+struct ThrottleFlags {
+  std::string ratio;
+  std::vector<std::string> words;  ///< "for 2h"
+};
+
+using Steer = std::function<void(pg::Connection&, const std::string& migration)>;
+
 /// Steering needs no run lock: it is read by the runner, wherever that is, within a second.
-void steer(Invocation& invocation, const SteeringFlags& flags, const std::function<void(Journal&, const std::string&)>& change) {
+void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& change) {
   const std::string name = read_plan(flags.plan_file).name;
   invocation.result.migration = name;
   pg::Connection connection({connection_string(invocation.flags), "ecmigrate " + invocation.result.command, nullptr});
@@ -25,11 +36,11 @@ void steer(Invocation& invocation, const SteeringFlags& flags, const std::functi
     throw Error(Outcome::refused, fmt::format("\"{}\" was never begun", name), fmt::format("Run: ecmigrate expand {}", flags.plan_file));
   }
   invocation.result.state = state_name(record->state);
-  change(journal, name);
+  change(connection, name);
   invocation.result.changed = true;
 }
 
-void set_limits(Journal& journal, const std::string& name, const std::vector<std::string>& settings) {
+void set_limits(pg::Connection& connection, const std::string& name, const std::vector<std::string>& settings) {
   // All are checked before the first is stored.
   PaceLimits limits;
   std::vector<std::pair<std::string, std::string>> pairs;
@@ -43,13 +54,33 @@ void set_limits(Journal& journal, const std::string& name, const std::vector<std
       throw Error(Outcome::usage, fmt::format("{}: {}", pairs.back().first, wrong));
     }
   }
+  if (const auto zone = unknown_zone(connection, limits.windows)) {
+    throw Error(Outcome::usage, fmt::format("windows: the server knows no time zone \"{}\"", *zone), "The view pg_timezone_names lists those that it knows.");
+  }
+  Journal journal(connection);
   for (const auto& [limit, value] : pairs) {
     journal.steer_limit(name, limit, value);
   }
 }
 
+void throttle(pg::Connection& connection, const std::string& name, const ThrottleFlags& flags) {
+  double ratio = 0;
+  const char* end = flags.ratio.data() + flags.ratio.size();
+  if (const auto read = std::from_chars(flags.ratio.data(), end, ratio); read.ec != std::errc() || read.ptr != end || !(ratio >= 0 && ratio < 1)) {
+    throw Error(Outcome::usage, fmt::format("\"{}\" is not a number from 0 to below 1", flags.ratio), "0.5 sleeps half of the time, 0 ends the throttling.");
+  }
+  std::optional<std::chrono::milliseconds> duration;
+  if (!flags.words.empty()) {
+    duration = flags.words.size() == 2 && flags.words[0] == "for" ? parse_duration(flags.words[1]) : std::nullopt;
+    if (!duration) {
+      throw Error(Outcome::usage, fmt::format("\"{}\" does not say for how long", join(flags.words, " ")), "For example: for 2h.");
+    }
+  }
+  Journal(connection).steer_throttle(name, ratio, duration);
+}
+
 CLI::App* add_steering(CLI::App& app, ChosenCommand& chosen, const std::string& name, const std::string& description,
-                       const std::shared_ptr<SteeringFlags>& flags, const std::function<void(Journal&, const std::string&)>& change) {
+                       const std::shared_ptr<SteeringFlags>& flags, const Steer& change) {
   CLI::App* command = app.add_subcommand(name, description);
   command->add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
   command->callback([&chosen, flags, change] { chosen = [flags, change](Invocation& invocation) { steer(invocation, *flags, change); }; });
@@ -60,12 +91,17 @@ CLI::App* add_steering(CLI::App& app, ChosenCommand& chosen, const std::string& 
 
 void add_steering_commands(CLI::App& app, ChosenCommand& chosen) {
   add_steering(app, chosen, "pause", "Pause a running backfill, from anywhere", std::make_shared<SteeringFlags>(),
-               [](Journal& journal, const std::string& name) { journal.steer_pause(name, true); });
+               [](pg::Connection& connection, const std::string& name) { Journal(connection).steer_pause(name, true); });
   add_steering(app, chosen, "resume", "Let a paused backfill go on", std::make_shared<SteeringFlags>(),
-               [](Journal& journal, const std::string& name) { journal.steer_pause(name, false); });
+               [](pg::Connection& connection, const std::string& name) { Journal(connection).steer_pause(name, false); });
+  const auto ratio = std::make_shared<ThrottleFlags>();
+  CLI::App* command = add_steering(app, chosen, "throttle", "Let a running backfill rest for a share of the time, from anywhere", std::make_shared<SteeringFlags>(),
+                                   [ratio](pg::Connection& connection, const std::string& name) { throttle(connection, name, *ratio); });
+  command->add_option("ratio", ratio->ratio, "The share of the time that is slept: 0.5 is half of it, 0 ends the throttling")->required()->type_name("RATIO");
+  command->add_option("for", ratio->words, "For how long, as in \"for 2h\"; without it, until it is changed")->type_name("for TIME");
   const auto flags = std::make_shared<SteeringFlags>();
   add_steering(app, chosen, "set", "Change limits of a running backfill, from anywhere", flags,
-               [flags](Journal& journal, const std::string& name) { set_limits(journal, name, flags->settings); })
+               [flags](pg::Connection& connection, const std::string& name) { set_limits(connection, name, flags->settings); })
       ->add_option("settings", flags->settings, "For example max_wal_rate=8MB/s target_batch=20ms")
       ->required()
       ->type_name("LIMIT=VALUE");

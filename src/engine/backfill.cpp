@@ -36,7 +36,7 @@ Backfill::Backfill(Session& session, std::string migration, std::int64_t run, bo
       m_replace_role(replace_replication_role),
       m_again(again),
       m_default_workers(default_workers(session.connection())),
-      m_pacer(session, m_migration) {}
+      m_pacer(session, m_migration, m_run) {}
 
 void Backfill::add(const SyncedTable& table, const QualifiedName& relation) {
   m_walks.push_back(std::make_unique<RelationWalk>(m_session, WalkJournal(m_session.connection(), m_migration, m_run), table, relation));
@@ -54,6 +54,9 @@ bool Backfill::run() {
     for (finish_walks(); !finished(); finish_walks()) {
       m_session.check_stop();
       give_work();
+      if (const auto busy = std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way.has_value(); }); busy != m_workers.end()) {
+        m_pacer.look_if_due(busy->walk->relation(), backends());
+      }
       wait();
       for (Worker& worker : m_workers) {
         if (worker.under_way && worker.connection->answered()) {
@@ -134,7 +137,7 @@ bool Backfill::find_window(Worker& worker) {
     if (walk->finished()) {
       continue;
     }
-    if (const auto window = walk->take(wanted_workers())) {
+    if (const auto window = walk->take(wanted_workers(), backends())) {
       worker.walk = walk.get();
       worker.window = *window;
       worker.locked = RelationWalk::Locked::fail;
@@ -325,7 +328,7 @@ void Backfill::drain() {
 }
 
 std::vector<int> Backfill::backends() const {
-  std::vector<int> pids{m_session.connection().backend_pid()};
+  std::vector<int> pids;
   for (const Worker& worker : m_workers) {
     if (worker.connection) {
       pids.push_back(worker.connection->backend_pid());
@@ -346,6 +349,7 @@ void Backfill::report(bool now) {
     if (!walk->finished() && (first || at_work)) {
       event::Progress progress = walk->progress(m_pace_because);
       progress.paused_percent = m_pacer.paused_percent();
+      progress.lag_ms = m_pacer.lag_ms();
       m_session.report(progress);
       first = false;
     }

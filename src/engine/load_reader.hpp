@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "ecmigrate/base/quote.hpp"
@@ -8,9 +9,12 @@
 
 namespace ecmigrate {
 
-/// Asks the server, on the session's second connection, for everything that LoadJudge needs; `backends` are the runner's own. Throws what the question
-/// threw: the caller takes an unreadable signal for a reason to stop.
-LoadReading read_load(Session& session, const std::string& migration, const QualifiedName& relation,
-                      const std::vector<int>& backends, PaceLimits& limits);
+/// Asks the server, on the session's second connection, for everything that LoadJudge needs. Throws what the question
+/// threw: the caller takes an unreadable signal for a reason to stop. Also puts what was set from outside into the
+/// limits, and writes that the run is alive. `workers`: the backends of the session's further connections.
+LoadReading read_load(Session& session, const std::string& migration, std::int64_t run, const QualifiedName& relation,
+                      const std::vector<int>& workers, PaceLimits& limits);
+/// Reads anew what changes with every batch: the replicas, and the WAL position they follow.
+void read_replicas(Session& session, LoadReading& reading);
 
 }  // namespace ecmigrate

@@ -9,6 +9,7 @@
 #include "dependents.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/engine/windows.hpp"
 #include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/store/catalog_reader.hpp"
 #include "ecmigrate/store/journal.hpp"
@@ -169,6 +170,10 @@ struct Migration::Run {
   bool fill_tables(bool again) {
     may_replace_role = may_replace_replication_role(session.connection());
     Backfill backfill(session, plan.name, id, may_replace_role, again);
+    if (const auto zone = unknown_zone(session.connection(), session.options().pace.windows)) {
+      throw Error(Outcome::plan_invalid, fmt::format("windows: the server knows no time zone \"{}\"", *zone),
+                  "The view pg_timezone_names lists those that it knows.");
+    }
     for (const SyncedTable& table : record->recipe.synced) {
       if (table.user_update_triggers && !may_replace_role) {
         session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role",

@@ -13,13 +13,14 @@ namespace ecmigrate {
 namespace {
 
 constexpr double k_look_every_ms = 500;
-constexpr std::chrono::milliseconds k_pause{500};
+constexpr std::chrono::milliseconds k_pause{100};
 
 }  // namespace
 
-Pacer::Pacer(Session& session, std::string migration)
+Pacer::Pacer(Session& session, std::string migration, std::int64_t run)
     : m_session(session),
       m_migration(std::move(migration)),
+      m_run(run),
       m_limits(session.options().pace),
       m_wal(m_limits.max_wal_rate),
       m_rows(m_limits.max_rows_rate),
@@ -29,14 +30,33 @@ double Pacer::now_ms() const {
   return static_cast<double>(m_session.clock().now().count());
 }
 
-std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std::vector<int>& backends) {
-  m_looked_ms = now_ms();
+void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& workers) {
+  const double now = now_ms();
+  const bool all = m_looked_ms < 0 || now - m_looked_ms >= k_look_every_ms;
+  // A replica may fall behind within few batches, so these are watched between any two.
+  const bool replicas = !m_reading.replicas.empty() && now - m_looked_at_replicas_ms >= static_cast<double>(m_limits.target_batch.count());
+  if (!all && !replicas) {
+    return;
+  }
+  m_looked_at_replicas_ms = now;
+  m_looked_ms = all ? now : m_looked_ms;
+  m_reasons = reasons(relation, workers, all);
+  if (!m_reasons.empty()) {
+    m_paused_since_ms = m_paused_since_ms.value_or(now);
+  } else if (m_paused_since_ms) {
+    m_paused_ms += now - *m_paused_since_ms;
+    m_paused_since_ms.reset();
+  }
+}
+
+std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std::vector<int>& workers, bool all) {
   try {
-    // What is set from outside wins over flags and plan.
-    const LoadReading reading = read_load(m_session, m_migration, relation, backends, m_limits);
-    m_wal.set_rate(m_limits.max_wal_rate);
-    m_rows.set_rate(m_limits.max_rows_rate);
-    return m_judge.reasons(reading, m_limits);
+    if (all) {
+      // What is set from outside wins over flags and plan.
+      m_reading = read_load(m_session, m_migration, m_run, relation, workers, m_limits);
+    } else {
+      read_replicas(m_session, m_reading);
+    }
   } catch (const pg::SqlError& error) {
     if (error.connection_lost()) {
       m_session.forget_watcher();
@@ -44,35 +64,38 @@ std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std
     }
     return {fmt::format("the server's load cannot be read: {}", error.what())};
   }
+  m_wal.set_rate(m_limits.max_wal_rate);
+  m_rows.set_rate(m_limits.max_rows_rate);
+  m_throttle.set_ratio(m_reading.throttle);
+  m_throttled = m_reading.throttled;
+  std::vector<std::string> why = m_judge.reasons(m_reading, m_limits);
+  if (const auto limit = m_judge.abort_reason(m_reading, m_limits)) {
+    throw Error(Outcome::work_remains, "stopped at a checkpoint: " + *limit, "Run the same command again to go on.");
+  }
+  return why;
 }
 
-Pacer::Turn Pacer::turn(const QualifiedName& relation, const std::vector<int>& backends) {
+Pacer::Turn Pacer::turn(const QualifiedName& relation, const std::vector<int>& workers) {
   const auto longest = m_session.options().max_duration;
   if (longest.count() > 0 && m_session.age() >= longest) {
     throw Error(Outcome::work_remains, fmt::format("stopped at a checkpoint after {}", format_milliseconds(static_cast<double>(longest.count()))),
                 "Run the same command again to go on.");
   }
-  if (m_looked_ms < 0 || m_paused_since_ms || now_ms() - m_looked_ms >= k_look_every_ms) {
-    const std::vector<std::string> why = reasons(relation, backends);
-    if (!why.empty()) {
-      m_paused_since_ms = m_paused_since_ms.value_or(now_ms());
-      return {k_pause, "paused: " + join(why, "; ")};
-    }
-    end_pause();
+  look_if_due(relation, workers);
+  if (!m_reasons.empty()) {
+    return {k_pause, "paused: " + join(m_reasons, "; ")};
   }
-  const double wal_wait = m_wal.wait_ms(now_ms());
-  const double rows_wait = m_rows.wait_ms(now_ms());
-  if (const double wait = std::max(wal_wait, rows_wait); wait >= 1) {
-    return {std::chrono::milliseconds(static_cast<std::int64_t>(wait)), wal_wait >= rows_wait ? "kept to max_wal_rate" : "kept to max_rows_rate"};
+  if (const auto [wait, name] = budget(); wait >= 1) {
+    // No longer than until the next look: the run has to show that it is alive, and what is set may end the wait.
+    return {std::min(k_pause, std::chrono::milliseconds(static_cast<std::int64_t>(wait))), name};
   }
   return {};
 }
 
-void Pacer::end_pause() {
-  if (m_paused_since_ms) {
-    m_paused_ms += now_ms() - *m_paused_since_ms;
-    m_paused_since_ms.reset();
-  }
+std::pair<double, std::string> Pacer::budget() const {
+  const double now = now_ms();
+  return std::max({std::pair(m_wal.wait_ms(now), std::string("kept to max_wal_rate")), std::pair(m_rows.wait_ms(now), std::string("kept to max_rows_rate")),
+                   std::pair(m_throttle.wait_ms(now), m_throttled)});
 }
 
 double Pacer::paused_percent() const {
@@ -80,9 +103,10 @@ double Pacer::paused_percent() const {
   return 100 * paused / std::max(1.0, now_ms() - m_begin_ms);
 }
 
-void Pacer::batch_done(double rows, double wal_bytes, double /*took_ms*/) {
+void Pacer::batch_done(double rows, double wal_bytes, double took_ms) {
   m_rows.spend(now_ms(), rows);
   m_wal.spend(now_ms(), wal_bytes);
+  m_throttle.batch_took(now_ms(), took_ms);
 }
 
 }  // namespace ecmigrate

@@ -22,6 +22,8 @@ constexpr std::int64_t k_sample_pages = 16;
 constexpr double k_usual_growth = 0.13;
 /// Less than this share of the rows in place, and further passes are only scans.
 constexpr double k_least_hot = 0.3;
+/// Several windows' time: a younger one may end before it matters.
+constexpr double k_old_snapshot_ms = 10'000;
 constexpr std::int64_t k_telling_rows = 1000;
 /// Enough for the percentiles; 32 kB.
 constexpr std::size_t k_remembered_batches = 4096;
@@ -117,6 +119,20 @@ std::string RelationWalk::indexed_new_column() {
   return rows.size() == 0 ? std::string() : fmt::format("{} has an index ({}), so no row can be rewritten in place", rows.text(0, 0), rows.text(0, 1));
 }
 
+/// Somebody who needs every version of the rows since long, so that no room is made.
+std::string RelationWalk::old_snapshot(const std::vector<int>& backends) {
+  std::vector<int> own = m_session.own_backends();
+  own.insert(own.end(), backends.begin(), backends.end());
+  const auto now_ms = static_cast<double>(m_session.clock().now().count());
+  m_transactions.at(now_ms, m_session.connection().query("select pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())").number(0, 0));
+  const auto holder = oldest_snapshot(m_session.connection(), own);
+  if (!holder) {
+    return {};
+  }
+  const double age_ms = std::max(holder->age_ms.value_or(0), m_transactions.lag_ms(holder->xmin));
+  return age_ms < k_old_snapshot_ms ? std::string() : fmt::format("{} keeps all replaced rows for {} now, so they make no room", holder->text, format_milliseconds(age_ms));
+}
+
 PageSample RelationWalk::sample(std::int64_t first, std::int64_t end) {
   PageSample sample;
   sample.pages = std::min(k_sample_pages, end - first);
@@ -132,7 +148,7 @@ PageSample RelationWalk::sample(std::int64_t first, std::int64_t end) {
   return sample;
 }
 
-Passes RelationWalk::choose(std::int64_t first, std::int64_t end) {
+Passes RelationWalk::choose(std::int64_t first, std::int64_t end, const std::vector<int>& backends) {
   Passes passes;
   if (m_again) {
     passes.because = "every page is looked at once more";
@@ -145,7 +161,7 @@ Passes RelationWalk::choose(std::int64_t first, std::int64_t end) {
     } else {
       m_row_bytes = share(seen.row_bytes, static_cast<double>(seen.rows));
     }
-    passes = choose_passes(seen, m_growth, m_obstacle);
+    passes = choose_passes(seen, m_growth, m_obstacle.empty() ? old_snapshot(backends) : m_obstacle);
   }
   // The figures of a reason change from window to window; that there is another number of passes is the news.
   if (const std::string key = fmt::format("{}", passes.count); key != m_told_passes) {
@@ -156,7 +172,7 @@ Passes RelationWalk::choose(std::int64_t first, std::int64_t end) {
   return passes;
 }
 
-std::optional<WindowRecord> RelationWalk::take(int workers) {
+std::optional<WindowRecord> RelationWalk::take(int workers, const std::vector<int>& backends) {
   if (!m_walk.open.empty()) {
     const WindowRecord window = m_walk.open.front();
     m_walk.open.erase(m_walk.open.begin());
@@ -169,7 +185,7 @@ std::optional<WindowRecord> RelationWalk::take(int workers) {
   WindowRecord window;
   window.first = window.page = m_walk.next;
   window.end = window_end(window.first, m_walk.pages, workers, m_window_pages);
-  const Passes passes = choose(window.first, window.end);
+  const Passes passes = choose(window.first, window.end, backends);
   window.passes = passes.count;
   window.shrink = passes.shrink;
   if (!m_journal.open_window(m_relation, m_walk, window)) {

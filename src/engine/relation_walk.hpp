@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "ecmigrate/engine/pace.hpp"
 #include "ecmigrate/engine/passes.hpp"
 #include "ecmigrate/engine/session.hpp"
 #include "ecmigrate/engine/walk.hpp"
@@ -27,8 +28,8 @@ class RelationWalk {
   void begin_or_resume(bool again);
   [[nodiscard]] bool finished() const { return m_walk.finished; }
 
-  /// A window to work on; nothing while there is none that no worker has.
-  std::optional<WindowRecord> take(int workers);
+  /// A window to work on; nothing while there is none that no worker has. `workers`, `backends`: how many there are, and the server's processes of those that are connected.
+  std::optional<WindowRecord> take(int workers, const std::vector<int>& backends);
   /// A window that is not done, or is; the counters come with it.
   void give_back(const WindowRecord& window);
   /// When every window is done: opens those again in which rows were skipped, or finishes the walk and says so. Throws
@@ -71,12 +72,13 @@ class RelationWalk {
 
  private:
   std::int64_t filenode_and_pages(std::int64_t& pages);
-  [[nodiscard]] Passes choose(std::int64_t first, std::int64_t end);
+  Passes choose(std::int64_t first, std::int64_t end, const std::vector<int>& backends);
   PageSample sample(std::int64_t first, std::int64_t end);
   void learn_from(const WindowRecord& window);
   BatchSizer& sizer(const WindowRecord& window);
   [[nodiscard]] double part_done() const;
   [[nodiscard]] std::string indexed_new_column();
+  std::string old_snapshot(const std::vector<int>& backends);
 
   Session& m_session;
   WalkJournal m_journal;
@@ -89,7 +91,8 @@ class RelationWalk {
   std::vector<BadRow> m_bad_rows;
 
   // How the windows are swept.
-  std::string m_obstacle;
+  std::string m_obstacle;  ///< of all windows to come
+  PositionLag m_transactions;
   std::string m_told_passes;
   double m_page_bytes = 8192;
   bool m_toasted = false;

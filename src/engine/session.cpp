@@ -4,13 +4,11 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate {
 
 namespace {
-
-/// First half of the advisory lock's key, the same for every migration: "ecmg" in ASCII.
-constexpr int k_lock_class = 0x65636D67;
 
 constexpr std::chrono::milliseconds k_run_lock_poll{200};
 constexpr std::chrono::milliseconds k_reconnect_for{60'000};
@@ -42,16 +40,33 @@ void Session::prepare(pg::Connection& connection) {
   }
   connection.script(std::string(k_settings));
   const pg::Rows facts = connection.query(
-      "select pg_catalog.pg_is_in_recovery(), (select setting::integer from pg_catalog.pg_settings where name = 'deadlock_timeout'), "
-      "pg_catalog.current_database() || ' ' || (select oid from pg_catalog.pg_database where datname = current_database())");
+      "select pg_catalog.pg_is_in_recovery(), (select setting::integer from pg_catalog.pg_settings where name = 'deadlock_timeout')");
   if (facts.boolean(0, 0)) {
     throw Error(Outcome::cannot_connect, fmt::format("{} is a standby", connection.description()), "Connect to the primary.");
   }
-  if (!m_system.empty() && m_system != facts.text(0, 2)) {
-    throw Error(Outcome::cannot_connect, "after a lost connection another database answers", "Look before running anything again.");
-  }
-  m_system = facts.text(0, 2);
   m_deadlock_timeout = std::chrono::milliseconds(facts.integer(0, 1));
+  check_identity(connection);
+}
+
+void Session::check_identity(pg::Connection& connection) {
+  // Everybody may call these functions, unless an administrator took that right away: then the database's number has to
+  // do. The WAL file's name begins with the timeline; pg_control_checkpoint would give the old one until the first
+  // checkpoint after a promotion.
+  const bool may_ask = connection.query("select pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')").boolean(0, 0);
+  const pg::Rows rows = connection.query(fmt::format(
+      "select {} || ' ' || oid, ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer "
+      "from pg_catalog.pg_database where datname = current_database()",
+      may_ask ? "(select system_identifier from pg_catalog.pg_control_system())" : "pg_catalog.current_database()"));
+  const std::string system = rows.text(0, 0);
+  const std::string timeline = rows.text(0, 1);
+  if (!m_system.empty() && m_system != system) {
+    throw Error(Outcome::outcome_unknown, "after a lost connection another database answers", "Look before running anything again.");
+  }
+  if (!m_timeline.empty() && m_timeline != timeline) {
+    report(event::Note{event::Note::Level::info, fmt::format("the server failed over: timeline {} → {}", m_timeline, timeline)});
+  }
+  m_system = system;
+  m_timeline = timeline;
 }
 
 std::unique_ptr<pg::Connection> Session::open_connection() {
@@ -72,6 +87,10 @@ pg::Connection& Session::watcher() {
   return *m_watcher;
 }
 
+std::vector<int> Session::own_backends() {
+  return {m_connection->backend_pid(), watcher().backend_pid()};
+}
+
 void Session::warn(const std::string& text) {
   report(event::Note{event::Note::Level::warning, text});
 }
@@ -82,14 +101,14 @@ void Session::check_stop() const {
   }
 }
 
-std::string Session::run_lock_holder(int key) {
+std::string Session::run_lock_holder(const std::pair<int, int>& key) {
   const pg::Rows rows = m_connection->query(
       "select a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), clock_timestamp() - a.backend_start, "
       "pg_catalog.to_regclass('ecmigrate.runs') is not null "
       "from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid "
       "where l.locktype = 'advisory' and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) "
       "and l.classid = $1::oid and l.objid = $2::bigint::oid and l.granted",
-      {std::to_string(k_lock_class), std::to_string(static_cast<std::uint32_t>(key))});
+      {std::to_string(key.first), std::to_string(static_cast<std::uint32_t>(key.second))});
   if (rows.size() == 0) {
     return "another runner";
   }
@@ -103,11 +122,11 @@ std::string Session::run_lock_holder(int key) {
 
 void Session::take_run_lock(const std::string& migration) {
   m_migration = migration;
-  const int key = static_cast<int>(static_cast<std::uint32_t>(stable_hash(migration)));
+  const std::pair<int, int> key = Journal::run_lock(migration);
   const auto deadline = m_clock.now() + m_options.run_lock_wait;
   bool told = false;
   for (;;) {
-    if (m_connection->query(fmt::format("select pg_catalog.pg_try_advisory_lock({}, {})", k_lock_class, key)).boolean(0, 0)) {
+    if (m_connection->query(fmt::format("select pg_catalog.pg_try_advisory_lock({}, {})", key.first, key.second)).boolean(0, 0)) {
       return;
     }
     const std::string holder = run_lock_holder(key);
@@ -137,6 +156,9 @@ void Session::reconnect() {
       }
       return;
     } catch (const Error& error) {
+      if (error.outcome() == Outcome::outcome_unknown) {
+        throw;
+      }
       if (error.outcome() == Outcome::busy || m_clock.now() >= deadline) {
         throw Error(Outcome::outcome_unknown, fmt::format("the connection was lost and could not be made again: {}", error.what()),
                     "What was under way is either wholly done or not at all: run the same command again to find out and go on.");

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
-#include <vector>
+#include <utility>
 
 #include "ecmigrate/base/text.hpp"
 
@@ -39,40 +40,48 @@ std::string set_count(int& out, const std::string& value) {
   return {};
 }
 
+std::string set_query(std::string& out, const std::string& value) {
+  out = value;
+  return {};
+}
+
+std::string set_bad_rows(bool& quarantine, const std::string& value) {
+  if (value != "stop" && value != "quarantine") {
+    return fmt::format("\"{}\" is neither stop nor quarantine", value);
+  }
+  quarantine = value == "quarantine";
+  return {};
+}
+
+using Setter = std::string (*)(PaceLimits& limits, const std::string& value);
+
+constexpr std::array<std::pair<std::string_view, Setter>, k_pace_limits.size()> k_setters{{
+    {"workers", [](PaceLimits& limits, const std::string& value) { return set_count(limits.workers, value); }},
+    {"bad_rows", [](PaceLimits& limits, const std::string& value) { return set_bad_rows(limits.quarantine, value); }},
+    {"target_batch", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.target_batch, value, false); }},
+    {"max_wal_rate", [](PaceLimits& limits, const std::string& value) { return set_rate(limits.max_wal_rate, value, "64MB/s"); }},
+    {"max_rows_rate", [](PaceLimits& limits, const std::string& value) { return set_rate(limits.max_rows_rate, value, "20000/s"); }},
+    {"max_replica_lag", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_replica_lag, value, true); }},
+    {"replicas", [](PaceLimits& limits, const std::string& value) { return set_count(limits.replicas, value); }},
+    {"max_waiting_sessions", [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_waiting_sessions, value); }},
+    {"max_active_sessions", [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_active_sessions, value); }},
+    {"max_commit_latency", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_commit_latency, value, true); }},
+    {"max_snapshot_age", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_snapshot_age, value, true); }},
+    {"max_archive_queue", [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_archive_queue, value); }},
+    {"windows", [](PaceLimits& limits, const std::string& value) { return parse_windows(value, limits.windows); }},
+    {"pause_query", [](PaceLimits& limits, const std::string& value) { return set_query(limits.pause_query, value); }},
+    {"abort_replica_lag", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.abort_replica_lag, value, true); }},
+    {"abort_active_sessions", [](PaceLimits& limits, const std::string& value) { return set_count(limits.abort_active_sessions, value); }},
+    {"abort_commit_latency", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.abort_commit_latency, value, true); }},
+    {"abort_query", [](PaceLimits& limits, const std::string& value) { return set_query(limits.abort_query, value); }},
+}};
+
 }  // namespace
 
 std::string set_limit(PaceLimits& limits, std::string_view name, const std::string& value) {
-  if (name == "workers") {
-    return set_count(limits.workers, value);
-  }
-  if (name == "bad_rows") {
-    if (value != "stop" && value != "quarantine") {
-      return fmt::format("\"{}\" is neither stop nor quarantine", value);
-    }
-    limits.quarantine = value == "quarantine";
-    return {};
-  }
-  if (name == "target_batch") {
-    return set_duration(limits.target_batch, value, false);
-  }
-  if (name == "max_wal_rate") {
-    return set_rate(limits.max_wal_rate, value, "64MB/s");
-  }
-  if (name == "max_rows_rate") {
-    return set_rate(limits.max_rows_rate, value, "20000/s");
-  }
-  if (name == "max_replica_lag") {
-    return set_duration(limits.max_replica_lag, value, true);
-  }
-  if (name == "replicas") {
-    return set_count(limits.replicas, value);
-  }
-  if (name == "max_waiting_sessions") {
-    return set_count(limits.max_waiting_sessions, value);
-  }
-  if (name == "pause_query") {
-    limits.pause_query = value;
-    return {};
+  const auto setter = std::ranges::find(k_setters, name, &std::pair<std::string_view, Setter>::first);
+  if (setter != k_setters.end()) {
+    return setter->second(limits, value);
   }
   std::vector<std::string_view> names;
   for (const PaceLimitName& limit : k_pace_limits) {

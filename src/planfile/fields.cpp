@@ -12,7 +12,7 @@ namespace {
 std::vector<Field> pace_fields() {
   std::vector<Field> fields;
   for (const PaceLimitName& limit : k_pace_limits) {
-    fields.push_back({.name = limit.name, .type = FieldType::text, .doc = limit.doc});
+    fields.push_back({.name = limit.name, .type = limit.type, .doc = limit.doc});
   }
   return fields;
 }

@@ -87,12 +87,20 @@ std::vector<PlannedOperation> read_operations(const Node& node, Checker& checker
 
 PaceLimits to_backfill(const Value& fields, Checker& checker) {
   PaceLimits limits;
-  for (const auto& [name, value] : fields.members) {
+  const auto set = [&](PaceLimits& out, const std::string& name, const Value& value) {
     if (value.kind != Kind::scalar) {
-      continue;  // the checker has complained
+      return;  // the checker has complained
     }
-    if (const std::string wrong = set_limit(limits, name, value.scalar); !wrong.empty()) {
+    if (const std::string wrong = set_limit(out, name, value.scalar); !wrong.empty()) {
       checker.add(value.at, fmt::format("backfill.{}: {}", name, wrong));
+    }
+  };
+  for (const auto& [name, value] : fields.members) {
+    set(limits, name, value);
+    for (const Value& item : value.items) {  // of the windows, each of which has a place of its own
+      PaceLimits one;
+      set(one, name, item);
+      limits.windows.insert(limits.windows.end(), one.windows.begin(), one.windows.end());
     }
   }
   return limits;

@@ -93,6 +93,7 @@ Json members(const event::Progress& e) {
           {"batch_p99_ms", e.batch_p99_ms},
           {"hot_percent", e.hot_percent},
           {"wal_bytes_per_second", e.wal_bytes_per_second},
+          {"lag_ms", optional_to_json(e.lag_ms)},
           {"workers", e.workers},
           {"paused_percent", e.paused_percent},
           {"slow_because", e.slow_because}};

@@ -172,6 +172,15 @@ inline std::string wording(const event::Progress& e) {
   if (e.phase != "verify") {
     line += fmt::format("  batch {} rows {}  hot {:.0f}%  wal {}", with_thousands(e.batch_rows), batch_time(e.batch_ms),
                         e.hot_percent, rate(e.wal_bytes_per_second));
+    if (e.workers > 1) {
+      line += fmt::format("  {} workers", e.workers);
+    }
+    if (e.lag_ms) {
+      line += "  lag " + span_time(*e.lag_ms);
+    }
+    if (e.paused_percent >= 1) {
+      line += fmt::format("  paused {:.0f}%", e.paused_percent);
+    }
   }
   return one_line(line);
 }
@@ -186,6 +195,9 @@ inline std::string wording(const event::WalkFinished& e) {
     line += fmt::format(" · {} {} · batch p50 {} p99 {} · hot {:.0f}% · wal {}", with_thousands(e.batches),
                         e.batches == 1 ? "batch" : "batches", batch_time(e.batch_p50_ms), batch_time(e.batch_p99_ms),
                         e.hot_percent, format_bytes(e.wal_bytes));
+  }
+  if (e.quarantined > 0) {
+    line += fmt::format(" · {} set aside", count(e.quarantined, "row"));
   }
   return line;
 }

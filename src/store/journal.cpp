@@ -5,8 +5,6 @@
 
 #include <array>
 
-#include <nlohmann/json.hpp>
-
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/store/recipe_json.hpp"
@@ -14,6 +12,9 @@
 namespace ecmigrate {
 
 namespace {
+
+/// First half of the run lock's key, the same for every migration: "ecmg" in ASCII.
+constexpr int k_lock_class = 0x65636D67;
 
 // The advisory lock is only against two runners that install at the same moment. "if not exists" would ask for CREATE on
 // the database even where an administrator has made the schema for us.
@@ -32,7 +33,7 @@ create table if not exists ecmigrate.migrations (
 create table if not exists ecmigrate.runs (
   id bigint generated always as identity primary key, migration text not null, command text not null, host text not null,
   process integer not null, backend integer not null, started_at timestamptz not null default clock_timestamp(),
-  finished_at timestamptz, outcome text, message text);
+  seen_at timestamptz, finished_at timestamptz, outcome text, message text);
 create table if not exists ecmigrate.steps (
   migration text not null, phase text not null, step text not null, done boolean not null,
   at timestamptz not null default clock_timestamp(), primary key (migration, phase, step));
@@ -65,15 +66,19 @@ create table if not exists ecmigrate.events (
   id bigint generated always as identity primary key, migration text not null, run bigint not null,
   at timestamptz not null default clock_timestamp(), data jsonb not null);
 create table if not exists ecmigrate.steering (
-  migration text primary key, paused boolean not null default false, limits jsonb not null default '{}', by text not null default current_user,
-  at timestamptz not null default clock_timestamp());
+  migration text primary key, paused boolean not null default false, paused_by text, throttle double precision not null default 0,
+  throttle_until timestamptz, throttled_by text, limits jsonb not null default '{}', at timestamptz not null default clock_timestamp());
 create index if not exists events_migration on ecmigrate.events (migration, id);
 create index if not exists progress_migration on ecmigrate.progress (migration, id);
 commit)";
 
-constexpr std::string_view k_migration_columns =
-    "name, state, plan, plan_hash, recipe, recipe_format, "
-    "to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), to_char(changed_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
+std::string utc(const char* time) {
+  return fmt::format("to_char({} at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')", time);
+}
+
+std::string migration_columns() {
+  return fmt::format("name, state, plan, plan_hash, recipe, recipe_format, {}, {}", utc("started_at"), utc("changed_at"));
+}
 
 MigrationRecord record_of(const pg::Rows& rows, int row) {
   MigrationRecord record;
@@ -128,12 +133,12 @@ void Journal::install() {
 }
 
 std::optional<MigrationRecord> Journal::find(const std::string& name) {
-  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations where name = $1", k_migration_columns), {name});
+  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations where name = $1", migration_columns()), {name});
   return rows.size() == 0 ? std::nullopt : std::optional(record_of(rows, 0));
 }
 
 std::vector<MigrationRecord> Journal::all() {
-  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations order by started_at, name", k_migration_columns));
+  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations order by started_at, name", migration_columns()));
   std::vector<MigrationRecord> records;
   for (int row = 0; row < rows.size(); ++row) {
     records.push_back(record_of(rows, row));
@@ -185,6 +190,27 @@ std::int64_t Journal::begin_run(const std::string& name, const std::string& comm
       .integer(0, 0);
 }
 
+std::pair<int, int> Journal::run_lock(const std::string& name) {
+  return {k_lock_class, static_cast<int>(static_cast<std::uint32_t>(stable_hash(name)))};
+}
+
+std::optional<RunRecord> Journal::last_run(const std::string& name) {
+  // Whoever runs holds the lock; a host that died keeps it for about a minute, but gives no heartbeat any more.
+  const auto [lock_class, lock] = run_lock(name);
+  const pg::Rows rows = m_connection.query(
+      fmt::format("select command, host, process, {}, {}, outcome, finished_at is null and ("
+                  "not exists (select from pg_catalog.pg_locks l where l.locktype = 'advisory' and l.granted and l.classid = {}::oid and l.objid = {}::oid "
+                  "and l.database = (select oid from pg_catalog.pg_database where datname = current_database())) or "
+                  "(seen_at < clock_timestamp() - interval '30 seconds' and exists (select from ecmigrate.walks w where w.run = r.id and not w.finished))) "
+                  "from ecmigrate.runs r where migration = $1 order by id desc limit 1",
+                  utc("started_at"), utc("seen_at"), lock_class, static_cast<std::uint32_t>(lock)),
+      {name});
+  if (rows.size() == 0) {
+    return std::nullopt;
+  }
+  return RunRecord{rows.text(0, 0), rows.text(0, 1), rows.integer(0, 2), rows.text(0, 3), rows.maybe(0, 4), rows.maybe(0, 5), rows.boolean(0, 6)};
+}
+
 void Journal::end_run(std::int64_t run, const std::string& outcome, const std::string& message) {
   m_connection.query("update ecmigrate.runs set finished_at = clock_timestamp(), outcome = $2, message = $3 where id = $1",
                      {std::to_string(run), outcome, message});
@@ -215,34 +241,6 @@ void Journal::record_lock(const std::string& name, std::int64_t run, const event
       "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
       {name, std::to_string(run), step.phase, step.step, step.relation, step.mode, std::to_string(step.tries), std::to_string(step.waited_ms),
        std::to_string(step.held_ms), std::to_string(step.blocked_sessions), std::to_string(step.blocked_longest_ms)});
-}
-
-Journal::Steering Journal::steering(const std::string& name) {
-  const pg::Rows rows = m_connection.query("select paused, by, limits from ecmigrate.steering where migration = $1", {name});
-  Steering steering;
-  if (rows.size() == 1) {
-    steering.paused = rows.boolean(0, 0);
-    steering.by = rows.text(0, 1);
-    const auto limits = nlohmann::json::parse(rows.text(0, 2));
-    for (const auto& [limit, value] : limits.items()) {
-      steering.limits.emplace_back(limit, value.get<std::string>());
-    }
-  }
-  return steering;
-}
-
-void Journal::steer_pause(const std::string& name, bool paused) {
-  m_connection.query(
-      "insert into ecmigrate.steering (migration, paused) values ($1, $2) "
-      "on conflict (migration) do update set paused = excluded.paused, by = current_user, at = clock_timestamp()",
-      {name, paused ? "true" : "false"});
-}
-
-void Journal::steer_limit(const std::string& name, const std::string& limit, const std::string& value) {
-  m_connection.query(
-      "insert into ecmigrate.steering as s (migration, limits) values ($1, jsonb_build_object($2::text, $3::text)) "
-      "on conflict (migration) do update set limits = s.limits || excluded.limits, by = current_user, at = clock_timestamp()",
-      {name, limit, value});
 }
 
 void Journal::record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result) {

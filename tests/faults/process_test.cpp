@@ -119,6 +119,35 @@ TEST_CASE("a backfill that is killed again and again goes on without writing a f
   migrate(database, k_split, "verify contract");
 }
 
+TEST_CASE("status tells a run that is at work from one whose runner is gone") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  const auto status = [&] { return run_program(database, {"status"}).out; };
+  const auto lost_in_json = [&] { return run_program(database, {"status", "--json"}).out.find(R"("lost":true)") != std::string::npos; };
+  Program program(database, "backfill", k_split, k_small_batches);
+  wait_for(database, batches_are(1));
+  CHECK(status().find("  running: backfill on ") != std::string::npos);
+  CHECK_FALSE(lost_in_json());
+  // A runner that stands still holds its lock, but gives no sign of life.
+  program.signal(SIGSTOP);
+  wait_for(database, "not exists (select from pg_stat_activity where datname = current_database() and application_name like 'ecmigrate%' and state = 'active')");
+  database.exec("update ecmigrate.runs set seen_at = seen_at - interval '1 minute'");
+  CHECK(status().find("  lost: backfill on ") != std::string::npos);
+  CHECK(lost_in_json());
+  program.signal(SIGCONT);
+  wait_for(database, "max(seen_at) > clock_timestamp() - interval '30 seconds' from ecmigrate.runs");
+  CHECK_FALSE(lost_in_json());
+  program.signal(SIGKILL);
+  program.wait();
+  wait_for(database, k_nobody_runs);
+  CHECK(status().find("  lost: backfill on ") != std::string::npos);
+  CHECK(lost_in_json());
+  CHECK(Program(database, "backfill", k_split).wait() == 0);
+  CHECK(status().find("lost") == std::string::npos);
+  CHECK_FALSE(lost_in_json());
+}
+
 TEST_CASE("a signal ends the backfill at a checkpoint, and the next run goes on from it") {
   for (const auto& [number, status, outcome] : {std::tuple(SIGINT, 130, "interrupted"), std::tuple(SIGTERM, 143, "terminated")}) {
     Database database;

@@ -1,47 +1,9 @@
-#include <atomic>
-#include <functional>
-#include <thread>
-
-#include "ecmigrate/base/error.hpp"
-#include "ecmigrate/engine/migration.hpp"
-#include "ecmigrate/planfile/planfile.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
+#include "support/pausing.hpp"
 #include "support/server.hpp"
 
 namespace ecmigrate::test {
-
-namespace {
-
-/// Runs the backfill, and calls `act` once it reports `reason`; what `act` does has to let it go on.
-class ActsOn final : public Observer {
- public:
-  ActsOn(std::string reason, std::function<void()> act) : m_reason(std::move(reason)), m_act(std::move(act)) {}
-
-  void on(const Event& event) override {
-    const auto* progress = std::get_if<event::Progress>(&event);
-    if (progress != nullptr && progress->slow_because.find(m_reason) != std::string::npos && !m_seen) {
-      m_seen = true;
-      m_act();
-    }
-  }
-  [[nodiscard]] bool seen() const { return m_seen; }
-
- private:
-  std::string m_reason;
-  std::function<void()> m_act;
-  bool m_seen = false;
-};
-
-bool backfill_pauses_for(const Database& database, const std::string& reason, const RunOptions& options, const std::function<void()>& act) {
-  ActsOn observer(reason, act);
-  const Plan plan = parse_plan(k_split, "test.yaml");
-  Session session({database.conninfo(), "ecmigrate backfill", nullptr}, options, observer, system_clock(), std::stop_token());
-  Migration(session, plan).backfill();
-  return observer.seen();
-}
-
-}  // namespace
 
 TEST_CASE("a backfill that is paused says by whom, and goes on when it is told to", "[version]") {
   Database database;
@@ -118,6 +80,71 @@ TEST_CASE("after --max-duration the backfill ends at a checkpoint with exit stat
   CHECK(stopped.err.find("stopped at a checkpoint") != std::string::npos);
   CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
   migrate(database, k_split, "backfill verify");
+}
+
+TEST_CASE("a query of the user's ends the backfill") {
+  Database database;
+  expand_users(database);
+  const ProgramResult ended = run_program(database, {"backfill", "PLAN", "--abort-query", "select true"}, k_split);
+  CHECK(ended.status == 8);
+  CHECK(ended.err.find("stopped at a checkpoint: abort_query says so") != std::string::npos);
+  CHECK(database.value("select outcome from ecmigrate.runs order by id desc limit 1") == "work_remains");
+}
+
+TEST_CASE("a throttled backfill rests, says by whose word, and goes on at once when told to", "[version]") {
+  Database database;
+  expand_wide_users(database);
+  CHECK(run_program(database, {"throttle", "PLAN", "0.99", "for", "2h"}, k_split).status == 0);
+  CHECK(backfill_pauses_for(database, "throttled to 1 % by postgres until ", {}, [&] {
+    CHECK(run_program(database, {"throttle", "PLAN", "0"}, k_split).status == 0);
+  }));
+  check_all_filled(database);
+}
+
+TEST_CASE("a throttle keeps its share of the time, and ends by itself", "[version]") {
+  Database database;
+  expand_wide_users(database, 1000);
+  CHECK(run_program(database, {"throttle", "PLAN", "0.9"}, k_split).status == 0);
+  CHECK(database.value("select throttle_until is null from ecmigrate.steering") == "t");
+  RunOptions options;
+  options.pace.target_batch = std::chrono::milliseconds(5);
+  Recorder recorder;
+  migrate(database, k_split, "backfill", &recorder, options);
+  const event::WalkFinished finished = recorder.all<event::WalkFinished>().at(0);
+  // Half of the batches took at least the median, and each is a tenth of its time at most. The last is not followed by a rest.
+  CHECK(finished.duration_ms >= 10 * finished.batch_p50_ms * static_cast<double>(finished.batches - 1) / 2);
+  database.exec("update ecmigrate.steering set throttle_until = now()");
+  Recorder second;
+  migrate(database, k_split, "backfill", &second);
+  for (const event::Progress& progress : second.all<event::Progress>()) {
+    CHECK(progress.slow_because.find("throttled") == std::string::npos);
+  }
+}
+
+TEST_CASE("status shows what was set from outside", "[version]") {
+  Database database;
+  expand_users(database);
+  for (const std::vector<std::string>& steer : {std::vector<std::string>{"pause", "PLAN"}, {"throttle", "PLAN", "0.25", "for", "1h"}, {"set", "PLAN", "max_wal_rate=8MB/s"}}) {
+    CHECK(run_program(database, steer, k_split).status == 0);
+  }
+  const std::string text = run_program(database, {"status"}).out;
+  CHECK(text.find("  paused by postgres\n  throttled to 75 % by postgres until ") != std::string::npos);
+  CHECK(text.find("  set: max_wal_rate=8MB/s\n") != std::string::npos);
+  CHECK(run_program(database, {"status", "--json"}).out.find(R"("paused":true,"throttle":0.25,"limits":{"max_wal_rate":"8MB/s"})") != std::string::npos);
+  CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
+  CHECK(run_program(database, {"throttle", "PLAN", "0"}, k_split).status == 0);
+  CHECK(run_program(database, {"status"}).out.find(" by postgres") == std::string::npos);
+}
+
+TEST_CASE("a wrong throttle is refused", "[version]") {
+  Database database;
+  expand_users(database);
+  for (const std::string ratio : {"1", "1.5", "half", "nan", "0.5x"}) {
+    CHECK(run_program(database, {"throttle", "PLAN", ratio}, k_split).status == 2);
+  }
+  CHECK(run_program(database, {"throttle", "PLAN", "0.5", "2h"}, k_split).status == 2);
+  CHECK(run_program(database, {"throttle", "PLAN", "0.5", "for", "ever"}, k_split).status == 2);
+  CHECK(database.value("select count(*) from ecmigrate.steering") == "0");
 }
 
 }  // namespace ecmigrate::test

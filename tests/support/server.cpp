@@ -13,6 +13,7 @@
 #include <mutex>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 #include "ecmigrate/engine/migration.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
@@ -34,8 +35,26 @@ const std::string& run_folder() {
   return folder;
 }
 
+constexpr const char* k_postgres = ECMIGRATE_SOURCE_DIR "/demo/postgres.sh";
+
 void remove_server() {
-  std::ignore = std::system((std::string(ECMIGRATE_SOURCE_DIR "/demo/postgres.sh remove ") + run_folder() + "/pg; rm -rf " + run_folder()).c_str());
+  std::ignore = std::system(fmt::format("{0} remove {1}/pg; rm -rf {1}", k_postgres, run_folder()).c_str());
+}
+
+std::string own_folder() {
+  static std::atomic<int> number{0};
+  server();  // the run's folder goes with it
+  return fmt::format("{}/own-{}", run_folder(), ++number);
+}
+
+void wait_until(pg::Connection& connection, const std::string& condition) {
+  for (int i = 0; i < 6'000; ++i) {
+    if (connection.query("select " + condition).text(0, 0) == "t") {
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  throw std::runtime_error("never came true: " + condition);
 }
 
 std::string read_file(const std::string& path) {
@@ -65,7 +84,7 @@ const std::string& server() {
     run_folder();  // before the handler that uses it, so that it is destroyed after
     std::atexit(remove_server);
     // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too.
-    shell(std::string(ECMIGRATE_SOURCE_DIR "/demo/postgres.sh start ") + run_folder() +
+    shell(std::string(k_postgres) + " start " + run_folder() +
           "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s wal_level=logical "
           "max_prepared_transactions=4 2>&1");
     return fmt::format("host={}/pg port=5432 user=postgres", run_folder());
@@ -81,10 +100,42 @@ std::string temporary_file(const std::string& text, const std::string& suffix) {
   return path;
 }
 
-Database::Database() {
+OwnServer::OwnServer(const std::string& settings) : m_folder(own_folder()) {
+  shell(fmt::format("{} start {} {} 2>&1", k_postgres, m_folder, settings));
+}
+
+OwnServer::OwnServer(const OwnServer* primary, const std::string& settings) : m_folder(own_folder()) {
+  shell(fmt::format("{} standby {} {} {} 2>&1", k_postgres, m_folder, primary->folder(), settings));
+}
+
+OwnServer::~OwnServer() {
+  std::ignore = std::system(fmt::format("{} remove {}", k_postgres, m_folder).c_str());
+}
+
+std::string OwnServer::conninfo() const {
+  return fmt::format("host={} port=5432 user=postgres", m_folder);
+}
+
+void OwnServer::stop() const {
+  shell(fmt::format("{} stop {}", k_postgres, m_folder));
+}
+
+void OwnServer::replace() const {
+  shell(fmt::format("{0} remove {1} && {0} start {1} 2>&1", k_postgres, m_folder));
+}
+
+void OwnServer::set(const std::string& name, const std::string& value) const {
+  pg::Connection connection({conninfo() + " dbname=postgres", "test", nullptr});
+  connection.query(value.empty() ? fmt::format("alter system reset {}", name) : fmt::format("alter system set {} = '{}'", name, value));
+  const std::string loaded = connection.query("select pg_conf_load_time()").text(0, 0);
+  connection.query("select pg_reload_conf()");
+  wait_until(connection, fmt::format("pg_conf_load_time() > '{}'", loaded));
+}
+
+Database::Database(std::string on) : m_server(std::move(on)) {
   static std::atomic<int> number{0};
   m_name = fmt::format("test_{}_{}", getpid(), ++number);
-  pg::Connection maintenance({server() + " dbname=postgres", "test", nullptr});
+  pg::Connection maintenance({m_server + " dbname=postgres", "test", nullptr});
   maintenance.query("create database " + m_name);
   m_connection = connect();
 }
@@ -92,14 +143,14 @@ Database::Database() {
 Database::~Database() {
   try {
     m_connection.reset();
-    pg::Connection({server() + " dbname=postgres", "test", nullptr}).query("drop database if exists " + m_name + " with (force)");
+    pg::Connection({m_server + " dbname=postgres", "test", nullptr}).query("drop database if exists " + m_name + " with (force)");
   } catch (const std::exception&) {
     // The server goes with the run anyway.
   }
 }
 
 std::string Database::conninfo(const std::string& more) const {
-  return fmt::format("{} dbname={} {}", server(), m_name, more);
+  return fmt::format("{} dbname={} {}", m_server, m_name, more);
 }
 
 std::unique_ptr<pg::Connection> Database::connect(const std::string& more) const {
@@ -113,6 +164,10 @@ void Database::exec(const std::string& sql) {
 std::string Database::value(const std::string& sql) {
   const pg::Rows result = m_connection->query(sql);
   return result.size() == 0 ? std::string() : result.maybe(0, 0).value_or("null");
+}
+
+void Database::wait_for(const std::string& condition) {
+  wait_until(*m_connection, condition);
 }
 
 std::string Database::rows(const std::string& sql) {

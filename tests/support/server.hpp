@@ -15,10 +15,36 @@ namespace ecmigrate::test {
 /// binary without a server fails, it does not skip.
 const std::string& server();
 
+/// A server with settings of its own, beside the test run's; stopped and removed with the object.
+class OwnServer {
+ public:
+  /// `settings` are words NAME=VALUE of postgresql.conf.
+  explicit OwnServer(const std::string& settings);
+  /// A streaming replica.
+  OwnServer(const OwnServer* primary, const std::string& settings);
+  ~OwnServer();
+  OwnServer(const OwnServer&) = delete;
+  OwnServer& operator=(const OwnServer&) = delete;
+
+  /// Connection string without dbname.
+  [[nodiscard]] std::string conninfo() const;
+  [[nodiscard]] const std::string& folder() const { return m_folder; }
+  /// At once, as in a crash.
+  void stop() const;
+  /// Another server in the same place.
+  void replace() const;
+  /// `alter system set`, in force when this returns; an empty value takes the setting back.
+  void set(const std::string& name, const std::string& value) const;
+
+ private:
+  std::string m_folder;
+};
+
 /// A new, empty database, dropped with the object. Sessions on it are ended then.
 class Database {
  public:
-  Database();
+  /// On the test run's server, or on another.
+  explicit Database(std::string on = server());
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -31,12 +57,15 @@ class Database {
   void exec(const std::string& sql);
   /// One value as text; "null" for null, "" without a row.
   std::string value(const std::string& sql);
+  /// Asks until the condition holds; fails the test after a minute.
+  void wait_for(const std::string& condition);
   /// All rows, columns joined by "|", rows by a line break; null as "null".
   std::string rows(const std::string& sql);
   /// pg_dump -s of everything but the journal, without what differs from call to call.
   [[nodiscard]] std::string schema() const;
 
  private:
+  std::string m_server;
   std::string m_name;
   std::unique_ptr<pg::Connection> m_connection;
 };

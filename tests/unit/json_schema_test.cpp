@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "ecmigrate/model/pace_limits.hpp"
 #include "ecmigrate/op/kind.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "support/catch.hpp"
@@ -110,7 +111,7 @@ TEST_CASE("the JSON Schema's head") {
     CHECK_FALSE(value["description"].get<std::string>().empty());
   }
   CHECK(keys == "name description schema version_schema deterministic operations backfill ");
-  CHECK(plan["properties"]["backfill"]["properties"].size() == 9);
+  CHECK(plan["properties"]["backfill"]["properties"].size() == k_pace_limits.size());
   CHECK(plan["properties"]["operations"]["minItems"] == 1);
 }
 

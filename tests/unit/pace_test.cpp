@@ -28,7 +28,7 @@ TEST_CASE("no budget, no waiting") {
 }
 
 TEST_CASE("a replica's lag is the age of the first WAL that it has not replayed") {
-  ReplicaLag lag;
+  PositionLag lag;
   lag.at(0, 100);
   lag.at(500, 200);
   lag.at(1000, 300);
@@ -80,6 +80,129 @@ TEST_CASE("every signal gives its reason, and all that hold are told") {
                                           "autovacuum works on the table to prevent wraparound",
                                           "the plan's pause_query says so"};
   CHECK(judge.reasons(reading, limits) == expected);
+}
+
+TEST_CASE("signals that are off by default have limits, and say what they saw") {
+  LoadJudge judge;
+  PaceLimits limits;
+  LoadReading reading;
+  reading.sees_sessions = false;
+  reading.active_sessions = 9;
+  reading.commit_ms = 120;
+  reading.oldest_snapshot = SnapshotHolder{"pid 812 ann@psql, idle in transaction", 252'000, 5};
+  reading.archive_queue = 43;
+  CHECK(judge.reasons(reading, limits).empty());
+  limits.max_active_sessions = 8;
+  limits.max_commit_latency = std::chrono::milliseconds(100);
+  limits.max_snapshot_age = std::chrono::minutes(1);
+  limits.max_archive_queue = 42;
+  reading.next_window = "Mon 22:00 UTC";
+  const std::string dark = "other users' sessions cannot be watched: grant pg_monitor, or set max_active_sessions and max_snapshot_age to 0";
+  CHECK(judge.reasons(reading, limits) == std::vector<std::string>{"outside the windows; the next begins Mon 22:00 UTC", dark,
+                                                                   "a commit takes 120 ms (limit 100 ms)", "43 WAL files wait to be archived (limit 42)"});
+  reading.sees_sessions = true;
+  reading.archive_queue.reset();
+  reading.next_window.reset();
+  reading.commit_ms = 81;  // above four fifths
+  CHECK(judge.reasons(reading, limits) ==
+        std::vector<std::string>{"9 sessions are active (limit 8)", "a snapshot 4m12s old keeps dead rows (limit 1m00s): pid 812 ann@psql, idle in transaction",
+                                 "a commit takes 81.0 ms (limit 100 ms)", "the archive's queue cannot be read: grant pg_monitor, or set max_archive_queue to 0"});
+  limits.max_commit_latency = {};
+  limits.max_snapshot_age = {};
+  limits.max_active_sessions = 0;
+  limits.max_archive_queue = 0;
+  CHECK(judge.reasons(reading, limits).empty());
+}
+
+TEST_CASE("a holder of whom the server does not say since when is as old as its transaction number") {
+  LoadJudge judge;
+  PaceLimits limits;
+  limits.max_snapshot_age = std::chrono::seconds(2);
+  LoadReading reading;
+  reading.oldest_snapshot = SnapshotHolder{"replication slot cdc", std::nullopt, 50};
+  reading.next_xid = 50;
+  CHECK(judge.reasons(reading, limits).empty());
+  // It needs nothing that is over until others have begun.
+  reading.now_ms = 10'000;
+  CHECK(judge.reasons(reading, limits).empty());
+  reading.next_xid = 60;
+  CHECK(judge.reasons(reading, limits).empty());
+  reading.now_ms = 12'100;
+  CHECK(judge.reasons(reading, limits) == std::vector<std::string>{"a snapshot 2.1 s old keeps dead rows (limit 2.0 s): replication slot cdc"});
+  reading.oldest_snapshot->xmin = 60;
+  CHECK(judge.reasons(reading, limits).empty());
+}
+
+TEST_CASE("above an abort limit the work ends, and it says which") {
+  LoadJudge judge;
+  PaceLimits limits;
+  LoadReading reading;
+  reading.replicas = {{"db2", true, 0.0}};
+  reading.wal_position = 100;
+  judge.reasons(reading, limits);
+  reading.now_ms = 5000;
+  reading.active_sessions = 20;
+  reading.commit_ms = 300;
+  judge.reasons(reading, limits);
+  CHECK_FALSE(judge.abort_reason(reading, limits));
+  limits.abort_replica_lag = std::chrono::seconds(5);
+  limits.abort_active_sessions = 20;
+  limits.abort_commit_latency = std::chrono::milliseconds(300);
+  CHECK_FALSE(judge.abort_reason(reading, limits));
+  limits.abort_commit_latency = std::chrono::milliseconds(299);
+  CHECK(judge.abort_reason(reading, limits) == "a commit takes 300 ms (abort_commit_latency 299 ms)");
+  limits.abort_active_sessions = 19;
+  CHECK(judge.abort_reason(reading, limits) == "20 sessions are active (abort_active_sessions 19)");
+  limits.abort_replica_lag = std::chrono::milliseconds(4999);
+  CHECK(judge.abort_reason(reading, limits) == "replica db2 is 5.0 s behind (abort_replica_lag 5.0 s)");
+  reading.abort_query_says_stop = true;
+  CHECK(judge.abort_reason(reading, {}) == "abort_query says so");
+}
+
+TEST_CASE("a throttle rests for its share of the time, and a change counts at once") {
+  Throttle throttle;
+  throttle.batch_took(1000, 50);
+  CHECK(throttle.wait_ms(1000) == 0);
+  throttle.set_ratio(0.5);
+  CHECK(throttle.wait_ms(1000) == Approx(50));
+  CHECK(throttle.wait_ms(1030) == Approx(20));
+  CHECK(throttle.wait_ms(1060) == 0);
+  throttle.set_ratio(0.9);
+  CHECK(throttle.wait_ms(1000) == Approx(450));
+  throttle.set_ratio(0);
+  CHECK(throttle.wait_ms(1000) == 0);
+}
+
+TEST_CASE("windows are read from text, and a wrong one says what is right") {
+  std::vector<Window> windows;
+  CHECK(parse_windows("22:00-06:00 Europe/Berlin, Sat,Sun 00:00-24:00, Fri-Mon 12:30-13:00 UTC", windows).empty());
+  REQUIRE(windows.size() == 3);
+  CHECK((windows[0].days == 0x7F && windows[0].from == 22 * 60 && windows[0].to == 30 * 60 && windows[0].zone == "Europe/Berlin"));
+  CHECK((windows[1].days == 0b1100000 && windows[1].from == 0 && windows[1].to == 24 * 60 && windows[1].zone.empty()));
+  CHECK((windows[2].days == 0b1110001 && windows[2].from == 750 && windows[2].to == 780 && windows[2].zone == "UTC"));
+  const std::string write = "; write 22:00-06:00 Europe/Berlin, or Sat,Sun 00:00-24:00";
+  for (const std::string wrong : {"22:00", "22-06", "22:00-06:60", "24:00-06:00", "22:00-24:01", "9:00-10:00", "22:00-06:00 Europe Berlin", "Son 22:00-06:00",
+                                  "Fr-Sat 22:00-06:00", "Mon 22:00 - 06:00"}) {
+    CHECK(parse_windows(wrong, windows) == "\"" + wrong + "\" is not a window" + write);
+  }
+  CHECK(parse_windows("22:00-06:00,,", windows) == "\"\" is not a window" + write);
+  CHECK(parse_windows("09:00-09:00", windows) == "\"09:00-09:00\" ends when it begins" + write);
+  CHECK(parse_windows("Sat,Sun", windows) == "\"Sat,Sun\" has days without a time" + write);
+  CHECK(windows.size() == 3);
+  CHECK(parse_windows("", windows).empty());
+  CHECK(windows.empty());
+}
+
+TEST_CASE("every limit can be set from text") {
+  PaceLimits limits;
+  for (const PaceLimitName& limit : k_pace_limits) {
+    INFO(limit.name);
+    CHECK(set_limit(limits, limit.name, "nonsense").find("there is no limit") == std::string::npos);
+  }
+  CHECK(set_limit(limits, "max_commit_latency", "100ms").empty());
+  CHECK(limits.max_commit_latency == std::chrono::milliseconds(100));
+  CHECK(set_limit(limits, "windows", "22:00-06:00").empty());
+  CHECK(limits.windows.size() == 1);
 }
 
 TEST_CASE("a replica that stands still pauses the work and lets it go on when it has caught up") {

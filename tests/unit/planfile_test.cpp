@@ -197,6 +197,17 @@ TEST_CASE("integers are decimal") {
         "4:14: test_gadget.limit: \"9223372036854775808\" does not fit into 64 bits");
 }
 
+TEST_CASE("windows of the backfill are a list, each with its place") {
+  const Plan plan = parse(
+      "name: n\nbackfill:\n  windows: [\"22:00-06:00 Europe/Berlin\", \"Sat,Sun 00:00-24:00\"]\noperations: [{test_gadget: {table: t}}]\n");
+  REQUIRE(plan.backfill.windows.size() == 2);
+  CHECK(plan.backfill.windows[0].zone == "Europe/Berlin");
+  CHECK(plan.backfill.windows[1].days == 0b1100000);
+  check_contains(complaints("operations: [{test_gadget: {table: t}}]\nbackfill:\n  windows:\n    - 22:00-06:00\n    - at night"),
+                 {"5:7: backfill.windows: \"at night\" is not a window; write 22:00-06:00 Europe/Berlin, or Sat,Sun 00:00-24:00"});
+  check_contains(complaints("operations: [{test_gadget: {table: t}}]\nbackfill: {windows: 22:00-06:00}"), {"expected a list"});
+}
+
 TEST_CASE("durations need a unit") {
   CHECK(field_of("pause: 1h30m", "pause").scalar == "1h30m");
   CHECK(complaint("pause: 50") ==

@@ -566,7 +566,7 @@ TEST_CASE("JSON members carry the names of the events' members", "[report]") {
         R"({"v":1,"type":"progress","phase":"backfill","relation":"users","percent":0.5,"rows":1250000,)"
         R"("rows_estimated":4466810,"rows_per_second":118400.0,"eta_ms":null,"eta_low_ms":null,"eta_high_ms":null,)"
         R"("batch_rows":2600,"batch_ms":41.0,"batch_p50_ms":0.0,"batch_p99_ms":0.0,"hot_percent":74.0,)"
-        R"("wal_bytes_per_second":39845888.0,"workers":0,"paused_percent":0.0,)"
+        R"("wal_bytes_per_second":39845888.0,"lag_ms":null,"workers":0,"paused_percent":0.0,)"
         R"("slow_because":""})");
   CHECK(event_to_json(event::IndexProgress{"i", "p", 1, std::nullopt}) ==
         R"({"v":1,"type":"index_progress","index":"i","phase":"p","percent":1.0,"waiting_for":null})");

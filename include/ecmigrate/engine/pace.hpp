@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ecmigrate/engine/oldest_snapshot.hpp"
 #include "ecmigrate/model/pace_limits.hpp"
 
 namespace ecmigrate {
@@ -30,14 +31,30 @@ class TokenBucket {
   double m_at_ms = 0;
 };
 
-/// How far each replica's replay is behind, in time, from pairs of (server time, WAL position) remembered here.
-/// pg_stat_replication.replay_lag alone does not do: it stays small while replay stands still.
-class ReplicaLag {
+/// Leaves room for others on request: a batch that took t is followed by a rest of t * r / (1 - r), so that the share r
+/// of the time is slept. Times in milliseconds of one clock.
+class Throttle {
  public:
-  /// A reading of the primary's clock and WAL position; not falling.
+  /// From 0, no rest, to below 1. Also changes a rest that has begun.
+  void set_ratio(double ratio) { m_ratio = ratio; }
+  void batch_took(double now_ms, double took_ms);
+  /// How long to wait before the next turn.
+  [[nodiscard]] double wait_ms(double now_ms) const;
+
+ private:
+  double m_ratio = 0;
+  double m_took_ms = 0;
+  double m_end_ms = 0;
+};
+
+/// How far those who follow a growing position are behind, in time, from pairs of (server time, position) remembered
+/// here. For replicas, pg_stat_replication.replay_lag alone does not do: it stays small while replay stands still.
+class PositionLag {
+ public:
+  /// A reading of the server's clock and the position; not falling.
   void at(double now_ms, double position);
-  /// The age of the oldest remembered position that a replica at `replayed` has not reached; 0 when it has all.
-  [[nodiscard]] double lag_ms(double replayed) const;
+  /// The age of the oldest remembered position beyond `reached`; 0 when there is none.
+  [[nodiscard]] double lag_ms(double reached) const;
 
  private:
   struct Sample {
@@ -48,37 +65,56 @@ class ReplicaLag {
   double m_now_ms = 0;
 };
 
-/// One reading of the server.
+/// One reading of the server. What a role may not see is nothing; what no limit asks for is not read.
 struct LoadReading {
   double now_ms = 0;
   double wal_position = 0;
+  double next_xid = 0;
   struct Replica {
     std::string name;
     bool streaming = false;
-    std::optional<double> replayed;  ///< nothing when the role may not see it
+    std::optional<double> replayed;
   };
   std::vector<Replica> replicas;
   int waiting_sessions = 0;
+  bool sees_sessions = true;                   ///< without it the next two are not to be believed
+  int active_sessions = 0;
+  std::optional<SnapshotHolder> oldest_snapshot;
+  double commit_ms = 0;                        ///< of the heartbeat
+  std::optional<int> archive_queue;
   bool archiver_failing = false;
   std::optional<std::string> endangered_slot;  ///< a slot with less than half of max_slot_wal_keep_size left
   bool wraparound_vacuum = false;              ///< an anti-wraparound autovacuum works on the table
+  std::optional<std::string> next_window;      ///< outside the windows: when the next begins
   bool paused_by_user = false;
   std::string paused_by;
+  double throttle = 0;                         ///< share of the time to be slept
+  std::string throttled;                       ///< "throttled to 50 % by alice until 22:10 UTC"
   bool pause_query_says_stop = false;
+  bool abort_query_says_stop = false;
 };
 
-/// Turns readings into reasons to pause. A signal that tripped clears at 80 % of its limit, so that the work does not
-/// flutter around it.
+/// Turns readings into reasons to pause, and to end. A signal that tripped clears at 80 % of its limit, so that the work
+/// does not flutter around it.
 class LoadJudge {
  public:
-  /// All reasons that hold now, as text for people; empty: go on.
+  /// All reasons to pause that hold now, as text for people; empty: go on.
   std::vector<std::string> reasons(const LoadReading& reading, const PaceLimits& limits);
+  /// The abort limit that is exceeded, by the same reading; nothing: none.
+  [[nodiscard]] std::optional<std::string> abort_reason(const LoadReading& reading, const PaceLimits& limits) const;
+  /// Of the replicas that can be watched, by the last reading; nothing without replicas.
+  [[nodiscard]] std::optional<double> longest_lag_ms() const { return m_longest_lag_ms; }
 
  private:
-  /// Whether a value above a limit pauses, with hysteresis under the signal's name.
+  void judge_replicas(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons);
+  void judge_sessions(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons);
+  void judge_wal(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons);
+  /// Whether a value above a limit pauses, with hysteresis under the signal's name. A limit of 0 does not look.
   bool above(const std::string& signal, double value, double limit);
 
-  ReplicaLag m_lag;
+  PositionLag m_wal;
+  PositionLag m_transactions;
+  std::optional<double> m_longest_lag_ms;
   std::vector<std::string> m_tripped;
 };
 

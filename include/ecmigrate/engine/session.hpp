@@ -5,6 +5,8 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "ecmigrate/base/clock.hpp"
 #include "ecmigrate/model/event.hpp"
@@ -40,6 +42,8 @@ class Session {
   [[nodiscard]] pg::Connection& watcher();
   /// A further connection with the session's checks and settings, for the caller to own.
   [[nodiscard]] std::unique_ptr<pg::Connection> open_connection();
+  /// Sessions of ours that work or watch.
+  [[nodiscard]] std::vector<int> own_backends();
   /// The next use of the second connection makes a new one.
   void forget_watcher() { m_watcher.reset(); }
   /// Time since the session was made.
@@ -57,21 +61,24 @@ class Session {
   /// Takes the run lock of a migration, polling: a runner that waited inside a statement would hold a snapshot, and the
   /// other's concurrent index would wait for it. Throws Error{busy} that names the holder.
   void take_run_lock(const std::string& migration);
-  /// After a lost connection: connects the same object again (tries for up to a minute), checks that it is the same database system,
-  /// and takes the run lock again.
+  /// After a lost connection: connects the same object again (tries for up to a minute), checks that it is the same database system
+  /// (Error{outcome_unknown} if not), and takes the run lock again.
   void reconnect();
 
  private:
   /// Checks the server behind a new connection and makes the session's settings.
   void prepare(pg::Connection& connection);
-  [[nodiscard]] std::string run_lock_holder(int key);
+  /// Whether it is still the server that the session began with, or a replica that took its place.
+  void check_identity(pg::Connection& connection);
+  [[nodiscard]] std::string run_lock_holder(const std::pair<int, int>& key);
 
   pg::Target m_target;
   RunOptions m_options;
   Observer& m_observer;
   Clock& m_clock;
   std::stop_token m_stop;
-  std::string m_system;  ///< the database system's identifier
+  std::string m_system;     ///< the database system's identifier, and the database's number in it
+  std::string m_timeline;   ///< of its WAL: another one after each failover
   std::string m_migration;
   std::chrono::milliseconds m_begin;
   std::chrono::milliseconds m_deadlock_timeout{1000};

@@ -87,6 +87,7 @@ struct Progress {
   double batch_p99_ms = 0;
   double hot_percent = 0;
   double wal_bytes_per_second = 0;
+  std::optional<double> lag_ms;  ///< of the replica that is furthest behind
   int workers = 0;             ///< that have work now
   double paused_percent = 0;   ///< the part of the time in which a signal held the work up
   std::string slow_because;  ///< empty, or why it does not go faster now

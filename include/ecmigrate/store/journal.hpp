@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ecmigrate/model/event.hpp"
@@ -21,6 +23,17 @@ struct MigrationRecord {
   Recipe recipe;
   std::string started_at;
   std::string changed_at;
+};
+
+/// The newest run of a migration.
+struct RunRecord {
+  std::string command;
+  std::string host;
+  std::int64_t process = 0;
+  std::string since;
+  std::optional<std::string> seen_at;  ///< its last heartbeat; nothing before its backfill
+  std::optional<std::string> outcome;  ///< nothing while it has not ended
+  bool lost = false;                   ///< it has not ended, and its runner is gone or gives no sign of life
 };
 
 /// The newest verification of a relation.
@@ -51,6 +64,9 @@ class Journal {
   void set_state(const std::string& name, State state);
 
   std::int64_t begin_run(const std::string& name, const std::string& command);
+  std::optional<RunRecord> last_run(const std::string& name);
+  /// The two halves of the key of the advisory lock that a migration's runner holds.
+  static std::pair<int, int> run_lock(const std::string& name);
   void end_run(std::int64_t run, const std::string& outcome, const std::string& message);
 
   /// Steps of a phase that are done, by id.
@@ -60,14 +76,21 @@ class Journal {
   void record_step(const std::string& name, const std::string& phase, const std::string& step, bool done);
   void record_lock(const std::string& name, std::int64_t run, const event::StepFinished& step);
 
-  /// What somebody said with `pause`, `resume` and `set`.
+  /// Writes that the run is alive. Gives how long the commit took, in milliseconds of the server's clock; only a
+  /// durable one waits for the disk.
+  double heartbeat(std::int64_t run, bool durable);
+
+  /// What somebody said with `pause`, `resume`, `throttle` and `set`.
   struct Steering {
     bool paused = false;
-    std::string by;
+    std::string paused_by;
+    double throttle = 0;    ///< the share of the time to be slept, below 1
+    std::string throttled;  ///< "throttled to 50 % by alice until 22:10 UTC", or nothing
     std::vector<std::pair<std::string, std::string>> limits;
   };
   Steering steering(const std::string& name);
   void steer_pause(const std::string& name, bool paused);
+  void steer_throttle(const std::string& name, double ratio, std::optional<std::chrono::milliseconds> duration);
   void steer_limit(const std::string& name, const std::string& limit, const std::string& value);
 
   void record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result);

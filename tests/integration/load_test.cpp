@@ -1,0 +1,249 @@
+#include <fmt/format.h>
+
+#include <future>
+
+#include "support/catch.hpp"
+#include "support/fixtures.hpp"
+#include "support/pausing.hpp"
+
+// Every signal is tripped on a real server, whose settings would disturb the other tests.
+
+namespace ecmigrate::test {
+
+namespace {
+
+const OwnServer& loaded_server() {
+  static const OwnServer server(
+      "full_page_writes=off archive_mode=on archive_command=true max_prepared_transactions=4 autovacuum_naptime=1s autovacuum_freeze_max_age=100000");
+  return server;
+}
+
+/// The same, by a role that owns the table and may see nothing of others. It may not even ask which system this is.
+void expand_users_as_blind(Database& database) {
+  database.exec(fmt::format("create role blind login; grant create on database {} to blind; grant create on schema public to blind; "
+                            "revoke execute on function pg_control_system() from public; set role blind", database.name()));
+  database.exec(k_users);
+  database.exec("reset role");
+  CHECK(run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=blind")}, k_split).status == 0);
+}
+
+/// Sessions at work in a database, until they are told to stop.
+class Busy {
+ public:
+  Busy(Database& database, int sessions) : m_database(database) {
+    for (int i = 0; i < sessions; ++i) {
+      m_sessions.push_back(std::async(std::launch::async, [&database] { CHECK_THROWS_AS(database.connect()->query("select pg_sleep(600)"), pg::SqlError); }));
+    }
+    database.wait_for(fmt::format("count(*) = {} from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'", sessions));
+  }
+  ~Busy() { stop(); }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+  void stop() { m_database.exec("select pg_cancel_backend(pid) from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'"); }
+
+ private:
+  Database& m_database;
+  std::vector<std::future<void>> m_sessions;
+};
+
+void switch_wal(Database& database) {
+  database.exec("select pg_logical_emit_message(false, 'test', 'something to switch from'); select pg_switch_wal()");
+}
+
+}  // namespace
+
+TEST_CASE("sessions that wait for a lock of the backfill's pause it") {
+  Database database;
+  expand_users(database);
+  CHECK(run_program(database, {"pause", "PLAN"}, k_split).status == 0);
+  RunOptions options;
+  options.pace.max_waiting_sessions = 1;
+  options.max_duration = std::chrono::minutes(2);
+  std::vector<std::future<void>> waiting;
+  // The run lock is the one that the backfill holds for long.
+  ActsOn paused("paused by", [&] {
+    const std::string lock = database.value(
+        "select format('%s, %s', classid, objid::bigint::bit(32)::int) from pg_locks where locktype = 'advisory' and granted "
+        "and database = (select oid from pg_database where datname = current_database())");
+    for (int i = 0; i < 2; ++i) {
+      waiting.push_back(std::async(std::launch::async, [&database, lock] {
+        CHECK_THROWS_AS(database.connect()->query(fmt::format("select pg_advisory_lock({})", lock)), pg::SqlError);
+      }));
+    }
+    database.wait_for("count(*) = 2 from pg_locks where locktype = 'advisory' and not granted");
+    CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
+  });
+  ActsOn waited("2 sessions wait for the backfill's locks", [&] {
+    database.exec("select pg_cancel_backend(pid) from pg_locks where locktype = 'advisory' and not granted");
+  });
+  Both both(paused, waited);
+  backfill(database.conninfo(), options, both);
+  CHECK(waited.seen());
+  check_all_filled(database);
+}
+
+TEST_CASE("WAL that cannot be archived pauses the backfill") {
+  const OwnServer& server = loaded_server();
+  Database database(server.conninfo());
+  expand_users(database);
+  server.set("archive_command", "false");
+  switch_wal(database);
+  database.wait_for("last_failed_time > coalesce(last_archived_time, '-infinity') from pg_stat_archiver");
+  CHECK(backfill_pauses_for(database, "WAL archiving fails", {}, [&] {
+    server.set("archive_command", "");
+    switch_wal(database);
+  }));
+  check_all_filled(database);
+}
+
+TEST_CASE("a replication slot that is about to lose WAL pauses the backfill") {
+  const OwnServer& server = loaded_server();
+  Database database(server.conninfo());
+  expand_users(database);
+  server.set("max_slot_wal_keep_size", "64MB");
+  database.exec("select pg_create_physical_replication_slot('lazy', true)");
+  for (int i = 0; i < 20 && database.value("select safe_wal_size < 32 * 1024 * 1024 from pg_replication_slots") == "f"; ++i) {
+    switch_wal(database);
+  }
+  CHECK(backfill_pauses_for(database, "replication slot lazy is about to lose WAL", {}, [&] { database.exec("select pg_drop_replication_slot('lazy')"); }));
+  server.set("max_slot_wal_keep_size", "");
+  check_all_filled(database);
+}
+
+namespace {
+
+/// `storage`: what of the table's makes autovacuum come for it.
+void check_pauses_for_wraparound_vacuum(Database& database, const std::string& role, const std::string& storage) {
+  // A vacuum that takes an hour, and more transactions than the table may wait for.
+  database.exec("alter table users set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1" + storage + ")");
+  database.exec(
+      "create table burnt (n int); do $$ begin for i in 1..110000 loop begin insert into burnt values (1); exception when others then null; end; end loop; end $$");
+  const std::string worker = "from pg_stat_progress_vacuum where relid = 'users'::regclass";
+  database.wait_for("exists (select " + worker + ")");
+  RunOptions options;
+  options.max_duration = std::chrono::minutes(2);
+  ActsOn observer("autovacuum works on the table to prevent wraparound", [&] {
+    // The next worker comes within a second and would hold the table's lock again.
+    for (bool changed = false; !changed;) {
+      database.exec("select pg_terminate_backend(pid, 10000) " + worker);
+      try {
+        database.exec("set lock_timeout = '200ms'; alter table users reset (autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)");
+        changed = true;
+      } catch (const pg::SqlError& error) {
+        CHECK(error.sqlstate() == "55P03");
+      }
+    }
+  });
+  backfill(database.conninfo(role), options, observer);
+  CHECK(observer.seen());
+  check_all_filled(database);
+}
+
+}  // namespace
+
+TEST_CASE("autovacuum that has to prevent wraparound on the table pauses the backfill") {
+  const OwnServer server("full_page_writes=off autovacuum_naptime=1s");
+  Database database(server.conninfo());
+  expand_users(database);
+  check_pauses_for_wraparound_vacuum(database, "", ", autovacuum_freeze_max_age = 100000");
+}
+
+TEST_CASE("a role that may not see autovacuum pauses for it by its lock") {
+  Database database(loaded_server().conninfo());
+  expand_users_as_blind(database);
+  check_pauses_for_wraparound_vacuum(database, "user=blind", "");
+  database.exec("drop owned by blind cascade; drop role blind");
+}
+
+TEST_CASE("sessions at work pause the backfill, and above another limit end it") {
+  Database database;
+  expand_users(database);
+  RunOptions options;
+  options.pace.max_active_sessions = 1;
+  Busy busy(database, 2);
+  const ProgramResult ended = run_program(database, {"backfill", "PLAN", "--abort-active-sessions", "1"}, k_split);
+  CHECK(ended.status == 8);
+  CHECK(ended.err.find("stopped at a checkpoint: 2 sessions are active (abort_active_sessions 1)") != std::string::npos);
+  CHECK(backfill_pauses_for(database, "2 sessions are active (limit 1)", options, [&] { busy.stop(); }));
+  check_all_filled(database);
+}
+
+TEST_CASE("what a role may not see is a reason to stop, which names the grant") {
+  Database database;
+  expand_users_as_blind(database);
+  RunOptions options;
+  options.max_duration = std::chrono::minutes(2);
+  options.pace.max_active_sessions = 5;
+  options.pace.max_archive_queue = 100'000;
+  ActsOn observer("grant pg_monitor", [&] { database.exec("grant pg_monitor to blind"); });
+  backfill(database.conninfo("user=blind"), options, observer);
+  CHECK(observer.seen());
+  CHECK(observer.told().find("other users' sessions cannot be watched") != std::string::npos);
+  CHECK(observer.told().find("the archive's queue cannot be read") != std::string::npos);
+  check_all_filled(database);
+  database.exec("drop owned by blind cascade; drop role blind");
+}
+
+TEST_CASE("slow commits pause the backfill, and above another limit end it") {
+  const OwnServer& server = loaded_server();
+  Database database(server.conninfo());
+  expand_users(database);
+  // Each commit that waits for the disk waits a tenth of a second first.
+  server.set("commit_siblings", "0");
+  server.set("commit_delay", "100000");
+  const ProgramResult ended = run_program(database, {"backfill", "PLAN", "--abort-commit-latency", "80ms"}, k_split);
+  CHECK(ended.status == 8);
+  CHECK(ended.err.find("stopped at a checkpoint: a commit takes ") != std::string::npos);
+  CHECK(ended.err.find("(abort_commit_latency 80.0 ms)") != std::string::npos);
+  RunOptions options;
+  options.pace.max_commit_latency = std::chrono::milliseconds(80);
+  CHECK(backfill_pauses_for(database, "a commit takes ", options, [&] { server.set("commit_delay", ""); }));
+  server.set("commit_siblings", "");
+  check_all_filled(database);
+}
+
+TEST_CASE("WAL files that wait to be archived pause the backfill") {
+  const OwnServer& server = loaded_server();
+  Database database(server.conninfo());
+  expand_users(database);
+  server.set("archive_command", "false");
+  for (int i = 0; i < 3; ++i) {
+    switch_wal(database);
+  }
+  RunOptions options;
+  options.pace.max_archive_queue = 2;
+  CHECK(backfill_pauses_for(database, "WAL files wait to be archived (limit 2)", options, [&] {
+    server.set("archive_command", "");
+    switch_wal(database);
+  }));
+  check_all_filled(database);
+}
+
+TEST_CASE("an old snapshot pauses the backfill, which names its holder") {
+  Database database;
+  expand_users(database);
+  // Another database's does not count: it keeps no row of ours.
+  Database other;
+  other.exec("begin isolation level repeatable read; select txid_current()");
+  const auto holder = database.connect("application_name=report");
+  holder->script("begin isolation level repeatable read; select 1");
+  RunOptions options;
+  options.pace.max_snapshot_age = std::chrono::milliseconds(1);
+  CHECK(backfill_pauses_for(database, fmt::format("keeps dead rows (limit 1.0 ms): pid {} postgres@report, idle in transaction", holder->backend_pid()), options,
+                            [&] { holder->query("commit"); }));
+  check_all_filled(database);
+  other.exec("commit");
+}
+
+TEST_CASE("a forgotten prepared transaction pauses the backfill") {
+  Database database;
+  expand_users(database);
+  database.exec("begin; create table held (n int); prepare transaction 'forgotten'");
+  RunOptions options;
+  options.pace.max_snapshot_age = std::chrono::milliseconds(1);
+  CHECK(backfill_pauses_for(database, "prepared transaction forgotten of postgres", options, [&] { database.exec("rollback prepared 'forgotten'"); }));
+  check_all_filled(database);
+}
+
+}  // namespace ecmigrate::test
