@@ -41,6 +41,10 @@ class FunctionBody {
   }
 
   [[nodiscard]] std::string update_part() {
+    // Not in WHEN: the server parses its tree anew for every statement, this once a session.
+    line(1, "if pg_catalog.current_setting('ecmigrate.fill', true) = 'on' then");
+    line(2, "return new;");
+    line(1, "end if;");
     for (const Mapping& mapping : m_draft.mappings) {
       if (mapping.news.empty()) {
         continue;
@@ -221,8 +225,6 @@ std::string update_condition(const TableDraft& draft) {
   return join(terms, " or ");
 }
 
-constexpr std::string_view k_not_filling = "pg_catalog.current_setting('ecmigrate.fill', true) is distinct from 'on'";
-
 }  // namespace
 
 SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
@@ -240,8 +242,8 @@ SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
 
     const std::string name = last_trigger_name(table, suffix);
     sql.trigger_names.push_back(name);
-    sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row when ({}) execute function {}()", quote_identifier(name),
-                                     event, table.name.sql(), condition, function.sql()));
+    sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row {}execute function {}()", quote_identifier(name),
+                                     event, table.name.sql(), condition.empty() ? "" : fmt::format("when ({}) ", condition), function.sql()));
     if (table.subscribed) {
       // A subscription's apply worker runs as a replica and would pass an ordinary trigger by.
       sql.create.push_back(
@@ -250,9 +252,10 @@ SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
     sql.drop.push_back(fmt::format("drop trigger if exists {} on {}", quote_identifier(name), table.name.sql()));
     sql.drop.push_back(fmt::format("drop function if exists {}()", function.sql()));
   };
-  add_trigger("insert", std::string(k_not_filling), FunctionBody(draft).insert_part());
+  // The backfill inserts nothing: what is inserted in its transactions comes from the application's triggers.
+  add_trigger("insert", "", FunctionBody(draft).insert_part());
   if (const std::string condition = update_condition(draft); !condition.empty()) {
-    add_trigger("update", fmt::format("({}) and {}", condition, k_not_filling), FunctionBody(draft).update_part());
+    add_trigger("update", condition, FunctionBody(draft).update_part());
   }
   return sql;
 }
