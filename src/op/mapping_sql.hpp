@@ -48,9 +48,8 @@ Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& con
 /// Columns of the primary key, or nothing.
 std::vector<std::string> primary_key(const Table& table);
 
-/// CREATE FUNCTION of the sync trigger and CREATE TRIGGER for INSERT and for UPDATE.
+/// CREATE FUNCTION and CREATE TRIGGER of the sync trigger, for INSERT and for UPDATE.
 struct SyncTriggerSql {
-  QualifiedName function;
   std::vector<std::string> trigger_names;
   std::vector<std::string> create;
   std::vector<std::string> drop;

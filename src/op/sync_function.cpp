@@ -30,7 +30,8 @@ std::string last_trigger_name(const Table& table, const std::string& suffix) {
 
 class FunctionBody {
  public:
-  explicit FunctionBody(const TableDraft& draft) : m_draft(draft) {}
+  explicit FunctionBody(const TableDraft& draft)
+      : m_draft(draft), m_alone(std::ranges::count_if(draft.mappings, [](const Mapping& mapping) { return !mapping.news.empty(); }) == 1) {}
 
   [[nodiscard]] std::string insert_part() {
     for (const Mapping& mapping : m_draft.mappings) {
@@ -40,6 +41,10 @@ class FunctionBody {
   }
 
   [[nodiscard]] std::string update_part() {
+    // Not in WHEN: the server parses its tree anew for every statement, this once a session.
+    line(1, "if pg_catalog.current_setting('ecmigrate.fill', true) = 'on' then");
+    line(2, "return new;");
+    line(1, "end if;");
     for (const Mapping& mapping : m_draft.mappings) {
       if (mapping.news.empty()) {
         continue;
@@ -71,7 +76,7 @@ class FunctionBody {
 
   void set_marker(const Mapping& mapping) {
     if (mapping.marker) {
-      line(2, fmt::format("new.{} := true;", quote_identifier(*mapping.marker)));
+      line(1, fmt::format("new.{} := true;", quote_identifier(*mapping.marker)));
     }
   }
 
@@ -96,33 +101,33 @@ class FunctionBody {
     if (std::ranges::none_of(mapping.news, [](const NewColumn& column) { return column.default_sql && !column.default_is_old; })) {
       return;
     }
-    line(3, fmt::format("if {}{} then", news_null(mapping), mapping.olds.empty() ? "" : " and " + olds_null(mapping)));
+    line(2, fmt::format("if {}{} then", news_null(mapping), mapping.olds.empty() ? "" : " and " + olds_null(mapping)));
     for (const NewColumn& column : mapping.news) {
       if (column.default_sql && !column.default_is_old) {
-        line(4, fmt::format("new.{} := {};", quote_identifier(column.name), *column.default_sql));
+        line(3, fmt::format("new.{} := {};", quote_identifier(column.name), *column.default_sql));
       }
     }
-    fill_olds(4, mapping);
-    line(3, "end if;");
+    fill_olds(3, mapping);
+    line(2, "end if;");
   }
 
   void insert_mapping(const Mapping& mapping) {
     if (mapping.news.empty()) {  // a column on its way out, kept filled for those who still read it
-      line(2, fmt::format("if {} then", olds_null(mapping)));
-      fill_olds(3, mapping);
-      line(2, "end if;");
+      line(1, fmt::format("if {} then", olds_null(mapping)));
+      fill_olds(2, mapping);
+      line(1, "end if;");
       return;
     }
     // A marker that is set comes with a row that moves between partitions: its nulls are the new application's.
-    line(2, fmt::format("if {} then", mapping.marker ? fmt::format("{} and {}", unfilled(mapping, "new"), news_null(mapping)) : news_null(mapping)));
-    fill_news(3, mapping);
+    line(1, fmt::format("if {} then", mapping.marker ? fmt::format("{} and {}", unfilled(mapping, "new"), news_null(mapping)) : news_null(mapping)));
+    fill_news(2, mapping);
     insert_defaults(mapping);
     if (!mapping.olds.empty()) {
       // Unset first: `down` of a row without O need not be asked.
-      line(2, fmt::format("elsif ({}) or not {} then", olds_null(mapping), consistent(mapping)));
-      fill_olds(3, mapping);
+      line(1, fmt::format("elsif ({}) or not {} then", olds_null(mapping), consistent(mapping)));
+      fill_olds(2, mapping);
     }
-    line(2, "end if;");
+    line(1, "end if;");
     set_marker(mapping);
   }
 
@@ -130,62 +135,68 @@ class FunctionBody {
   void update_follower(const Mapping& mapping) {
     const NewColumn& column = mapping.news.front();
     const std::string name = quote_identifier(column.name);
-    line(2, fmt::format("if not ({}) then", news_changed(mapping)));
-    line(3, fmt::format("if {} then", unfilled(mapping, "old")));
-    fill_news(4, mapping);
+    line(1, fmt::format("if not ({}) then", news_changed(mapping)));
+    line(2, fmt::format("if {} then", unfilled(mapping, "old")));
+    fill_news(3, mapping);
     if (column.up.repeatable && olds_changed(m_draft, mapping) != "false") {
-      line(3, fmt::format("elsif {} then", olds_changed(m_draft, mapping)));
+      line(2, fmt::format("elsif {} then", olds_changed(m_draft, mapping)));
+      line(3, "declare");
+      line(4, "follows boolean;");
+      line(3, "begin");
       line(4, "declare");
-      line(5, "follows boolean;");
+      line(5, "this alias for old;");
       line(4, "begin");
-      line(5, "declare");
-      line(6, "this alias for old;");
-      line(5, "begin");
-      line(6, fmt::format("follows := not ({});", differs("old." + name, fmt::format("({})::{}", column.up.sql, column.type),
+      line(5, fmt::format("follows := not ({});", differs("old." + name, fmt::format("({})::{}", column.up.sql, column.type),
                                                         column.equality_is_identity)));
-      line(5, "end;");
-      line(5, "if follows then");
-      fill_news(6, mapping);
-      line(5, "end if;");
       line(4, "end;");
+      line(4, "if follows then");
+      fill_news(5, mapping);
+      line(4, "end if;");
+      line(3, "end;");
     }
-    line(3, "end if;");
     line(2, "end if;");
+    line(1, "end if;");
   }
 
   /// The parts of N that the statement did not set get `up` of the row as it was.
   void complete_news(const Mapping& mapping) {
-    line(4, "declare");
-    line(5, "this record := old;");  // not of the table's type: a partition's columns may stand in another order
-    line(4, "begin");
+    line(3, "declare");
+    line(4, "this record := old;");  // not of the table's type: a partition's columns may stand in another order
+    line(3, "begin");
     for (const NewColumn& column : mapping.news) {
       const std::string name = quote_identifier(column.name);
-      line(5, fmt::format("this.{} := {};", name, column.up.sql));
-      line(5, fmt::format("if not ({}) then", differs("new." + name, "old." + name, column.equality_is_identity)));
-      line(6, fmt::format("new.{0} := this.{0};", name));
-      line(5, "end if;");
+      line(4, fmt::format("this.{} := {};", name, column.up.sql));
+      line(4, fmt::format("if not ({}) then", differs("new." + name, "old." + name, column.equality_is_identity)));
+      line(5, fmt::format("new.{0} := this.{0};", name));
+      line(4, "end if;");
     }
-    line(4, "end;");
+    line(3, "end;");
   }
 
   void update_mapping(const Mapping& mapping) {
-    line(2, fmt::format("if {} then", olds_changed(m_draft, mapping)));
-    line(3, fmt::format("if not ({}) then", news_changed(mapping)));
-    fill_news(4, mapping);
-    line(3, fmt::format("elsif not {} then", consistent(mapping)));
-    fill_olds(4, mapping);
-    line(3, "end if;");
-    line(2, fmt::format("elsif {} then", news_changed(mapping)));
-    line(3, fmt::format("if {} then", unfilled(mapping, "old")));
-    complete_news(mapping);
-    line(3, "end if;");
+    line(1, fmt::format("if not ({}) then", news_changed(mapping)));
+    if (m_alone) {
+      fill_news(2, mapping);
+    } else {
+      line(2, fmt::format("if {} or ({}) then", olds_changed(m_draft, mapping), unfilled(mapping, "old")));
+      fill_news(3, mapping);
+      line(2, "end if;");
+    }
+    line(1, fmt::format("elsif {} then", olds_changed(m_draft, mapping)));
+    line(2, fmt::format("if not {} then", consistent(mapping)));
     fill_olds(3, mapping);
-    line(2, fmt::format("elsif {} then", unfilled(mapping, "old")));
-    fill_news(3, mapping);
     line(2, "end if;");
+    line(1, "else");
+    line(2, fmt::format("if {} then", unfilled(mapping, "old")));
+    complete_news(mapping);
+    line(2, "end if;");
+    fill_olds(2, mapping);
+    line(1, "end if;");
   }
 
   const TableDraft& m_draft;
+  /// The only mapping that an UPDATE concerns: that its O or N changed or that it is pending, WHEN has asked already.
+  bool m_alone;
   std::string m_text;
 };
 
@@ -205,16 +216,14 @@ std::string update_condition(const TableDraft& draft) {
     if (mapping.news.empty()) {
       continue;
     }
-    for (const std::string& term : {olds_changed(draft, mapping), news_changed(mapping), unfilled(mapping, "old")}) {
+    for (const std::string& term : {olds_changed(draft, mapping), news_changed(mapping), "(" + unfilled(mapping, "old") + ")"}) {
       if (term != "false") {
-        terms.push_back("(" + term + ")");
+        terms.push_back(term);
       }
     }
   }
   return join(terms, " or ");
 }
-
-constexpr std::string_view k_not_filling = "pg_catalog.current_setting('ecmigrate.fill', true) is distinct from 'on'";
 
 }  // namespace
 
@@ -222,35 +231,32 @@ SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
   const Table& table = *draft.table;
   const std::string id = short_hash(plan.plan().name + '\0' + table.name.schema + '\0' + table.name.name);
   SyncTriggerSql sql;
-  sql.function = {"ecmigrate", truncate_utf8("sync_" + table.name.name, k_max_identifier_bytes - 9) + "_" + id};
 
-  const std::string body = fmt::format(
-      "#variable_conflict use_column\ndeclare\n  this alias for new;\nbegin\n  if tg_op = 'INSERT' then\n{}  else\n{}  end if;\n  return new;\nend\n",
-      FunctionBody(draft).insert_part(), [&] {
-        const std::string update = FunctionBody(draft).update_part();
-        return update.empty() ? std::string("    null;\n") : update;
-      }());
-  const std::string tag = dollar_tag(body);
-  sql.create.push_back(fmt::format("create function {}() returns trigger language plpgsql as {}\n{}{}", sql.function.sql(),
-                                   tag, body, tag));
+  // A function for each event: to ask TG_OP would cost on every row.
+  const auto add_trigger = [&](const std::string& event, const std::string& condition, const std::string& statements) {
+    const std::string suffix = "_" + id + "_" + event.front();
+    const QualifiedName function{"ecmigrate", truncate_utf8("sync_" + table.name.name, k_max_identifier_bytes - suffix.size()) + suffix};
+    const std::string body = fmt::format("#variable_conflict use_column\ndeclare\n  this alias for new;\nbegin\n{}  return new;\nend\n", statements);
+    const std::string tag = dollar_tag(body);
+    sql.create.push_back(fmt::format("create function {}() returns trigger language plpgsql as {}\n{}{}", function.sql(), tag, body, tag));
 
-  const auto add_trigger = [&](const std::string& suffix, const std::string& event, const std::string& condition) {
     const std::string name = last_trigger_name(table, suffix);
     sql.trigger_names.push_back(name);
-    sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row when ({}) execute function {}()",
-                                     quote_identifier(name), event, table.name.sql(), condition, sql.function.sql()));
+    sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row {}execute function {}()", quote_identifier(name),
+                                     event, table.name.sql(), condition.empty() ? "" : fmt::format("when ({}) ", condition), function.sql()));
     if (table.subscribed) {
       // A subscription's apply worker runs as a replica and would pass an ordinary trigger by.
       sql.create.push_back(
           fmt::format("alter table {} enable always trigger {}", table.name.sql(), quote_identifier(name)));
     }
     sql.drop.push_back(fmt::format("drop trigger if exists {} on {}", quote_identifier(name), table.name.sql()));
+    sql.drop.push_back(fmt::format("drop function if exists {}()", function.sql()));
   };
-  add_trigger("_" + id + "_i", "insert", std::string(k_not_filling));
+  // The backfill inserts nothing: what is inserted in its transactions comes from the application's triggers.
+  add_trigger("insert", "", FunctionBody(draft).insert_part());
   if (const std::string condition = update_condition(draft); !condition.empty()) {
-    add_trigger("_" + id + "_u", "update", fmt::format("({}) and {}", condition, k_not_filling));
+    add_trigger("update", condition, FunctionBody(draft).update_part());
   }
-  sql.drop.push_back(fmt::format("drop function if exists {}()", sql.function.sql()));
   return sql;
 }
 
