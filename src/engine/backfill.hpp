@@ -8,6 +8,7 @@
 #include "ecmigrate/engine/session.hpp"
 #include "pacer.hpp"
 #include "relation_walk.hpp"
+#include "upkeep.hpp"
 
 namespace ecmigrate {
 
@@ -70,6 +71,7 @@ class Backfill {
   int m_default_workers;
   int m_most_workers = 64;              ///< fewer when the server has no connections left
   Pacer m_pacer;
+  Upkeep m_upkeep;
   std::chrono::milliseconds m_wait{0};  ///< until the pacer wants to be asked again
   std::string m_pace_because;
   double m_wal_counted = 0;             ///< LSN up to which WAL is counted: the workers' batches overlap

@@ -17,6 +17,7 @@
 #include "ecmigrate/store/walks.hpp"
 #include "step_runner.hpp"
 #include "trial.hpp"
+#include "upkeep.hpp"
 #include "verify.hpp"
 
 namespace ecmigrate {
@@ -299,6 +300,9 @@ struct Migration::Run {
     set_state(State::backfilling);
     fill_tables(false);
     run_steps("after_fill", record->recipe.after_fill);
+    for (const SyncedTable& table : record->recipe.synced) {
+      analyze_new_columns(session, table);
+    }
     set_state(State::backfilled);
   }
 };

@@ -64,6 +64,8 @@ class RelationWalk {
   std::vector<BadRow>& bad_rows() { return m_bad_rows; }
   [[nodiscard]] const std::vector<BadRow>& bad_rows() const { return m_bad_rows; }
 
+  /// By page position, 0 to 1.
+  [[nodiscard]] double part_done() const;
   [[nodiscard]] bool wrote() const { return m_rows != m_rows_before; }
   /// Why the walk is slow, from the side of the workers; empty when it is not.
   void slow(const std::string& because) { m_slow_because = because; }
@@ -76,7 +78,6 @@ class RelationWalk {
   PageSample sample(std::int64_t first, std::int64_t end);
   void learn_from(const WindowRecord& window);
   BatchSizer& sizer(const WindowRecord& window);
-  [[nodiscard]] double part_done() const;
   [[nodiscard]] std::string indexed_new_column();
   std::string old_snapshot(const std::vector<int>& backends);
 

@@ -209,6 +209,57 @@ TEST_CASE("one pass is chosen once a window has shown that rows do not stay, and
   CHECK(database.value(k_all_right) == "0");
 }
 
+TEST_CASE("a table whose rows all move is vacuumed on the way, and does not double", "[version]") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  database.exec("create index users_first_name on users (first_name)");
+  const std::string size = "select pg_relation_size('users')";
+  const double before = std::stod(database.value(size));
+  RunOptions options = workers(1);
+  options.pace.max_rows_rate = 15'000;  // so that the server has counted the dead rows
+  migrate(database, k_split, "backfill", nullptr, options);
+  CHECK(database.value("select vacuum_count > 1 from pg_stat_user_tables where relname = 'users'") == "t");  // the first was the test's own
+  CHECK(std::stod(database.value(size)) < 1.8 * before);
+  CHECK(database.value(k_all_right) == "0");
+}
+
+TEST_CASE("a table whose rows stay on their pages is not vacuumed") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  RunOptions options = workers(1);
+  options.pace.max_rows_rate = 40'000;
+  migrate(database, k_split, "backfill", nullptr, options);
+  CHECK(database.value("select vacuum_count from pg_stat_user_tables where relname = 'users'") == "1");  // the test's own
+}
+
+TEST_CASE("one pass and no vacuum, as long as an old snapshot keeps replaced rows, and its holder is named") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  const auto holder = database.connect("application_name=report");
+  holder->script("begin isolation level repeatable read; select count(*) from users");
+  while (database.value("select clock_timestamp() - xact_start > interval '10 seconds' from pg_stat_activity where application_name = 'report'") != "t") {
+    shell("sleep 0.2");
+  }
+  Recorder recorder;
+  RunOptions options = workers(1);
+  options.pace.max_rows_rate = 30'000;
+  migrate(database, k_split, "backfill", &recorder, options);
+  CHECK(database.value("select vacuum_count from pg_stat_user_tables where relname = 'users'") == "1");  // the test's own
+  CHECK(pass_notes(recorder).find("1 pass: pid ") != std::string::npos);
+  CHECK(pass_notes(recorder).find("@report, idle in transaction keeps all replaced rows for ") != std::string::npos);
+  CHECK(database.value("select max(passes) from ecmigrate.windows") == "1");
+}
+
+TEST_CASE("the planner knows the new columns when the backfill is done", "[version]") {
+  Database database;
+  database.exec(k_users);
+  migrate(database, k_split, "expand backfill");
+  CHECK(database.value("select count(*) from pg_stats where tablename = 'users' and attname in ('first_name', 'last_name')") == "2");
+}
+
 TEST_CASE("tables without a key, and with keys of any kind, stay on their pages") {
   const std::string key = GENERATE("", "n uuid primary key default gen_random_uuid(), ", "n text primary key default md5(random()::text), ",
                                    "n integer default 7, m serial, primary key (n, m), ");

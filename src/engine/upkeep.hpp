@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "ecmigrate/base/quote.hpp"
+#include "ecmigrate/engine/session.hpp"
+#include "ecmigrate/model/recipe.hpp"
+
+namespace ecmigrate {
+
+/// Has the server clear away the dead rows of a backfill while it runs, where that pays: where rows stay on their pages,
+/// their old versions are cleared by the next visit and little is left to do; where they move, the room they leave is
+/// used again only after a VACUUM, and without one the table doubles.
+class Upkeep {
+ public:
+  explicit Upkeep(Session& session) : m_session(session) {}
+  ~Upkeep();
+  Upkeep(const Upkeep&) = delete;
+  Upkeep& operator=(const Upkeep&) = delete;
+
+  /// Call as often as you like: it looks every few seconds. Starts a VACUUM, on a connection of its own and without waiting
+  /// for it, when a fifth of the relation's rows are dead (as autovacuum does), nobody's snapshot keeps them, and
+  /// a tenth of the walk or more is left to use the room.
+  void consider(const QualifiedName& relation, double part_done, const std::vector<int>& workers);
+
+ private:
+  [[nodiscard]] bool pays(const QualifiedName& relation, const std::vector<int>& workers);
+  void start(const QualifiedName& relation);
+
+  Session& m_session;
+  std::unique_ptr<pg::Connection> m_connection;
+  bool m_running = false;
+  std::string m_relation;     ///< of the last VACUUM
+  double m_dead_after = 0;    ///< what it left
+  std::chrono::milliseconds m_looked{0};
+};
+
+/// Gives the planner statistics of the new columns, before the application's queries turn to them.
+void analyze_new_columns(Session& session, const SyncedTable& table);
+
+}  // namespace ecmigrate
