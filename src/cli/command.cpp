@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <map>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -48,21 +49,38 @@ class JournalingObserver final : public Observer {
 
   void on(const Event& event) override {
     m_next.on(event);
+    const auto* progress = std::get_if<event::Progress>(&event);
+    const bool due = progress != nullptr && progress->phase == "backfill" && is_due(*progress);
     const bool worth_keeping = std::holds_alternative<event::StateChanged>(event) || std::holds_alternative<event::StepFinished>(event) ||
                                std::holds_alternative<event::LockTryFailed>(event) || std::holds_alternative<event::VerifyFinished>(event) ||
                                std::holds_alternative<event::WalkFinished>(event);
-    if (!worth_keeping || m_migration == nullptr || m_migration->run_id() == 0) {
+    if (!(worth_keeping || due) || m_migration == nullptr || m_migration->run_id() == 0) {
       return;
     }
     try {
-      Journal(m_session->connection()).record_event(m_name, m_migration->run_id(), event_to_json(event));
+      Journal journal(m_session->connection());
+      const std::string json = event_to_json(event);
+      due ? journal.record_progress(m_name, m_migration->run_id(), json) : journal.record_event(m_name, m_migration->run_id(), json);
     } catch (const std::exception&) {
       // The work itself will meet the same trouble at its next statement, and deal with it.
     }
   }
 
  private:
+  /// A point of the time series: the first, the last, and one every few seconds.
+  bool is_due(const event::Progress& progress) {
+    constexpr std::chrono::milliseconds k_every{5'000};
+    const auto now = system_clock().now();
+    const auto [last, first] = m_progress.try_emplace(progress.relation, now);
+    if (!first && progress.percent < 100 && now - last->second < k_every) {
+      return false;
+    }
+    last->second = now;
+    return true;
+  }
+
   Observer& m_next;
+  std::map<std::string, std::chrono::milliseconds> m_progress;  ///< when each relation's was kept
   Session* m_session = nullptr;
   Migration* m_migration = nullptr;
   std::string m_name;

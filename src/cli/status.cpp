@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
@@ -47,6 +49,16 @@ nlohmann::ordered_json run_as_json(Journal& journal, const std::string& name) {
           {"limits", limits}};
 }
 
+nlohmann::ordered_json progress_of(Journal& journal, const MigrationRecord& record) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  if (record.state == State::backfilling) {
+    for (const std::string& json : journal.last_progress(record.name)) {
+      list.push_back(nlohmann::ordered_json::parse(json));
+    }
+  }
+  return list;
+}
+
 nlohmann::ordered_json as_json(Journal& journal, const MigrationRecord& record) {
   nlohmann::ordered_json verifications = nlohmann::ordered_json::array();
   for (const VerificationRecord& verification : journal.verifications(record.name)) {
@@ -54,7 +66,7 @@ nlohmann::ordered_json as_json(Journal& journal, const MigrationRecord& record) 
   }
   return {{"migration", record.name},       {"state", state_name(record.state)}, {"started_at", record.started_at},
           {"changed_at", record.changed_at}, {"plan_sha256", record.plan_hash},   {"verifications", verifications},
-          {"run", run_as_json(journal, record.name)}};
+          {"run", run_as_json(journal, record.name)}, {"progress", progress_of(journal, record)}};
 }
 
 void print_run(Journal& journal, const std::string& name) {
@@ -77,6 +89,14 @@ void print_run(Journal& journal, const std::string& name) {
 void print_text(Journal& journal, const MigrationRecord& record) {
   fmt::print("{:<40} {:<14} since {}\n", record.name, state_name(record.state), record.changed_at);
   print_run(journal, record.name);
+  for (const auto& progress : progress_of(journal, record)) {
+    const auto number = [&](const char* member) { return progress[member].is_null() ? 0.0 : progress[member].get<double>(); };
+    fmt::print("  {}  {:.1f}%  {} rows  {} rows/s  batch p50 {} p99 {}  hot {:.0f}%  wal {}/s{}  paused {:.0f}%{}\n", progress["relation"].get<std::string>(),
+               number("percent"), with_thousands(progress["rows"].get<std::int64_t>()), with_thousands(std::llround(number("rows_per_second"))),
+               format_milliseconds(number("batch_p50_ms")), format_milliseconds(number("batch_p99_ms")), number("hot_percent"),
+               format_bytes(number("wal_bytes_per_second")), progress["lag_ms"].is_null() ? "" : "  lag " + format_milliseconds(number("lag_ms")),
+               number("paused_percent"), progress["slow_because"] == "" ? "" : "  " + progress["slow_because"].get<std::string>());
+  }
   for (const VerificationRecord& verification : journal.verifications(record.name)) {
     fmt::print("  verified {}: {} rows, {} differences, at {}\n", verification.relation, with_thousands(verification.rows),
                with_thousands(verification.differences), verification.at);

@@ -57,7 +57,7 @@ create table if not exists ecmigrate.bad_rows (
   key text not null, sqlstate text not null, error text not null, at timestamptz not null default clock_timestamp());
 create table if not exists ecmigrate.progress (
   id bigint generated always as identity primary key, migration text not null, run bigint not null, at timestamptz not null default clock_timestamp(),
-  data jsonb not null);
+  data json not null);
 create table if not exists ecmigrate.verifications (
   id bigint generated always as identity primary key, migration text not null, run bigint not null, relation text not null,
   rows bigint not null, pending bigint not null, inconsistent bigint not null, repaired bigint not null,
@@ -171,6 +171,7 @@ std::optional<std::string> Journal::begin(const std::string& name, const std::st
   m_connection.script(fmt::format(
       "delete from ecmigrate.steps where migration = {0}; delete from ecmigrate.walks where migration = {0}; "
       "delete from ecmigrate.windows where migration = {0}; delete from ecmigrate.bad_rows where migration = {0}; "
+      "delete from ecmigrate.progress where migration = {0}; "
       "delete from ecmigrate.steering where migration = {0}; "
       "delete from ecmigrate.migrations where name = {0}; insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
       "values ({0}, 'expanding', {1}, encode(sha256(convert_to({1}, 'UTF8')), 'hex'), {2}, {3}, {4}); commit",
@@ -265,6 +266,17 @@ std::vector<VerificationRecord> Journal::verifications(const std::string& name) 
 
 void Journal::record_event(const std::string& name, std::int64_t run, const std::string& json) {
   m_connection.query("insert into ecmigrate.events (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), json});
+}
+
+void Journal::record_progress(const std::string& name, std::int64_t run, const std::string& json) {
+  m_connection.query("insert into ecmigrate.progress (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), json});
+}
+
+std::vector<std::string> Journal::last_progress(const std::string& name) {
+  return first_column(m_connection.query(
+      "select distinct on (data->>'relation') data from ecmigrate.progress where migration = $1 "
+      "and run = (select max(run) from ecmigrate.progress where migration = $1) order by data->>'relation', id desc",
+      {name}));
 }
 
 }  // namespace ecmigrate

@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <random>
 #include <thread>
 
 #include "faults/faulty_run.hpp"
@@ -119,6 +121,45 @@ TEST_CASE("a backfill that is killed again and again goes on without writing a f
   migrate(database, k_split, "verify contract");
 }
 
+TEST_CASE("two workers that are killed twenty times beside writers write no finished row twice, and the result verifies clean") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  std::atomic<int> writes{0};
+  std::jthread writer([&](const std::stop_token& stop) {
+    const auto session = database.connect();
+    std::mt19937 random(1);
+    std::uniform_int_distribution<int> tenth(1, k_rows / 10);
+    for (; !stop.stop_requested(); ++writes) {
+      const int id = 10 * tenth(random);  // every tenth row is the writer's, in either shape
+      session->query(writes % 2 == 0 ? fmt::format("update users set full_name = 'Old W{}' where id = {}", writes.load(), id)
+                                     : fmt::format("update users set first_name = 'New', last_name = 'W{}' where id = {}", writes.load(), id));
+    }
+  });
+  std::mt19937 random(2);
+  std::uniform_int_distribution<int> more(1, 25);
+  int killed = 0;
+  for (int i = 0; i < 20; ++i) {
+    const int batches = std::stoi(database.value("select coalesce(sum(batches), 0) from ecmigrate.windows"));
+    Program program(database, "backfill", k_split, {"--target-batch", "1ms", "--workers", "2"});
+    wait_for(database, batches_are(batches + more(random)));
+    program.signal(SIGKILL);
+    killed += program.wait() == 128 + SIGKILL ? 1 : 0;
+    wait_for(database, k_nobody_runs);
+    remember_filled(database);
+  }
+  CHECK(killed == 20);
+  CHECK(database.value("select count(*) > 1000 from filled") == "t");
+  CHECK(database.value("select count(*) > 0 from users where first_name is null") == "t");
+  CHECK(Program(database, "backfill", k_split, {"--workers", "2"}).wait() == 0);
+  writer.request_stop();
+  writer.join();
+  CHECK(writes > 100);
+  CHECK(database.value("select count(*) from filled join users using (id) where id % 10 <> 0 and version <> users.xmin::text") == "0");
+  CHECK(Program(database, "verify", k_split).wait() == 0);
+  migrate(database, k_split, "contract");
+}
+
 TEST_CASE("status tells a run that is at work from one whose runner is gone") {
   Database database;
   make_many_users(database);
@@ -128,6 +169,10 @@ TEST_CASE("status tells a run that is at work from one whose runner is gone") {
   Program program(database, "backfill", k_split, k_small_batches);
   wait_for(database, batches_are(1));
   CHECK(status().find("  running: backfill on ") != std::string::npos);
+  wait_for(database, "exists (select from ecmigrate.progress)");
+  CHECK(status().find("  users  ") != std::string::npos);
+  CHECK(status().find(" rows/s  batch p50 ") != std::string::npos);
+  CHECK(run_program(database, {"status", "--json"}).out.find(R"("progress":[{"v":1,"type":"progress","phase":"backfill","relation":"users","percent":)") != std::string::npos);
   CHECK_FALSE(lost_in_json());
   // A runner that stands still holds its lock, but gives no sign of life.
   program.signal(SIGSTOP);

@@ -96,6 +96,10 @@ class Journal {
   void record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result);
   std::vector<VerificationRecord> verifications(const std::string& name);
   void record_event(const std::string& name, std::int64_t run, const std::string& json);
+  /// The time series of a backfill.
+  void record_progress(const std::string& name, std::int64_t run, const std::string& json);
+  /// The newest progress of each relation in the newest run that made any.
+  std::vector<std::string> last_progress(const std::string& name);
 
  private:
   pg::Connection& m_connection;
