@@ -58,27 +58,41 @@ bool Backfill::run() {
     }
   }
   try {
-    for (finish_walks(); !finished(); finish_walks()) {
-      m_session.check_stop();
-      give_work();
-      if (const auto busy = std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way.has_value(); }); busy != m_workers.end()) {
-        m_pacer.look_if_due(busy->walk->relation(), backends());
-        m_upkeep.consider(busy->walk->relation(), busy->walk->part_done(), backends());
-      }
-      wait();
-      for (Worker& worker : m_workers) {
-        if (worker.under_way && worker.connection->answered()) {
-          receive(worker);
-          break;  // what was received may have changed who works on what
+    while (!finished()) {
+      try {
+        go_on();
+      } catch (const pg::SqlError& error) {
+        if (!error.connection_lost()) {
+          throw;
         }
+        connect_again(error);
       }
-      report(false);
     }
   } catch (...) {
     drain();
     throw;
   }
   return std::ranges::any_of(m_walks, [](const auto& walk) { return walk->wrote(); });
+}
+
+void Backfill::go_on() {
+  m_session.check_stop();
+  if (m_stale) {
+    begin_again(nullptr);
+    m_stale = false;
+  }
+  give_work();
+  if (const auto busy = std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way.has_value(); }); busy != m_workers.end()) {
+    m_pacer.look_if_due(busy->walk->relation(), backends());
+    m_upkeep.consider(busy->walk->relation(), busy->walk->part_done(), backends());
+  }
+  wait();
+  const auto ready = std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way && worker.connection->answered(); });
+  if (ready != m_workers.end()) {
+    receive(*ready);
+  }
+  report(false);
+  finish_walks();
 }
 
 std::vector<BadRow> Backfill::bad_rows() const {
@@ -198,16 +212,12 @@ void Backfill::send(Worker& worker) {
   after.skipped = after.skipped || worker.locked == RelationWalk::Locked::skip;
   // Shorter than the server takes to look for a deadlock, so that the runner is in none.
   const auto lock_timeout = std::max<std::int64_t>(1, std::min(target, m_session.deadlock_timeout() / 2).count());
-  try {
-    if (lock_timeout != worker.lock_timeout) {  // not in the batch's message: its rollback would take the setting back
-      worker.connection->query(fmt::format("set lock_timeout = {}", lock_timeout));
-      worker.lock_timeout = lock_timeout;
-    }
-    worker.connection->send_script(worker.walk->message(window, after, worker.locked));
-    worker.under_way = after;
-  } catch (const pg::SqlError& error) {
-    connect_again(error);
+  if (lock_timeout != worker.lock_timeout) {  // not in the batch's message: its rollback would take the setting back
+    worker.connection->query(fmt::format("set lock_timeout = {}", lock_timeout));
+    worker.lock_timeout = lock_timeout;
   }
+  worker.connection->send_script(worker.walk->message(window, after, worker.locked));
+  worker.under_way = after;
 }
 
 void Backfill::wait() {
@@ -265,10 +275,9 @@ void Backfill::checkpointed(Worker& worker, WindowRecord after, const RelationWa
   }
 }
 
+/// A lost connection is everybody's business, see run().
 void Backfill::recover(Worker& worker, const WindowRecord& after, const pg::SqlError& error) {
-  if (error.connection_lost()) {
-    connect_again(error);
-  } else if (error.sqlstate() == "55P03") {
+  if (error.sqlstate() == "55P03") {
     if (worker.window.sweeping) {
       wait_for_row(worker, error);
     } else {
@@ -313,7 +322,7 @@ void Backfill::connect_again(const pg::SqlError& error) {
   drain();
   m_workers.clear();
   m_session.reconnect();
-  begin_again(nullptr);
+  m_stale = true;
 }
 
 void Backfill::begin_again(const RelationWalk* but) {

@@ -41,6 +41,7 @@ class Backfill {
   };
 
   [[nodiscard]] bool finished() const;
+  void go_on();
   void finish_walks();
   void give_work();
   bool find_window(Worker& worker);
@@ -76,6 +77,7 @@ class Backfill {
   std::string m_pace_because;
   double m_wal_counted = 0;             ///< LSN up to which WAL is counted: the workers' batches overlap
   int m_reconnects = 0;
+  bool m_stale = false;                 ///< the journal has to be read again, after a lost connection
   std::chrono::milliseconds m_reported{0};
 };
 

@@ -63,6 +63,11 @@ std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std
       return {};  // if the server is gone, the next batch finds out
     }
     return {fmt::format("the server's load cannot be read: {}", error.what())};
+  } catch (const Error& error) {
+    if (error.outcome() != Outcome::cannot_connect) {
+      throw;
+    }
+    return {fmt::format("the server's load cannot be read: {}", error.what())};
   }
   m_wal.set_rate(m_limits.max_wal_rate);
   m_rows.set_rate(m_limits.max_rows_rate);

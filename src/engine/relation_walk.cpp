@@ -163,9 +163,11 @@ Passes RelationWalk::choose(std::int64_t first, std::int64_t end, const std::vec
     }
     passes = choose_passes(seen, m_growth, m_obstacle.empty() ? old_snapshot(backends) : m_obstacle);
   }
-  // The figures of a reason change from window to window; that there is another number of passes is the news.
-  if (const std::string key = fmt::format("{}", passes.count); key != m_told_passes) {
-    m_told_passes = key;
+  // The figures of a reason change from window to window; another reason is the news.
+  std::string reason = passes.because;
+  std::erase_if(reason, [](char c) { return c >= '0' && c <= '9'; });
+  if (reason != m_told_reason) {
+    m_told_reason = reason;
     m_session.report(event::Note{event::Note::Level::info, fmt::format("  backfill {}   {} {}: {}", m_relation.display(), passes.count,
                                                                        passes.count == 1 ? "pass" : "passes", passes.because)});
   }
@@ -260,18 +262,19 @@ std::string RelationWalk::update(const std::string& where) const {
 std::string RelationWalk::message(const WindowRecord& before, const WindowRecord& after, Locked locked) const {
   const std::int64_t to = after.pass == before.pass ? after.page : before.end;
   std::string where = page_range(before.page, to);
+  // The pass's rows first: of the others, no more than the key is looked at. The last pass takes whatever is left.
+  if (before.pass + 1 < before.passes) {
+    const std::int64_t begin = before.pass == 0 ? 0 : spread_end(before, before.pass - 1);
+    where += fmt::format(" and ((({}) - {}) & 4294967295) < {}", m_table.spread, begin, spread_end(before, before.pass) - begin);
+  }
   std::vector<std::string> bad;
   for (const BadRow& row : m_bad_rows) {
     bad.push_back(quote_literal(row.ctid) + "::tid");
   }
-  if (!bad.empty()) {  // before their expressions are looked at
-    where = fmt::format("{} and case when this.ctid = any (array[{}]) then false else ({}) end", where, join(bad, ", "), pending());
-  } else {
+  if (bad.empty()) {
     where += fmt::format(" and ({})", pending());
-  }
-  // Rows of earlier passes are no longer pending, so the upper bound is enough, and the last pass needs none.
-  if (before.pass + 1 < before.passes) {
-    where += fmt::format(" and ({}) < {}", m_table.spread, spread_end(before, before.pass));
+  } else {  // their expressions must not be looked at
+    where = fmt::format("{} and case when this.ctid = any (array[{}]) then false else ({}) end", where, join(bad, ", "), pending());
   }
   if (locked == Locked::skip) {
     where = fmt::format("this.ctid = any (array(select this.ctid from only {} as this where {} for no key update skip locked))", m_relation.sql(), where);

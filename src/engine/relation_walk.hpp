@@ -94,7 +94,7 @@ class RelationWalk {
   // How the windows are swept.
   std::string m_obstacle;  ///< of all windows to come
   PositionLag m_transactions;
-  std::string m_told_passes;
+  std::string m_told_reason;
   double m_page_bytes = 8192;
   bool m_toasted = false;
   double m_growth;

@@ -88,7 +88,11 @@ pg::Connection& Session::watcher() {
 }
 
 std::vector<int> Session::own_backends() {
-  return {m_connection->backend_pid(), watcher().backend_pid()};
+  std::vector<int> pids{m_connection->backend_pid()};
+  if (m_watcher) {
+    pids.push_back(m_watcher->backend_pid());
+  }
+  return pids;
 }
 
 void Session::warn(const std::string& text) {
