@@ -50,15 +50,8 @@ void Backfill::add(const SyncedTable& table, const QualifiedName& relation) {
 }
 
 bool Backfill::run() {
-  for (const auto& walk : m_walks) {
-    walk->begin_or_resume(m_again);
-    retry_bad_rows(m_session, *walk, m_replace_role);
-    if (walk->finished()) {
-      m_session.report(walk->summary());
-    }
-  }
   try {
-    while (!finished()) {
+    while (!m_begun || !finished()) {
       try {
         go_on();
       } catch (const pg::SqlError& error) {
@@ -75,12 +68,25 @@ bool Backfill::run() {
   return std::ranges::any_of(m_walks, [](const auto& walk) { return walk->wrote(); });
 }
 
+void Backfill::begin() {
+  for (const auto& walk : m_walks) {
+    walk->begin_or_resume(m_again);
+    retry_bad_rows(m_session, *walk, m_replace_role);
+    if (walk->finished()) {
+      m_session.report(walk->summary());
+    }
+  }
+  m_begun = true;
+}
+
 void Backfill::go_on() {
   m_session.check_stop();
-  if (m_stale) {
+  if (!m_begun) {
+    begin();
+  } else if (m_stale) {
     begin_again(nullptr);
-    m_stale = false;
   }
+  m_stale = false;
   give_work();
   if (const auto busy = std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way.has_value(); }); busy != m_workers.end()) {
     m_pacer.look_if_due(busy->walk->relation(), backends());
@@ -146,6 +152,7 @@ void Backfill::give_work() {
     }
     m_wait = turn.wait;
     if (m_wait.count() > 0) {
+      worker.waiting_since.reset();  // a pause is not a wait for a row
       break;
     }
     if (worker.connection || open_connection(worker)) {
@@ -241,11 +248,14 @@ void Backfill::wait() {
 void Backfill::receive(Worker& worker) {
   const WindowRecord after = *worker.under_way;
   worker.under_way.reset();
+  std::vector<pg::Rows> results;
   try {
-    checkpointed(worker, after, RelationWalk::read(worker.connection->finish_script()));
+    results = worker.connection->finish_script();
   } catch (const pg::SqlError& error) {
     recover(worker, after, error);
+    return;
   }
+  checkpointed(worker, after, RelationWalk::read(results));
 }
 
 void Backfill::checkpointed(Worker& worker, WindowRecord after, const RelationWalk::BatchResult& result) {
@@ -286,17 +296,23 @@ void Backfill::recover(Worker& worker, const WindowRecord& after, const pg::SqlE
     }
   } else if (row_is_at_fault(error)) {
     const std::int64_t to = after.pass == worker.window.pass ? after.page : worker.window.end;
-    set_bad_rows_aside(m_session, *worker.connection, *worker.walk, worker.window.page, to, m_pacer.limits().quarantine, error);
-  } else if (error.sqlstate() == "40P01" || error.sqlstate() == "40001" || error.sqlstate() == "57014" || error.sqlstate() == "53200") {
-    // Deadlock, serialization, cancelled by somebody, out of memory: again, and with less at once.
-    if (++worker.tries > k_most_tries) {
-      throw error;
+    if (!set_bad_rows_aside(m_session, *worker.connection, *worker.walk, worker.window.page, to, m_pacer.limits().quarantine)) {
+      try_smaller(worker, error);
     }
-    worker.walk->slow(error.what());
-    worker.walk->shrink_batches(worker.window);
+  } else if (error.sqlstate() == "40P01" || error.sqlstate() == "40001" || error.sqlstate() == "57014" || error.sqlstate() == "53200") {
+    // Deadlock, serialization, cancelled by somebody, out of memory.
+    try_smaller(worker, error);
   } else {
     throw error;
   }
+}
+
+void Backfill::try_smaller(Worker& worker, const pg::SqlError& error) {
+  if (++worker.tries > k_most_tries) {
+    throw error;
+  }
+  worker.walk->slow(error.what());
+  worker.walk->shrink_batches(worker.window);
 }
 
 /// In the second round a locked row is waited for, a short time each try, so that the runner never stands in a queue.
@@ -328,7 +344,7 @@ void Backfill::connect_again(const pg::SqlError& error) {
 void Backfill::begin_again(const RelationWalk* but) {
   for (const auto& walk : m_walks) {
     if (walk.get() != but && !walk->finished()) {
-      walk->begin_or_resume(m_again);
+      walk->begin_or_resume(false);
     }
   }
 }
@@ -348,7 +364,7 @@ void Backfill::drain() {
 }
 
 std::vector<int> Backfill::backends() const {
-  std::vector<int> pids;
+  std::vector<int> pids = m_upkeep.backends();
   for (const Worker& worker : m_workers) {
     if (worker.connection) {
       pids.push_back(worker.connection->backend_pid());

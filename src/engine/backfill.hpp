@@ -41,6 +41,7 @@ class Backfill {
   };
 
   [[nodiscard]] bool finished() const;
+  void begin();
   void go_on();
   void finish_walks();
   void give_work();
@@ -52,6 +53,8 @@ class Backfill {
   void receive(Worker& worker);
   void checkpointed(Worker& worker, WindowRecord after, const RelationWalk::BatchResult& result);
   void recover(Worker& worker, const WindowRecord& after, const pg::SqlError& error);
+  /// Again, with less at once.
+  void try_smaller(Worker& worker, const pg::SqlError& error);
   void wait_for_row(Worker& worker, const pg::SqlError& error);
   void connect_again(const pg::SqlError& error);
   /// Reads all unfinished walks from the journal, but one.
@@ -77,6 +80,7 @@ class Backfill {
   std::string m_pace_because;
   double m_wal_counted = 0;             ///< LSN up to which WAL is counted: the workers' batches overlap
   int m_reconnects = 0;
+  bool m_begun = false;
   bool m_stale = false;                 ///< the journal has to be read again, after a lost connection
   std::chrono::milliseconds m_reported{0};
 };

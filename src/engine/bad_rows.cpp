@@ -12,15 +12,13 @@ namespace {
 /// With more, something is wrong with `up` and not with the rows.
 constexpr std::size_t k_most_bad_rows = 1000;
 
-/// What filling the rows raises, if it does; nothing is written.
+/// What filling the rows raises, if it does; nothing is written. Rows that somebody holds are passed over: they would hide
+/// the others, and will be met again.
 std::optional<pg::SqlError> raised(pg::Connection& connection, const RelationWalk& walk, const std::string& where) {
   try {
-    connection.script("begin; " + walk.update(where) + "; rollback");
+    connection.script("begin; " + walk.update(walk.unlocked(where)) + "; rollback");
     return std::nullopt;
   } catch (const pg::SqlError& error) {
-    if (error.sqlstate() == "55P03") {
-      return std::nullopt;  // somebody holds a row: it will be met again
-    }
     if (!row_is_at_fault(error)) {
       throw;
     }
@@ -44,11 +42,11 @@ std::string work(const RelationWalk& walk) {
 }  // namespace
 
 bool row_is_at_fault(const pg::SqlError& error) {
-  return error.is_class("22") || error.is_class("23") || error.is_class("P0") || error.is_class("38") || error.is_class("39");
+  // 54: limits of the server (an index row or a tsvector that is too large); 21: a subquery with two rows.
+  return error.is_class("21") || error.is_class("22") || error.is_class("54") || error.is_class("23") || error.is_class("P0") || error.is_class("38") || error.is_class("39");
 }
 
-void set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWalk& walk, std::int64_t from, std::int64_t to, bool quarantine,
-                        const pg::SqlError& error) {
+bool set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWalk& walk, std::int64_t from, std::int64_t to, bool quarantine) {
   while (to - from > 1) {
     const std::int64_t middle = from + (to - from) / 2;
     (raised(connection, walk, page_range(from, middle) + " and " + work(walk)) ? to : from) = middle;
@@ -76,22 +74,20 @@ void set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWa
     session.warn(fmt::format("{} row {} is set aside: {}", walk.relation().display(), rows.text(row, 1), bad->what()));
     found = true;
   }
-  if (!found) {
-    throw error;
-  }
+  return found;
 }
 
 void retry_bad_rows(Session& session, RelationWalk& walk, bool replace_replication_role) {
   std::erase_if(walk.bad_rows(), [&](const BadRow& row) {
     try {
-      session.connection().script(fmt::format("begin; set local ecmigrate.fill = 'on'; {}{}; commit",
+      session.connection().script(fmt::format("begin; set local ecmigrate.fill = 'on'; set local lock_timeout = '500ms'; {}{}; commit",
                                               replace_replication_role ? "set local session_replication_role = replica; " : "",
                                               walk.update(fmt::format("this.ctid = {}::tid and ({})", quote_literal(row.ctid), walk.pending()))));
     } catch (const pg::SqlError& error) {
-      if (!row_is_at_fault(error)) {
+      if (!row_is_at_fault(error) && error.sqlstate() != "55P03") {
         throw;
       }
-      return false;
+      return false;  // also where somebody holds it: then it stays aside until the next run
     }
     walk.journal().remove_bad_row(walk.relation(), row.ctid);
     return true;

@@ -54,6 +54,7 @@ struct Migration::Run {
   bool changed = false;
   bool locked = false;
   bool may_replace_role = false;
+  std::vector<BadRow> bad_rows;
 
   /// Takes the run lock and reads where the migration stands. False when it was never begun.
   bool open(const std::string& command) {
@@ -167,9 +168,27 @@ struct Migration::Run {
     session.report(event::StateChanged{plan.name, "planned", "expanding"});
   }
 
-  /// Gives whether it wrote anything.
+  void refuse_bad_rows() const {
+    if (bad_rows.empty()) {
+      return;
+    }
+    std::vector<std::string> lines;
+    for (const BadRow& row : bad_rows | std::views::take(k_most_shown)) {
+      lines.push_back(fmt::format("{}: {}", row.key, row.error));
+    }
+    throw Error(Outcome::work_remains,
+                fmt::format("{} rows are set aside, as they cannot be filled:{}", with_thousands(static_cast<std::int64_t>(bad_rows.size())), name_list(lines)),
+                "Mend or delete them (all are in ecmigrate.bad_rows) and run the same command again: it tries these rows alone.");
+  }
+
+  /// Gives whether it wrote anything; rows that it set aside are in bad_rows.
   bool fill_tables(bool again) {
     may_replace_role = may_replace_replication_role(session.connection());
+    for (const SyncedTable& table : record->recipe.synced) {
+      for (const SyncedMapping& mapping : table.mappings) {
+        may_replace_role = may_replace_role && !has_validated_foreign_key(session.connection(), table.table, mapping.new_columns);
+      }
+    }
     Backfill backfill(session, plan.name, id, may_replace_role, again);
     if (const auto zone = unknown_zone(session.connection(), session.options().pace.windows)) {
       throw Error(Outcome::plan_invalid, fmt::format("windows: the server knows no time zone \"{}\"", *zone),
@@ -177,7 +196,8 @@ struct Migration::Run {
     }
     for (const SyncedTable& table : record->recipe.synced) {
       if (table.user_update_triggers && !may_replace_role) {
-        session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role",
+        session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role, "
+                                 "or a validated foreign key has to see the rows",
                                  table.table.display()));
       }
       for (const auto& [leaf, walked] : leaves(session.connection(), plan.name, table.table)) {
@@ -186,14 +206,7 @@ struct Migration::Run {
     }
     const bool wrote = backfill.run();
     changed = changed || wrote;
-    if (const std::vector<BadRow> bad = backfill.bad_rows(); !bad.empty()) {
-      std::vector<std::string> lines;
-      for (const BadRow& row : bad | std::views::take(k_most_shown)) {
-        lines.push_back(fmt::format("{}: {}", row.key, row.error));
-      }
-      throw Error(Outcome::work_remains, fmt::format("{} rows are set aside, as they cannot be filled:{}", with_thousands(static_cast<std::int64_t>(bad.size())), name_list(lines)),
-                  "Mend or delete them (all are in ecmigrate.bad_rows) and run the same command again: it tries these rows alone.");
-    }
+    bad_rows = backfill.bad_rows();
     return wrote;
   }
 
@@ -232,6 +245,14 @@ struct Migration::Run {
     }
   }
 
+  /// Rows that were set aside in a look after verify.
+  void check_bad_rows() {
+    if (WalkJournal(session.connection(), plan.name, id).has_bad_rows()) {
+      set_state(State::backfilled);
+      throw Error(Outcome::refused, "rows are set aside, as they cannot be filled (see ecmigrate.bad_rows)", fmt::format("Run: ecmigrate backfill {}", plan.file));
+    }
+  }
+
   /// Contract's steps, each with a last look, under its lock, for partitions that came after the last look before it.
   [[nodiscard]] std::vector<Step> guarded_contract() const {
     std::vector<Step> steps = record->recipe.contract;
@@ -267,6 +288,7 @@ struct Migration::Run {
   void check_contract_is_safe() {
     check_triggers();
     check_partitions();
+    check_bad_rows();
     const Dependents dependents = find_dependents(session, record->recipe.drops);
     if (!dependents.blocking.empty()) {
       throw Error(Outcome::refused, "these need a column that contract drops:" + name_list(dependents.blocking),
@@ -288,9 +310,10 @@ struct Migration::Run {
     const bool filled = record->state == State::backfilled || record->state == State::verified;
     if (filled && new_partitions().empty()) {
       already(std::string(state_name(record->state)), look_again ? "looking at every row once more" : "nothing to do");
-      if (look_again && fill_tables(true)) {
+      if (look_again && (fill_tables(true) || !bad_rows.empty())) {
         set_state(State::backfilled);  // what was verified is no longer known
       }
+      refuse_bad_rows();
       return;
     }
     if (record->state != State::expanded && record->state != State::backfilling && !filled) {
@@ -299,10 +322,8 @@ struct Migration::Run {
     }
     set_state(State::backfilling);
     fill_tables(false);
+    refuse_bad_rows();
     run_steps("after_fill", record->recipe.after_fill);
-    for (const SyncedTable& table : record->recipe.synced) {
-      analyze_new_columns(session, table);
-    }
     set_state(State::backfilled);
   }
 };
@@ -392,6 +413,9 @@ void Migration::verify() {
                 "`verify --repair` fills pending rows; --repair=old or --repair=new also says which side is right where both are filled.");
   }
   run.run_steps("verify", run.record->recipe.validate);
+  for (const SyncedTable& table : run.record->recipe.synced) {
+    analyze_new_columns(run.session, table);
+  }
   run.set_state(State::verified);
 }
 

@@ -54,13 +54,14 @@ std::int64_t RelationWalk::filenode_and_pages(std::int64_t& pages) {
 }
 
 void RelationWalk::begin_or_resume(bool again) {
-  m_again = again;
   std::int64_t pages = 0;
   const std::int64_t filenode = filenode_and_pages(pages);
   auto found = m_journal.claim(m_relation);
   m_taken.clear();
-  if (!found || (found->filenode != filenode && !found->finished) || (again && found->finished)) {
-    if (found && found->filenode != filenode) {
+  m_bad_rows = m_journal.bad_rows(m_relation);
+  const bool rewritten = found && found->filenode != filenode;
+  if (!found || (rewritten && (!found->finished || !m_bad_rows.empty())) || (again && found->finished)) {
+    if (rewritten) {
       m_session.report(event::Note{event::Note::Level::info,
                                    fmt::format("{} was rewritten (VACUUM FULL, CLUSTER or the like): walking it again", m_relation.display())});
     }
@@ -77,6 +78,8 @@ void RelationWalk::begin_or_resume(bool again) {
     walk.finished = false;
     walk.filenode = filenode;
     walk.pages = pages;
+    walk.again = again;
+    m_bad_rows.clear();
     m_journal.begin(m_relation, walk);
     found = walk;
   }
@@ -91,7 +94,6 @@ void RelationWalk::begin_or_resume(bool again) {
     m_batches += window.batches;
     m_wal_bytes += window.wal_bytes;
   }
-  m_bad_rows = m_journal.bad_rows(m_relation);
   m_obstacle = indexed_new_column();
   if (m_begin.count() == 0) {
     m_begin = m_session.clock().now();
@@ -150,7 +152,7 @@ PageSample RelationWalk::sample(std::int64_t first, std::int64_t end) {
 
 Passes RelationWalk::choose(std::int64_t first, std::int64_t end, const std::vector<int>& backends) {
   Passes passes;
-  if (m_again) {
+  if (m_walk.again) {
     passes.because = "every page is looked at once more";
   } else if (m_walk.pages < k_small_table_pages) {
     passes.because = "the table is small";
@@ -210,7 +212,7 @@ void RelationWalk::give_back(const WindowRecord& window) {
 
 /// Whether rows stay on their pages, and by how much a row grows.
 void RelationWalk::learn_from(const WindowRecord& window) {
-  if (window.sweeping || m_again || window.rows < k_telling_rows) {
+  if (window.sweeping || m_walk.again || window.rows < k_telling_rows) {
     return;
   }
   if (m_growth == k_usual_growth && m_row_bytes > 0) {
@@ -244,7 +246,7 @@ void RelationWalk::find_out_who_moved() {
   if (filenode_and_pages(pages) == m_walk.filenode) {
     throw Error(Outcome::busy, fmt::format("another runner has taken over the walk over {}", m_relation.display()));
   }
-  begin_or_resume(m_again);
+  begin_or_resume(false);
 }
 
 std::string RelationWalk::pending() const {
@@ -253,6 +255,10 @@ std::string RelationWalk::pending() const {
     pending.push_back("(" + mapping.pending + ")");
   }
   return join(pending, " or ");
+}
+
+std::string RelationWalk::unlocked(const std::string& where) const {
+  return fmt::format("this.ctid = any (array(select this.ctid from only {} as this where {} for no key update skip locked))", m_relation.sql(), where);
 }
 
 std::string RelationWalk::update(const std::string& where) const {
@@ -277,7 +283,7 @@ std::string RelationWalk::message(const WindowRecord& before, const WindowRecord
     where = fmt::format("{} and case when this.ctid = any (array[{}]) then false else ({}) end", where, join(bad, ", "), pending());
   }
   if (locked == Locked::skip) {
-    where = fmt::format("this.ctid = any (array(select this.ctid from only {} as this where {} for no key update skip locked))", m_relation.sql(), where);
+    where = unlocked(where);
   }
   return fmt::format("begin; select {}, {}, {}; {}; {}; commit; select {}, {}", k_now, k_wal, WalkJournal::before_sql(m_oid), update(where),
                      m_journal.checkpoint_sql(m_relation, m_oid, m_walk, after), k_now, k_wal);

@@ -57,6 +57,8 @@ class RelationWalk {
   /// Conditions and assignments for the rows of a page range that have work to do.
   [[nodiscard]] std::string pending() const;
   [[nodiscard]] std::string update(const std::string& where) const;
+  /// The same rows without those that somebody holds.
+  [[nodiscard]] std::string unlocked(const std::string& where) const;
   [[nodiscard]] const QualifiedName& relation() const { return m_relation; }
   [[nodiscard]] const SyncedTable& table() const { return m_table; }
   [[nodiscard]] WalkJournal& journal() { return m_journal; }
@@ -86,7 +88,6 @@ class RelationWalk {
   const SyncedTable& m_table;
   QualifiedName m_relation;
   std::int64_t m_oid = 0;
-  bool m_again = false;
   WalkRecord m_walk;
   std::vector<WindowRecord> m_taken;  ///< as of their last checkpoint
   std::vector<BadRow> m_bad_rows;

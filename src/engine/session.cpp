@@ -18,7 +18,7 @@ constexpr std::chrono::milliseconds k_reconnect_pause{500};
 // set per transaction. row_security = off turns rows that would be hidden into an error. A runner whose host died
 // must not keep a lock.
 constexpr std::string_view k_settings =
-    "set statement_timeout = 0; set lock_timeout = 0; set row_security = off; set idle_in_transaction_session_timeout = '30s'; "
+    "set statement_timeout = 0; set lock_timeout = 0; set row_security = off; set idle_in_transaction_session_timeout = '30s'; set idle_session_timeout = 0; "
     "set standard_conforming_strings = on; set client_min_messages = warning";
 
 }  // namespace

@@ -62,6 +62,10 @@ void Upkeep::consider(const QualifiedName& relation, double part_done, const std
   }
 }
 
+std::vector<int> Upkeep::backends() const {
+  return m_connection ? std::vector<int>{m_connection->backend_pid()} : std::vector<int>();
+}
+
 bool Upkeep::pays(const QualifiedName& relation, const std::vector<int>& workers) {
   const pg::Rows rows = m_session.watcher().query(
       "select pg_catalog.pg_stat_get_dead_tuples(oid), greatest(reltuples, 1), exists (select from pg_catalog.pg_stat_progress_vacuum v where v.relid = c.oid), "

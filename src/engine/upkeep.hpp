@@ -24,6 +24,8 @@ class Upkeep {
   /// for it, when a fifth of the relation's rows are dead (as autovacuum does), nobody's snapshot keeps them, and
   /// a tenth of the walk or more is left to use the room.
   void consider(const QualifiedName& relation, double part_done, const std::vector<int>& workers);
+  /// The server's process of the VACUUM, if there is one.
+  [[nodiscard]] std::vector<int> backends() const;
 
  private:
   [[nodiscard]] bool pays(const QualifiedName& relation, const std::vector<int>& workers);

@@ -40,8 +40,8 @@ void ignore_notice(void*, const PGresult*) {}
 }  // namespace
 
 bool SqlError::connection_lost() const {
-  // 57P01..57P03: shutdown, crash recovery, starting up. The server has dropped the session in each.
-  return is_class("08") || m_sqlstate == "57P01" || m_sqlstate == "57P02" || m_sqlstate == "57P03";
+  // 57P01..57P03: shutdown, crash recovery, starting up; 57P05: idle for too long. The server has dropped the session in each.
+  return is_class("08") || m_sqlstate == "57P01" || m_sqlstate == "57P02" || m_sqlstate == "57P03" || m_sqlstate == "57P05";
 }
 
 Rows::Rows(pg_result* result) : m_result(result, PQclear) {}

@@ -44,7 +44,8 @@ create table if not exists ecmigrate.locks (
   at timestamptz not null default clock_timestamp());
 create table if not exists ecmigrate.walks (
   migration text not null, relation text not null, run bigint not null, round integer not null, filenode bigint not null, pages bigint not null,
-  next_page bigint not null default 0, finished boolean not null default false, primary key (migration, relation));
+  next_page bigint not null default 0, finished boolean not null default false, again boolean not null default false,
+  primary key (migration, relation));
 create table if not exists ecmigrate.windows (
   migration text not null, relation text not null, round integer not null, run bigint not null, filenode bigint not null,
   first_page bigint not null, end_page bigint not null, passes integer not null, shrink double precision not null,

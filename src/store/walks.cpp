@@ -52,7 +52,7 @@ std::string WalkJournal::of_window(const QualifiedName& relation, const WalkReco
 
 std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
   const pg::Rows rows = m_connection.query(
-      "update ecmigrate.walks set run = $3 where migration = $1 and relation = $2 returning round, filenode, pages, next_page, finished",
+      "update ecmigrate.walks set run = $3 where migration = $1 and relation = $2 returning round, filenode, pages, next_page, finished, again",
       {m_migration, relation.sql(), std::to_string(m_run)});
   if (rows.size() == 0) {
     return std::nullopt;
@@ -63,9 +63,12 @@ std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
   walk.pages = rows.integer(0, 2);
   walk.next = rows.integer(0, 3);
   walk.finished = rows.boolean(0, 4);
-  // Waits for the runner before, should it be in the middle of a checkpoint, and reads what that left.
-  walk.open = windows_of(m_connection.query(
-      fmt::format("update ecmigrate.windows set run = {} where {} and not done returning {}", m_run, of_window(relation, walk), k_window_columns)));
+  walk.again = rows.boolean(0, 5);
+  // Waits for the runner before, should it be in the middle of a checkpoint, and reads what that left. Windows in which it
+  // skipped rows are ours from now on, too.
+  walk.open = windows_of(m_connection.query(fmt::format("update ecmigrate.windows set run = {} where {} and (not done or skipped) returning {}", m_run,
+                                                        of_window(relation, walk), k_window_columns)));
+  std::erase_if(walk.open, [](const WindowRecord& window) { return window.done; });
   const pg::Rows sums = m_connection.query(
       "select coalesce(sum(rows), 0), coalesce(sum(hot_rows), 0), coalesce(sum(batches), 0), coalesce(sum(wal_bytes), 0) "
       "from ecmigrate.windows where migration = $1 and relation = $2 and (done or round < $3)",
@@ -78,11 +81,13 @@ std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
 }
 
 void WalkJournal::begin(const QualifiedName& relation, const WalkRecord& walk) {
-  m_connection.query(
-      "insert into ecmigrate.walks (migration, relation, run, round, filenode, pages) values ($1, $2, $3, $4, $5, $6) "
+  // The places of bad rows may be other rows' now; those that still cannot be filled are met again.
+  m_connection.script(fmt::format(
+      "begin; delete from ecmigrate.bad_rows where migration = {0} and relation = {1}; "
+      "insert into ecmigrate.walks (migration, relation, run, round, filenode, pages, again) values ({0}, {1}, {2}, {3}, {4}, {5}, {6}) "
       "on conflict (migration, relation) do update set run = excluded.run, round = excluded.round, filenode = excluded.filenode, "
-      "pages = excluded.pages, next_page = 0, finished = false",
-      {m_migration, relation.sql(), std::to_string(m_run), std::to_string(walk.round), std::to_string(walk.filenode), std::to_string(walk.pages)});
+      "pages = excluded.pages, again = excluded.again, next_page = 0, finished = false; commit",
+      quote_literal(m_migration), quote_literal(relation.sql()), m_run, walk.round, walk.filenode, walk.pages, walk.again));
 }
 
 bool WalkJournal::open_window(const QualifiedName& relation, const WalkRecord& walk, const WindowRecord& window) {
@@ -107,8 +112,9 @@ std::vector<WindowRecord> WalkJournal::reopen_skipped(const QualifiedName& relat
 bool WalkJournal::finish(const QualifiedName& relation, const WalkRecord& walk) {
   return m_connection
              .query(fmt::format("update ecmigrate.walks set finished = true where {} and run = {} "
-                                "and filenode = pg_catalog.pg_relation_filenode({}::pg_catalog.regclass) returning 1",
-                                of_window(relation, walk), m_run, quote_literal(relation.sql())))
+                                "and filenode = pg_catalog.pg_relation_filenode({}::pg_catalog.regclass) "
+                                "and not exists (select from ecmigrate.windows where {} and (not done or skipped)) returning 1",
+                                of_window(relation, walk), m_run, quote_literal(relation.sql()), of_window(relation, walk)))
              .size() == 1;
 }
 
@@ -127,6 +133,10 @@ std::string WalkJournal::checkpoint_sql(const QualifiedName& relation, std::int6
       "where {} and first_page = {} and run = {} and not done and filenode = pg_catalog.pg_relation_filenode({oid}) returning rows, hot_rows",
       window.pass, window.page, window.skipped, window.done, window.batches, window.wal_bytes, of_window(relation, walk), window.first, m_run,
       fmt::arg("oid", relation_oid));
+}
+
+bool WalkJournal::has_bad_rows() {
+  return m_connection.query("select exists (select from ecmigrate.bad_rows where migration = $1)", {m_migration}).boolean(0, 0);
 }
 
 std::vector<BadRow> WalkJournal::bad_rows(const QualifiedName& relation) {

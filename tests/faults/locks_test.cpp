@@ -200,6 +200,31 @@ TEST_CASE("a row that stays locked ends the backfill with its own outcome and ke
   CHECK(database.value(finished) == before);
 }
 
+TEST_CASE("a row that was locked in a run that ended early is filled by the next") {
+  Database database;
+  database.exec("create table users (id int primary key, full_name text not null, note text not null default repeat('n', 300))");
+  database.exec("insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, 80000) i; analyze users");
+  migrate(database, k_split, "expand");
+  const auto holder = database.connect();
+  holder->script("begin; select from users where id = 7 for update");
+  // The first run ends when the window with the locked row is done, and another is not.
+  RunOptions options;
+  options.pace.workers = 1;
+  const Error ended = error_of([&] {
+    migrate(database, k_split, "backfill", nullptr, options, [&](pg::CallMoment moment, int, std::string_view sql) {
+      if (moment == pg::CallMoment::before && sql.find("update only") != std::string_view::npos &&
+          database.value("select exists (select from ecmigrate.windows where done and skipped) and exists (select from ecmigrate.windows where not done)") == "t") {
+        throw Error(Outcome::failed, "ended early");
+      }
+    });
+  });
+  REQUIRE(std::string(ended.what()) == "ended early");
+  holder->query("commit");
+  migrate(database, k_split, "backfill");
+  CHECK(database.value("select count(*) from users where first_name is null") == "0");
+  migrate(database, k_split, "verify contract");
+}
+
 TEST_CASE("writers that lock rows in any order are never in a deadlock with the backfill") {
   Database database;
   database.exec(k_users);

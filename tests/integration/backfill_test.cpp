@@ -253,10 +253,10 @@ TEST_CASE("one pass and no vacuum, as long as an old snapshot keeps replaced row
   CHECK(database.value("select max(passes) from ecmigrate.windows") == "1");
 }
 
-TEST_CASE("the planner knows the new columns when the backfill is done", "[version]") {
+TEST_CASE("the planner knows the new columns when they are verified", "[version]") {
   Database database;
   database.exec(k_users);
-  migrate(database, k_split, "expand backfill");
+  migrate(database, k_split, "expand backfill verify");
   CHECK(database.value("select count(*) from pg_stats where tablename = 'users' and attname in ('first_name', 'last_name')") == "2");
 }
 
@@ -305,13 +305,90 @@ TEST_CASE("rows that cannot be filled are set aside where the plan says so, and 
   CHECK(database.value("select count(*) from users where number <> id") == "0");
 }
 
+TEST_CASE("a bad row is found behind one that somebody holds") {
+  Database database;
+  make_users_with_bad_rows(database);
+  const auto holder = database.connect();
+  holder->script("begin; select from users where id in (3, 331) for update");
+  const Error error = error_of([&] { migrate(database, k_bad_plan, "backfill"); });
+  CHECK(std::string(error.what()).find("users row id=7: ") != std::string::npos);
+}
+
+TEST_CASE("a bad row is still known after the table was rewritten, and is not waited for while somebody holds it") {
+  Database database;
+  make_users_with_bad_rows(database);
+  RunOptions options;
+  options.pace.quarantine = true;
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() == Outcome::work_remains);
+  database.exec("delete from users where id < 7");
+  database.exec("vacuum full users");
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() == Outcome::work_remains);
+  CHECK(database.rows("select key from ecmigrate.bad_rows order by key") == "id=333\nid=7");
+  const auto holder = database.connect();
+  holder->script("begin; select from users where id = 7 for update");
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() == Outcome::work_remains);
+}
+
+TEST_CASE("a worker's session that idled for too long in a pause is made anew") {
+  Database database;
+  make_many_users(database);
+  migrate(database, k_split, "expand");
+  bool ended = false;
+  Recorder recorder;
+  migrate(database, k_split, "backfill verify", &recorder, workers(1), [&](pg::CallMoment moment, int, std::string_view sql) {
+    if (!ended && moment == pg::CallMoment::before && sql.find("update only") != std::string_view::npos) {
+      ended = true;
+      throw pg::SqlError("57P05", "terminating connection due to idle-session timeout", "", 0);
+    }
+  });
+  CHECK(recorder.warnings().find("the connection was lost") != std::string::npos);
+  CHECK(database.value(k_all_right) == "0");
+}
+
+TEST_CASE("a row that a look after verify sets aside keeps contract away") {
+  Database database;
+  database.exec("create table users (id bigint primary key, full_name text)");
+  database.exec("insert into users select i, i::text from generate_series(1, 500) i");
+  std::string plan = k_bad_plan;
+  plan.replace(plan.find("nullable: false"), 15, "nullable: true");
+  migrate(database, plan, "expand backfill verify");
+  database.exec("set session_replication_role = replica; insert into users (id, full_name) values (501, 'x'); reset session_replication_role");
+  RunOptions options;
+  options.pace.quarantine = true;
+  const Error error = error_of([&] { migrate(database, plan, "backfill", nullptr, options); });
+  CHECK(error.outcome() == Outcome::work_remains);
+  CHECK(database.value("select state from ecmigrate.migrations") == "backfilled");
+  CHECK(error_of([&] { migrate(database, plan, "contract"); }).outcome() == Outcome::refused);
+  database.exec("delete from users where id = 501");
+  migrate(database, plan, "backfill verify contract");
+}
+
+TEST_CASE("what a look after verify fills is held to a foreign key that is validated") {
+  Database database;
+  database.exec("create table names (name text primary key); insert into names values ('Ann'); "
+                "create table users (id bigint primary key, full_name text); insert into users select i, 'Ann' from generate_series(1, 100) i");
+  const std::string plan = R"yaml(
+name: refer
+operations:
+  - add_column:
+      table: users
+      up: full_name
+      column: { name: name, type: text, nullable: true, references: { name: users_name, table: names, column: name } }
+)yaml";
+  migrate(database, plan, "expand backfill verify");
+  database.exec("set session_replication_role = replica; insert into users values (101, 'Nobody'); reset session_replication_role");
+  const Error error = error_of([&] { migrate(database, plan, "backfill"); });
+  CHECK(std::string(error.what()).find("users row id=101: ") != std::string::npos);
+  CHECK(database.value("select count(*) from users where name = 'Nobody'") == "0");
+}
+
 TEST_CASE("a batch that somebody cancels is done again with fewer pages") {
   Database database;
   make_many_users(database);
   migrate(database, k_split, "expand");
   int cancelled = 0;
   migrate(database, k_split, "backfill verify", nullptr, workers(1), [&](pg::CallMoment moment, int, std::string_view sql) {
-    if (moment == pg::CallMoment::before && sql.find("update only") != std::string_view::npos && ++cancelled % 5 == 0) {
+    if (moment == pg::CallMoment::after && sql.find("update only") != std::string_view::npos && ++cancelled % 5 == 0) {
       throw pg::SqlError("57014", "canceling statement due to user request", "", 0);
     }
   });

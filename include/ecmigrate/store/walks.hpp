@@ -36,6 +36,7 @@ struct WalkRecord {
   std::int64_t pages = 0;     ///< read after the sync trigger was committed: no row without it lives beyond
   std::int64_t next = 0;      ///< first page that no window has yet
   bool finished = false;
+  bool again = false;         ///< the round looks once more at a relation that was finished
   std::vector<WindowRecord> open;
   // Of the windows that are done, and of all rounds before this one.
   std::int64_t rows = 0;
@@ -60,13 +61,13 @@ class WalkJournal {
       : m_connection(connection), m_migration(std::move(migration)), m_run(run) {}
 
   std::optional<WalkRecord> claim(const QualifiedName& relation);
-  /// Starts a round from page 0.
+  /// Starts a round from page 0, and forgets bad rows, whose places may have changed.
   void begin(const QualifiedName& relation, const WalkRecord& walk);
   /// Adds the window behind the last one. False when the walk is another runner's now.
   bool open_window(const QualifiedName& relation, const WalkRecord& walk, const WindowRecord& window);
   /// Opens the windows again in which locked rows were left, to be swept in one pass.
   std::vector<WindowRecord> reopen_skipped(const QualifiedName& relation, const WalkRecord& walk);
-  /// False when the walk is another runner's now, or the relation was rewritten.
+  /// False when the walk is another runner's now, the relation was rewritten, or a window is left.
   bool finish(const QualifiedName& relation, const WalkRecord& walk);
 
   /// To be run before a batch's UPDATE: the server's counters also hold earlier transactions whose numbers the
@@ -77,6 +78,8 @@ class WalkJournal {
   [[nodiscard]] std::string checkpoint_sql(const QualifiedName& relation, std::int64_t relation_oid, const WalkRecord& walk,
                                            const WindowRecord& window) const;
 
+  /// Of any relation of the migration.
+  [[nodiscard]] bool has_bad_rows();
   std::vector<BadRow> bad_rows(const QualifiedName& relation);
   void add_bad_row(const QualifiedName& relation, const BadRow& row);
   void remove_bad_row(const QualifiedName& relation, const std::string& ctid);
