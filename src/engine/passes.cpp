@@ -13,6 +13,9 @@ namespace {
 /// index pages usually have, so that they split (both measured, docs/benchmarks.md).
 constexpr int k_most_passes = 16;
 constexpr double k_shrink = 0.93;
+/// With an index or none, a row that moves costs little more than one that stays.
+constexpr int k_few_indexes = 1;
+constexpr int k_most_passes_with_few = 8;
 /// Rounding up of the room that was estimated would move rows.
 constexpr double k_caution = 0.9;
 // The server's page format: PageHeaderData and ItemIdData (src/include/storage/bufpage.h, itemid.h).
@@ -42,7 +45,7 @@ Passes choose_passes(const PageSample& sample, double growth, const std::string&
     }
   }
   // A pass must find a row on every page, or its scan is for nothing.
-  const int count = std::clamp(static_cast<int>(rows_per_page), 1, k_most_passes);
+  const int count = std::clamp(static_cast<int>(rows_per_page), 1, sample.indexes <= k_few_indexes ? k_most_passes_with_few : k_most_passes);
   if (count == 1) {
     return {1, 1, "a page holds no more than a row"};
   }

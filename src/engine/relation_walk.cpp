@@ -43,13 +43,15 @@ RelationWalk::RelationWalk(Session& session, WalkJournal journal, const SyncedTa
 std::int64_t RelationWalk::filenode_and_pages(std::int64_t& pages) {
   const pg::Rows rows = m_session.connection().query(
       "select pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, c.reltuples, c.oid::bigint, "
-      "current_setting('block_size'), pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)) > 0 from pg_catalog.pg_class c where c.oid = $1::pg_catalog.regclass",
+      "current_setting('block_size'), pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)) > 0, "
+      "(select count(*) from pg_catalog.pg_index i where i.indrelid = c.oid) from pg_catalog.pg_class c where c.oid = $1::pg_catalog.regclass",
       {m_relation.sql()});
   pages = rows.integer(0, 1);
   m_rows_estimated = std::max(0.0, rows.number(0, 2));
   m_oid = rows.integer(0, 3);
   m_page_bytes = rows.number(0, 4);
   m_toasted = !rows.is_null(0, 5) && rows.boolean(0, 5);
+  m_indexes = static_cast<int>(rows.integer(0, 6));
   return rows.integer(0, 0);
 }
 
@@ -139,6 +141,7 @@ PageSample RelationWalk::sample(std::int64_t first, std::int64_t end) {
   PageSample sample;
   sample.pages = std::min(k_sample_pages, end - first);
   sample.page_bytes = m_page_bytes;
+  sample.indexes = m_indexes;
   // From the middle: the first pages of a window may hold rows that the window before moved there.
   const std::int64_t from = first + (end - first - sample.pages) / 2;
   // Whole rows would be fetched from their TOAST table; their length is not what is on the page then.

@@ -98,6 +98,7 @@ class RelationWalk {
   std::string m_told_reason;
   double m_page_bytes = 8192;
   bool m_toasted = false;
+  int m_indexes = 0;
   double m_growth;
   double m_row_bytes = 0;  ///< of the last sample before its window was filled
   std::int64_t m_window_pages;

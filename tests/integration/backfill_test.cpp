@@ -17,6 +17,7 @@ namespace {
 void make_many_users(Database& database, const std::string& options = {}) {
   database.exec("create table users (id bigint primary key, full_name text not null, note text not null default repeat('n', 100)) " + options);
   database.exec("insert into users select i, 'Ann' || i || ' Lee' || i from generate_series(1, 120000) i");
+  database.exec("create index on users (full_name)");
   database.exec("vacuum analyze users");
 }
 

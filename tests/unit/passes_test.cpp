@@ -8,8 +8,8 @@ using namespace ecmigrate;
 namespace {
 
 /// A page of 8 kB with so many rows of so many bytes.
-Passes passes_for(std::int64_t rows, double row_bytes, double growth = 0.13, const std::string& obstacle = {}) {
-  return choose_passes({10, rows * 10, row_bytes * static_cast<double>(rows) * 10, 8192}, growth, obstacle);
+Passes passes_for(std::int64_t rows, double row_bytes, double growth = 0.13, const std::string& obstacle = {}, int indexes = 4) {
+  return choose_passes({10, rows * 10, row_bytes * static_cast<double>(rows) * 10, 8192, indexes}, growth, obstacle);
 }
 
 double first_share(const Passes& passes) {
@@ -25,6 +25,11 @@ TEST_CASE("full pages are swept in sixteen shrinking passes") {
   const Passes passes = passes_for(44, 180);
   CHECK(passes.count == 16);
   CHECK(passes.shrink == Approx(0.93));
+}
+
+TEST_CASE("full pages of a table with one index are swept half as often") {
+  CHECK(passes_for(44, 180, 0.13, {}, 2).count == 16);
+  CHECK(passes_for(44, 180, 0.13, {}, 1).count == 8);
 }
 
 TEST_CASE("the more room the pages have, the fewer passes, and none moves a row") {

@@ -11,6 +11,7 @@ struct PageSample {
   std::int64_t rows = 0;
   double row_bytes = 0;   ///< of all rows together, each rounded up to the server's alignment of 8
   double page_bytes = 0;  ///< the server's block_size
+  int indexes = 0;        ///< of the relation
 };
 
 /// How often a window is swept, and why.
