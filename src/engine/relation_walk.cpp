@@ -382,7 +382,7 @@ event::WalkFinished RelationWalk::summary() const {
   event::WalkFinished finished;
   finished.phase = "backfill";
   finished.relation = m_relation.display();
-  finished.rows = m_rows;
+  finished.rows = m_walk.again ? m_rows - m_rows_before : m_rows;
   finished.batches = m_batches;
   finished.duration_ms = static_cast<double>((m_session.clock().now() - m_begin).count());
   finished.batch_p50_ms = percentile(m_batch_ms, 0.5);

@@ -28,7 +28,7 @@ struct Subject {
   std::string is_contracted;
 };
 
-// About 75 pages: enough for the walk to make its eight passes.
+// About 75 pages: enough for the walk to make several passes.
 const Subject k_split_subject{
     R"(create table users (id bigint primary key, full_name text not null, note text not null default repeat('n', 1800));
        alter table users alter column note set storage plain;

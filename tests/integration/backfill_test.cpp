@@ -144,6 +144,7 @@ TEST_CASE("a second backfill of a finished table reads every row once and writes
   pages = std::stoll(database.value("select sum((end_page - first_page) * passes) from ecmigrate.windows where round = 1"));
   CHECK(std::to_string(pages) == database.value("select pages from ecmigrate.walks"));
   CHECK(database.value(versions) == before);
+  CHECK(recorder.all<event::WalkFinished>().at(0).rows == 0);
   CHECK(database.value("select state from ecmigrate.migrations") == "verified");
   migrate(database, k_split, "contract");
 }

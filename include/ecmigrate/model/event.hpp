@@ -97,7 +97,7 @@ struct Progress {
 struct WalkFinished {
   std::string phase;
   std::string relation;
-  std::int64_t rows = 0;       ///< written by the backfill, compared by verify; over all runs
+  std::int64_t rows = 0;       ///< written by the backfill, compared by verify; over all runs, but of a second look alone
   std::int64_t batches = 0;
   double duration_ms = 0;
   double batch_p50_ms = 0;
