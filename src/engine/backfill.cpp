@@ -364,7 +364,8 @@ void Backfill::drain() {
 }
 
 std::vector<int> Backfill::backends() const {
-  std::vector<int> pids = m_upkeep.backends();
+  std::vector<int> pids = m_session.own_backends();
+  std::ranges::copy(m_upkeep.backends(), std::back_inserter(pids));
   for (const Worker& worker : m_workers) {
     if (worker.connection) {
       pids.push_back(worker.connection->backend_pid());

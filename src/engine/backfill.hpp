@@ -63,6 +63,7 @@ class Backfill {
   void drain();
   [[nodiscard]] int wanted_workers();
   void report(bool now);
+  /// All server processes of ours, so that nobody takes them for the application's.
   [[nodiscard]] std::vector<int> backends() const;
 
   Session& m_session;

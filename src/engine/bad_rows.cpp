@@ -26,37 +26,24 @@ std::optional<pg::SqlError> raised(pg::Connection& connection, const RelationWal
   }
 }
 
-std::string without(const std::vector<BadRow>& rows) {
-  std::string condition;
-  for (const BadRow& row : rows) {
-    condition += fmt::format(" when this.ctid = {}::tid then false", quote_literal(row.ctid));
-  }
-  return condition;
-}
-
-/// Pending, and not set aside already.
-std::string work(const RelationWalk& walk) {
-  return walk.bad_rows().empty() ? "(" + walk.pending() + ")" : fmt::format("case{} else ({}) end", without(walk.bad_rows()), walk.pending());
-}
-
 }  // namespace
 
 bool row_is_at_fault(const pg::SqlError& error) {
   // 54: limits of the server (an index row or a tsvector that is too large); 21: a subquery with two rows.
-  return error.is_class("21") || error.is_class("22") || error.is_class("54") || error.is_class("23") || error.is_class("P0") || error.is_class("38") || error.is_class("39");
+  return error.is_class("21") || error.is_class("22") || error.is_class("23") || error.is_class("54") || error.is_class("P0") || error.is_class("38") || error.is_class("39");
 }
 
 bool set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWalk& walk, std::int64_t from, std::int64_t to, bool quarantine) {
   while (to - from > 1) {
     const std::int64_t middle = from + (to - from) / 2;
-    (raised(connection, walk, page_range(from, middle) + " and " + work(walk)) ? to : from) = middle;
+    (raised(connection, walk, page_range(from, middle) + " and " + walk.work()) ? to : from) = middle;
   }
   // `up` is not asked here: to find the rows of the page must not raise.
   const pg::Rows rows = connection.query(fmt::format("select this.ctid::text, {} from only {} as this where {}", row_key(walk.table().key),
                                                      walk.relation().sql(), page_range(from, to)));
   bool found = false;
   for (int row = 0; row < rows.size(); ++row) {
-    const auto bad = raised(connection, walk, fmt::format("this.ctid = {}::tid and {}", quote_literal(rows.text(row, 0)), work(walk)));
+    const auto bad = raised(connection, walk, fmt::format("this.ctid = {}::tid and {}", quote_literal(rows.text(row, 0)), walk.work()));
     if (!bad) {
       continue;
     }

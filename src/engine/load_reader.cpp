@@ -91,12 +91,10 @@ void read_replicas(Session& session, LoadReading& reading) {
 }
 
 LoadReading read_load(Session& session, const std::string& migration, std::int64_t run, const QualifiedName& relation,
-                      const std::vector<int>& workers, PaceLimits& limits) {
+                      const std::vector<int>& backends, PaceLimits& limits) {
   pg::Connection& connection = session.watcher();
   Journal journal(connection);
-  std::vector<int> own = session.own_backends();
-  own.insert(own.end(), workers.begin(), workers.end());
-  const pg::Rows rows = connection.query(k_query, {fmt::format("{{{}}}", fmt::join(own, ",")), relation.sql()});
+  const pg::Rows rows = connection.query(k_query, {fmt::format("{{{}}}", fmt::join(backends, ",")), relation.sql()});
   LoadReading reading;
   reading.waiting_sessions = static_cast<int>(rows.integer(0, 0));
   reading.archiver_failing = rows.boolean(0, 1);
@@ -110,7 +108,7 @@ LoadReading read_load(Session& session, const std::string& migration, std::int64
   // Only a limit makes the commit wait for the disk, and for a synchronous replica.
   reading.commit_ms = journal.heartbeat(run, limits.max_commit_latency.count() > 0 || limits.abort_commit_latency.count() > 0);
   if (limits.max_snapshot_age.count() > 0) {
-    reading.oldest_snapshot = oldest_snapshot(connection, own);
+    reading.oldest_snapshot = oldest_snapshot(connection, backends);
   }
   if (limits.max_archive_queue > 0) {
     reading.archive_queue = archive_queue(connection);

@@ -30,7 +30,7 @@ double Pacer::now_ms() const {
   return static_cast<double>(m_session.clock().now().count());
 }
 
-void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& workers) {
+void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& backends) {
   const double now = now_ms();
   const bool all = m_looked_ms < 0 || now - m_looked_ms >= k_look_every_ms;
   // A replica may fall behind within few batches, so these are watched between any two.
@@ -40,7 +40,7 @@ void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& w
   }
   m_looked_at_replicas_ms = now;
   m_looked_ms = all ? now : m_looked_ms;
-  m_reasons = reasons(relation, workers, all);
+  m_reasons = reasons(relation, backends, all);
   if (!m_reasons.empty()) {
     m_paused_since_ms = m_paused_since_ms.value_or(now);
   } else if (m_paused_since_ms) {
@@ -49,11 +49,11 @@ void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& w
   }
 }
 
-std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std::vector<int>& workers, bool all) {
+std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std::vector<int>& backends, bool all) {
   try {
     if (all) {
       // What is set from outside wins over flags and plan.
-      m_reading = read_load(m_session, m_migration, m_run, relation, workers, m_limits);
+      m_reading = read_load(m_session, m_migration, m_run, relation, backends, m_limits);
     } else {
       read_replicas(m_session, m_reading);
     }
@@ -80,13 +80,13 @@ std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std
   return why;
 }
 
-Pacer::Turn Pacer::turn(const QualifiedName& relation, const std::vector<int>& workers) {
+Pacer::Turn Pacer::turn(const QualifiedName& relation, const std::vector<int>& backends) {
   const auto longest = m_session.options().max_duration;
   if (longest.count() > 0 && m_session.age() >= longest) {
     throw Error(Outcome::work_remains, fmt::format("stopped at a checkpoint after {}", format_milliseconds(static_cast<double>(longest.count()))),
                 "Run the same command again to go on.");
   }
-  look_if_due(relation, workers);
+  look_if_due(relation, backends);
   if (!m_reasons.empty()) {
     return {k_pause, "paused: " + join(m_reasons, "; ")};
   }

@@ -22,8 +22,6 @@ constexpr std::int64_t k_sample_pages = 16;
 constexpr double k_usual_growth = 0.13;
 /// Less than this share of the rows in place, and further passes are only scans.
 constexpr double k_least_hot = 0.3;
-/// Several windows' time: a younger one may end before it matters.
-constexpr double k_old_snapshot_ms = 10'000;
 constexpr std::int64_t k_telling_rows = 1000;
 /// Enough for the percentiles; 32 kB.
 constexpr std::size_t k_remembered_batches = 4096;
@@ -38,7 +36,7 @@ double share(double part, double whole) {
 }  // namespace
 
 RelationWalk::RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation)
-    : m_session(session), m_journal(std::move(journal)), m_table(table), m_relation(std::move(relation)), m_growth(k_usual_growth), m_window_pages(k_window_pages) {}
+    : m_session(session), m_journal(std::move(journal)), m_table(table), m_relation(std::move(relation)) {}
 
 std::int64_t RelationWalk::filenode_and_pages(std::int64_t& pages) {
   const pg::Rows rows = m_session.connection().query(
@@ -125,11 +123,9 @@ std::string RelationWalk::indexed_new_column() {
 
 /// Somebody who needs every version of the rows since long, so that no room is made.
 std::string RelationWalk::old_snapshot(const std::vector<int>& backends) {
-  std::vector<int> own = m_session.own_backends();
-  own.insert(own.end(), backends.begin(), backends.end());
   const auto now_ms = static_cast<double>(m_session.clock().now().count());
   m_transactions.at(now_ms, m_session.connection().query("select pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())").number(0, 0));
-  const auto holder = oldest_snapshot(m_session.connection(), own);
+  const auto holder = oldest_snapshot(m_session.connection(), backends);
   if (!holder) {
     return {};
   }
@@ -166,7 +162,7 @@ Passes RelationWalk::choose(std::int64_t first, std::int64_t end, const std::vec
     } else {
       m_row_bytes = share(seen.row_bytes, static_cast<double>(seen.rows));
     }
-    passes = choose_passes(seen, m_growth, m_obstacle.empty() ? old_snapshot(backends) : m_obstacle);
+    passes = choose_passes(seen, m_growth.value_or(k_usual_growth), m_obstacle.empty() ? old_snapshot(backends) : m_obstacle);
   }
   // The figures of a reason change from window to window; another reason is the news.
   std::string reason = passes.because;
@@ -191,7 +187,7 @@ std::optional<WindowRecord> RelationWalk::take(int workers, const std::vector<in
   }
   WindowRecord window;
   window.first = window.page = m_walk.next;
-  window.end = window_end(window.first, m_walk.pages, workers, m_window_pages);
+  window.end = window_end(window.first, m_walk.pages, workers, k_window_pages);
   const Passes passes = choose(window.first, window.end, backends);
   window.passes = passes.count;
   window.shrink = passes.shrink;
@@ -218,7 +214,7 @@ void RelationWalk::learn_from(const WindowRecord& window) {
   if (window.sweeping || m_walk.again || window.rows < k_telling_rows) {
     return;
   }
-  if (m_growth == k_usual_growth && m_row_bytes > 0) {
+  if (!m_growth && m_row_bytes > 0) {
     const PageSample after = sample(window.first, window.end);
     m_growth = std::max(0.0, share(after.row_bytes, static_cast<double>(after.rows)) / m_row_bytes - 1);
   }
@@ -260,6 +256,16 @@ std::string RelationWalk::pending() const {
   return join(pending, " or ");
 }
 
+std::string RelationWalk::work() const {
+  std::vector<std::string> bad;
+  for (const BadRow& row : m_bad_rows) {
+    bad.push_back(quote_literal(row.ctid) + "::tid");
+  }
+  // Of rows that are set aside, the expressions must not be looked at.
+  return bad.empty() ? fmt::format("({})", pending())
+                     : fmt::format("case when this.ctid = any (array[{}]) then false else ({}) end", join(bad, ", "), pending());
+}
+
 std::string RelationWalk::unlocked(const std::string& where) const {
   return fmt::format("this.ctid = any (array(select this.ctid from only {} as this where {} for no key update skip locked))", m_relation.sql(), where);
 }
@@ -276,15 +282,7 @@ std::string RelationWalk::message(const WindowRecord& before, const WindowRecord
     const std::int64_t begin = before.pass == 0 ? 0 : spread_end(before, before.pass - 1);
     where += fmt::format(" and ((({}) - {}) & 4294967295) < {}", m_table.spread, begin, spread_end(before, before.pass) - begin);
   }
-  std::vector<std::string> bad;
-  for (const BadRow& row : m_bad_rows) {
-    bad.push_back(quote_literal(row.ctid) + "::tid");
-  }
-  if (bad.empty()) {
-    where += fmt::format(" and ({})", pending());
-  } else {  // their expressions must not be looked at
-    where = fmt::format("{} and case when this.ctid = any (array[{}]) then false else ({}) end", where, join(bad, ", "), pending());
-  }
+  where += " and " + work();
   if (locked == Locked::skip) {
     where = unlocked(where);
   }
@@ -323,7 +321,8 @@ void RelationWalk::batch_done(const WindowRecord& after, const BatchResult& resu
 }
 
 BatchSizer& RelationWalk::sizer(const WindowRecord& window) {
-  return m_sizers.try_emplace({window.passes, window.pass == 0}, 50.0, k_first_batch_pages, m_window_pages).first->second;
+  const auto target_ms = static_cast<double>(m_session.options().pace.target_batch.count());
+  return m_sizers.try_emplace({window.passes, window.pass == 0}, target_ms, k_first_batch_pages, k_window_pages).first->second;
 }
 
 std::int64_t RelationWalk::batch_pages(const WindowRecord& window, double target_ms) {

@@ -28,7 +28,8 @@ class RelationWalk {
   void begin_or_resume(bool again);
   [[nodiscard]] bool finished() const { return m_walk.finished; }
 
-  /// A window to work on; nothing while there is none that no worker has. `workers`, `backends`: how many there are, and the server's processes of those that are connected.
+  /// A window to work on; nothing while there is none that no worker has. `workers`: how many there are; `backends`: all
+  /// server processes of ours.
   std::optional<WindowRecord> take(int workers, const std::vector<int>& backends);
   /// A window that is not done, or is; the counters come with it.
   void give_back(const WindowRecord& window);
@@ -48,14 +49,16 @@ class RelationWalk {
   static BatchResult read(const std::vector<pg::Rows>& results);
   /// The checkpoint was refused: throws Error{busy}, or begins again where the relation was rewritten.
   void find_out_who_moved();
-  /// Counts a batch that is committed; gives its length in ms.
+  /// Counts a batch that is committed.
   void batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes);
 
   [[nodiscard]] std::int64_t batch_pages(const WindowRecord& window, double target_ms);
   /// The last batch was far too long, or the server had no memory for it.
   void shrink_batches(const WindowRecord& window);
-  /// Conditions and assignments for the rows of a page range that have work to do.
+  /// Condition: the row waits for its new values.
   [[nodiscard]] std::string pending() const;
+  /// The same without the rows that are set aside.
+  [[nodiscard]] std::string work() const;
   [[nodiscard]] std::string update(const std::string& where) const;
   /// The same rows without those that somebody holds.
   [[nodiscard]] std::string unlocked(const std::string& where) const;
@@ -99,9 +102,8 @@ class RelationWalk {
   double m_page_bytes = 8192;
   bool m_toasted = false;
   int m_indexes = 0;
-  double m_growth;
+  std::optional<double> m_growth;  ///< of a row that is filled, by the first window that was
   double m_row_bytes = 0;  ///< of the last sample before its window was filled
-  std::int64_t m_window_pages;
   /// A size for each kind of visit, or every window would begin with a batch that is several times too long.
   std::map<std::pair<int, bool>, BatchSizer> m_sizers;
 

@@ -14,8 +14,6 @@ namespace {
 constexpr std::chrono::milliseconds k_look_every{2'000};
 constexpr double k_dead_share = 0.2;
 constexpr double k_least_left = 0.1;
-/// Rows that somebody's snapshot keeps for longer than this will not be free soon.
-constexpr double k_old_snapshot_ms = 10'000;
 
 // As gentle as autovacuum is by default (autovacuum_vacuum_cost_delay); without a conflict with the workers' writes.
 constexpr std::string_view k_settings = "set vacuum_cost_delay = '2ms'; set vacuum_cost_limit = 200";
@@ -33,7 +31,7 @@ Upkeep::~Upkeep() {
   }
 }
 
-void Upkeep::consider(const QualifiedName& relation, double part_done, const std::vector<int>& workers) {
+void Upkeep::consider(const QualifiedName& relation, double part_done, const std::vector<int>& backends) {
   if (m_running) {
     if (m_connection->answered()) {
       m_running = false;
@@ -52,7 +50,7 @@ void Upkeep::consider(const QualifiedName& relation, double part_done, const std
   }
   m_looked = now;
   try {
-    if (pays(relation, workers)) {
+    if (pays(relation, backends)) {
       start(relation);
     }
   } catch (const Error& error) {
@@ -66,7 +64,7 @@ std::vector<int> Upkeep::backends() const {
   return m_connection ? std::vector<int>{m_connection->backend_pid()} : std::vector<int>();
 }
 
-bool Upkeep::pays(const QualifiedName& relation, const std::vector<int>& workers) {
+bool Upkeep::pays(const QualifiedName& relation, const std::vector<int>& backends) {
   const pg::Rows rows = m_session.watcher().query(
       "select pg_catalog.pg_stat_get_dead_tuples(oid), greatest(reltuples, 1), exists (select from pg_catalog.pg_stat_progress_vacuum v where v.relid = c.oid), "
       "pg_catalog.pg_has_role(relowner, 'usage') from pg_catalog.pg_class c where oid = $1::pg_catalog.regclass",
@@ -79,9 +77,7 @@ bool Upkeep::pays(const QualifiedName& relation, const std::vector<int>& workers
   if (dead - std::min(dead, left) < k_dead_share * rows.number(0, 1) || rows.boolean(0, 2) || !rows.boolean(0, 3)) {
     return false;
   }
-  std::vector<int> own = m_session.own_backends();
-  own.insert(own.end(), workers.begin(), workers.end());
-  const auto holder = oldest_snapshot(m_session.watcher(), own);
+  const auto holder = oldest_snapshot(m_session.watcher(), backends);
   m_relation = relation.sql();
   m_dead_after = dead;  // until it is seen to be less
   return !holder || holder->age_ms.value_or(0) < k_old_snapshot_ms;

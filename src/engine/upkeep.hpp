@@ -23,12 +23,12 @@ class Upkeep {
   /// Call as often as you like: it looks every few seconds. Starts a VACUUM, on a connection of its own and without waiting
   /// for it, when a fifth of the relation's rows are dead (as autovacuum does), nobody's snapshot keeps them, and
   /// a tenth of the walk or more is left to use the room.
-  void consider(const QualifiedName& relation, double part_done, const std::vector<int>& workers);
+  void consider(const QualifiedName& relation, double part_done, const std::vector<int>& backends);
   /// The server's process of the VACUUM, if there is one.
   [[nodiscard]] std::vector<int> backends() const;
 
  private:
-  [[nodiscard]] bool pays(const QualifiedName& relation, const std::vector<int>& workers);
+  [[nodiscard]] bool pays(const QualifiedName& relation, const std::vector<int>& backends);
   void start(const QualifiedName& relation);
 
   Session& m_session;

@@ -8,6 +8,9 @@
 
 namespace ecmigrate {
 
+/// A snapshot that is older will not end soon: several windows' time of a backfill.
+inline constexpr double k_old_snapshot_ms = 10'000;
+
 /// Who keeps dead rows of the database's tables from being cleared away.
 struct SnapshotHolder {
   std::string text;              ///< "pid 812 ann@psql, idle in transaction"
