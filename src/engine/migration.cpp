@@ -6,6 +6,7 @@
 #include <ranges>
 
 #include "backfill.hpp"
+#include "contract_guard.hpp"
 #include "dependents.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -31,14 +32,6 @@ std::string first_difference(const std::string& before, const std::string& after
   const auto [a, b] = std::ranges::mismatch(before, after);
   const auto from = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, a - before.begin() - 40));
   return fmt::format("\n  was: …{}\n  now: …{}", abbreviate(before.substr(from), 120), abbreviate(after.substr(from), 120));
-}
-
-std::string name_list(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const std::string& line : lines) {
-    text += "\n  " + line;
-  }
-  return text;
 }
 
 }  // namespace
@@ -177,7 +170,7 @@ struct Migration::Run {
       lines.push_back(fmt::format("{}: {}", row.key, row.error));
     }
     throw Error(Outcome::work_remains,
-                fmt::format("{} rows are set aside, as they cannot be filled:{}", with_thousands(static_cast<std::int64_t>(bad_rows.size())), name_list(lines)),
+                fmt::format("{} rows are set aside, as they cannot be filled:\n  {}", with_thousands(static_cast<std::int64_t>(bad_rows.size())), join(lines, "\n  ")),
                 "Mend or delete them (all are in ecmigrate.bad_rows) and run the same command again: it tries these rows alone.");
   }
 
@@ -224,79 +217,11 @@ struct Migration::Run {
     return differences;
   }
 
-  /// Partitions that came after the backfill: the trigger was not on them when their rows were written.
-  std::vector<std::string> new_partitions() {
-    std::vector<std::string> names;
-    for (const SyncedTable& table : record->recipe.synced) {
-      for (const auto& [leaf, walked] : leaves(session.connection(), plan.name, table.table)) {
-        if (!walked) {
-          names.push_back(leaf.display());
-        }
-      }
-    }
-    return names;
-  }
-
-  void check_partitions() {
-    if (const std::vector<std::string> names = new_partitions(); !names.empty()) {
+  /// What was verified is no longer known: verify, and before it perhaps the backfill, has to be run again.
+  void check_still_true() {
+    if (const auto doubt = why_doubt(session, plan, record->recipe, id)) {
       set_state(State::backfilled);
-      throw Error(Outcome::refused, "the backfill has not been through these (new partitions, or a walk that was interrupted):" + name_list(names),
-                  fmt::format("Run: ecmigrate backfill {}, then verify again.", plan.file));
-    }
-  }
-
-  /// Rows that were set aside in a look after verify.
-  void check_bad_rows() {
-    if (WalkJournal(session.connection(), plan.name, id).has_bad_rows()) {
-      set_state(State::backfilled);
-      throw Error(Outcome::refused, "rows are set aside, as they cannot be filled (see ecmigrate.bad_rows)", fmt::format("Run: ecmigrate backfill {}", plan.file));
-    }
-  }
-
-  /// Contract's steps, each with a last look, under its lock, for partitions that came after the last look before it.
-  [[nodiscard]] std::vector<Step> guarded_contract() const {
-    std::vector<Step> steps = record->recipe.contract;
-    for (Step& step : steps) {
-      for (const SyncedTable& table : record->recipe.synced) {
-        if (std::ranges::find(step.locks, table.table, &LockRequest::relation) != step.locks.end()) {
-          step.sql.insert(step.sql.begin(),
-                          fmt::format("do $guard$ begin if {} then raise exception using message = {}; end if; end $guard$",
-                                      unwalked_sql(plan.name, table.table),
-                                      quote_literal(fmt::format("a partition of {} came after the backfill", table.table.display()))));
-        }
-      }
-    }
-    return steps;
-  }
-
-  /// Writes may have passed the trigger by: what was verified is no longer known.
-  void check_triggers() {
-    const std::vector<std::string> broken = find_broken_triggers(session, record->recipe.triggers);
-    if (!broken.empty()) {
-      set_state(State::backfilled);
-      throw Error(Outcome::refused, "the sync trigger was not there all the time:" + name_list(broken),
-                  "Writes may have passed it by. Roll back, or enable it and verify again.");
-    }
-    const std::vector<std::string> later = find_later_triggers(session, record->recipe.triggers);
-    if (!later.empty()) {
-      set_state(State::backfilled);
-      throw Error(Outcome::refused, "these triggers run after the sync trigger, which does not see what they change:" + name_list(later),
-                  "Rename them so that they sort before it (ALTER TRIGGER … RENAME), then verify again.");
-    }
-  }
-
-  void check_contract_is_safe() {
-    check_triggers();
-    check_partitions();
-    check_bad_rows();
-    const Dependents dependents = find_dependents(session, record->recipe.drops);
-    if (!dependents.blocking.empty()) {
-      throw Error(Outcome::refused, "these need a column that contract drops:" + name_list(dependents.blocking),
-                  "Drop or change them first; nothing was locked or changed.");
-    }
-    if (!dependents.lost.empty()) {
-      throw Error(Outcome::refused, "these would silently go with a column that contract drops:" + name_list(dependents.lost),
-                  "Build replacements first; name what may go with --accept-drop NAME.");
+      throw Error(*doubt);
     }
   }
 
@@ -308,7 +233,7 @@ struct Migration::Run {
       out_of_order("backfill", "rollback");
     }
     const bool filled = record->state == State::backfilled || record->state == State::verified;
-    if (filled && new_partitions().empty()) {
+    if (filled && unwalked_leaves(session, plan.name, record->recipe).empty()) {
       already(std::string(state_name(record->state)), look_again ? "looking at every row once more" : "nothing to do");
       if (look_again && (fill_tables(true) || !bad_rows.empty())) {
         set_state(State::backfilled);  // what was verified is no longer known
@@ -404,8 +329,7 @@ void Migration::verify() {
                                : run.record->state == State::rolling_back ? "rollback"
                                                                           : "backfill");
   }
-  run.check_triggers();
-  run.check_partitions();
+  run.check_still_true();
   const std::int64_t differences = run.compare_tables();
   if (differences > 0) {
     run.set_state(State::backfilled);
@@ -430,7 +354,8 @@ void Migration::contract() {
   }
   if (run.record->state == State::verified ||
       (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
-    run.check_contract_is_safe();
+    run.check_still_true();
+    refuse_if_columns_are_needed(run.session, run.record->recipe);
     run.set_state(State::contracting);
   } else if (run.record->state != State::contracting) {
     run.out_of_order("contract", run.record->state == State::expanding      ? "expand"
@@ -438,7 +363,7 @@ void Migration::contract() {
                                  : run.record->state == State::rolling_back ? "rollback"
                                                                             : "backfill");
   }
-  run.run_steps("contract", run.guarded_contract());
+  run.run_steps("contract", guarded_contract(run.plan.name, run.record->recipe));
   run.set_state(State::contracted);
 }
 

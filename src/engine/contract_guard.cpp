@@ -1,0 +1,71 @@
+#include "contract_guard.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "dependents.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/store/walks.hpp"
+
+namespace ecmigrate {
+
+std::vector<std::string> unwalked_leaves(Session& session, const std::string& migration, const Recipe& recipe) {
+  std::vector<std::string> names;
+  for (const SyncedTable& table : recipe.synced) {
+    for (const auto& [leaf, walked] : leaves(session.connection(), migration, table.table)) {
+      if (!walked) {
+        names.push_back(leaf.display());
+      }
+    }
+  }
+  return names;
+}
+
+std::optional<Error> why_doubt(Session& session, const Plan& plan, const Recipe& recipe, std::int64_t run) {
+  if (const auto broken = find_broken_triggers(session, recipe.triggers); !broken.empty()) {
+    return Error(Outcome::refused, "the sync trigger was not there all the time:\n  " + join(broken, "\n  "),
+                 "Writes may have passed it by. Roll back, or enable it and verify again.");
+  }
+  if (const auto later = find_later_triggers(session, recipe.triggers); !later.empty()) {
+    return Error(Outcome::refused, "these triggers run after the sync trigger, which does not see what they change:\n  " + join(later, "\n  "),
+                 "Rename them so that they sort before it (ALTER TRIGGER … RENAME), then verify again.");
+  }
+  if (const auto unwalked = unwalked_leaves(session, plan.name, recipe); !unwalked.empty()) {
+    return Error(Outcome::refused, "the backfill has not been through these (new partitions, or a walk that was interrupted):\n  " + join(unwalked, "\n  "),
+                 fmt::format("Run: ecmigrate backfill {}, then verify again.", plan.file));
+  }
+  // Set aside in a look that was taken after the backfill, or after verify.
+  if (WalkJournal(session.connection(), plan.name, run).has_bad_rows()) {
+    return Error(Outcome::refused, "rows are set aside, as they cannot be filled (see ecmigrate.bad_rows)", fmt::format("Run: ecmigrate backfill {}", plan.file));
+  }
+  return std::nullopt;
+}
+
+void refuse_if_columns_are_needed(Session& session, const Recipe& recipe) {
+  const Dependents dependents = find_dependents(session, recipe.drops);
+  if (!dependents.blocking.empty()) {
+    throw Error(Outcome::refused, "these need a column that contract drops:\n  " + join(dependents.blocking, "\n  "),
+                "Drop or change them first; nothing was locked or changed.");
+  }
+  if (!dependents.lost.empty()) {
+    throw Error(Outcome::refused, "these would silently go with a column that contract drops:\n  " + join(dependents.lost, "\n  "),
+                "Build replacements first; name what may go with --accept-drop NAME.");
+  }
+}
+
+std::vector<Step> guarded_contract(const std::string& migration, const Recipe& recipe) {
+  std::vector<Step> steps = recipe.contract;
+  for (Step& step : steps) {
+    for (const SyncedTable& table : recipe.synced) {
+      if (std::ranges::find(step.locks, table.table, &LockRequest::relation) != step.locks.end()) {
+        step.sql.insert(step.sql.begin(), fmt::format("do $guard$ begin if {} then raise exception using message = {}; end if; end $guard$",
+                                                      unwalked_sql(migration, table.table),
+                                                      quote_literal(fmt::format("a partition of {} came after the backfill", table.table.display()))));
+      }
+    }
+  }
+  return steps;
+}
+
+}  // namespace ecmigrate
