@@ -42,11 +42,11 @@ Backfill::Backfill(Session& session, std::string migration, std::int64_t run, bo
       m_replace_role(replace_replication_role),
       m_again(again),
       m_default_workers(default_workers(session.connection())),
-      m_pacer(session, m_migration, m_run),
-      m_upkeep(session) {}
+      m_pacer(session, m_migration, m_run, m_snapshots),
+      m_upkeep(session, m_snapshots) {}
 
 void Backfill::add(const SyncedTable& table, const QualifiedName& relation) {
-  m_walks.push_back(std::make_unique<RelationWalk>(m_session, WalkJournal(m_session.connection(), m_migration, m_run), table, relation));
+  m_walks.push_back(std::make_unique<RelationWalk>(m_session, WalkJournal(m_session.connection(), m_migration, m_run), table, relation, m_snapshots));
 }
 
 bool Backfill::run() {
@@ -269,8 +269,8 @@ void Backfill::checkpointed(Worker& worker, WindowRecord after, const RelationWa
   const double wal_bytes = std::max(0.0, result.wal_after - std::max(result.wal_before, m_wal_counted));
   m_wal_counted = std::max(m_wal_counted, result.wal_after);
   m_pacer.batch_done(static_cast<double>(result.rows), wal_bytes, result.end_ms - result.begin_ms);
-  std::tie(after.rows, after.hot_rows) = *result.sums;
-  after.wal_bytes += wal_bytes;
+  std::tie(after.written.rows, after.written.hot_rows) = *result.sums;
+  after.written.wal_bytes += wal_bytes;
   worker.walk->batch_done(after, result, wal_bytes);
   worker.window = after;
   worker.tries = 0;

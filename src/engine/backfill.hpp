@@ -71,6 +71,7 @@ class Backfill {
   std::int64_t m_run;
   bool m_replace_role;
   bool m_again;
+  SnapshotWatch m_snapshots;            ///< what one looks at for everybody
   std::vector<std::unique_ptr<RelationWalk>> m_walks;
   std::vector<Worker> m_workers;
   int m_default_workers;

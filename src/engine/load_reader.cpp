@@ -31,7 +31,6 @@ select (select count(distinct l.pid) from pg_catalog.pg_locks l where not l.gran
   or exists (select from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
      where l.relation = $2::pg_catalog.regclass and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
      and l.mode = 'ShareUpdateExclusiveLock' and l.granted and age(c.relfrozenxid) > current_setting('autovacuum_freeze_max_age')::integer),
-  pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric,
   pg_catalog.pg_has_role('pg_read_all_stats', 'usage'),
   (select count(*) from pg_catalog.pg_stat_activity where state = 'active' and backend_type = 'client backend'
      and pid <> all ($1::integer[] || pg_catalog.pg_backend_pid())))";
@@ -91,7 +90,7 @@ void read_replicas(Session& session, LoadReading& reading) {
 }
 
 LoadReading read_load(Session& session, const std::string& migration, std::int64_t run, const QualifiedName& relation,
-                      const std::vector<int>& backends, PaceLimits& limits) {
+                      const std::vector<int>& backends, SnapshotWatch& snapshots, PaceLimits& limits) {
   pg::Connection& connection = session.watcher();
   Journal journal(connection);
   const pg::Rows rows = connection.query(k_query, {fmt::format("{{{}}}", fmt::join(backends, ",")), relation.sql()});
@@ -100,15 +99,14 @@ LoadReading read_load(Session& session, const std::string& migration, std::int64
   reading.archiver_failing = rows.boolean(0, 1);
   reading.endangered_slot = rows.maybe(0, 2);
   reading.wraparound_vacuum = rows.boolean(0, 3);
-  reading.next_xid = rows.number(0, 4);
-  reading.sees_sessions = rows.boolean(0, 5);
-  reading.active_sessions = static_cast<int>(rows.integer(0, 6));
+  reading.sees_sessions = rows.boolean(0, 4);
+  reading.active_sessions = static_cast<int>(rows.integer(0, 5));
   read_replicas(session, reading);
   read_steering(journal.steering(migration), reading, limits);
   // Only a limit makes the commit wait for the disk, and for a synchronous replica.
   reading.commit_ms = journal.heartbeat(run, limits.max_commit_latency.count() > 0 || limits.abort_commit_latency.count() > 0);
   if (limits.max_snapshot_age.count() > 0) {
-    reading.oldest_snapshot = oldest_snapshot(connection, backends);
+    reading.oldest_snapshot = snapshots.look(connection, backends);
   }
   if (limits.max_archive_queue > 0) {
     reading.archive_queue = archive_queue(connection);

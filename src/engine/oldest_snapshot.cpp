@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace ecmigrate {
 
 namespace {
@@ -10,7 +12,8 @@ namespace {
 // VACUUM, which ignores itself, nor catalog_xmin, which keeps catalog rows only. A transaction's age may be more than
 // its snapshot's under READ COMMITTED, which is the safe side.
 constexpr const char* k_query = R"(
-select h.who, extract(epoch from clock_timestamp() - h.since) * 1000, pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric - h.xids from (
+select extract(epoch from clock_timestamp()) * 1000, now.xid, h.who, extract(epoch from clock_timestamp() - h.since) * 1000, now.xid - h.xids
+from (select pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric as xid) now left join (
   select case when a.backend_type = 'walsender' then pg_catalog.format('a query on replica %s (pid %s)', a.application_name, a.pid)
       else pg_catalog.format('pid %s %s@%s, %s', a.pid, coalesce(a.usename, a.backend_type), a.application_name, coalesce(a.state, a.backend_type)) end as who,
     a.xact_start as since, greatest(age(a.backend_xid), age(a.backend_xmin)) as xids
@@ -19,17 +22,19 @@ select h.who, extract(epoch from clock_timestamp() - h.since) * 1000, pg_catalog
       and a.pid <> all ($1::integer[] || pg_catalog.pg_backend_pid()) and not exists (select from pg_catalog.pg_stat_progress_vacuum v where v.pid = a.pid)
   union all select pg_catalog.format('prepared transaction %s of %s', p.gid, p.owner), p.prepared, age(p.transaction)
     from pg_catalog.pg_prepared_xacts p where p.database = current_database()
-  union all select pg_catalog.format('replication slot %s', s.slot_name), null, age(s.xmin) from pg_catalog.pg_replication_slots s) h
-where h.xids is not null order by h.xids desc, h.since limit 1)";
+  union all select pg_catalog.format('replication slot %s', s.slot_name), null, age(s.xmin) from pg_catalog.pg_replication_slots s) h on h.xids is not null
+order by h.xids desc, h.since limit 1)";
 
 }  // namespace
 
-std::optional<SnapshotHolder> oldest_snapshot(pg::Connection& connection, const std::vector<int>& own_backends) {
+std::optional<SnapshotHolder> SnapshotWatch::look(pg::Connection& connection, const std::vector<int>& own_backends) {
   const pg::Rows rows = connection.query(k_query, {fmt::format("{{{}}}", fmt::join(own_backends, ","))});
-  if (rows.size() == 0) {
+  m_transactions.at(rows.number(0, 0), rows.number(0, 1));
+  if (rows.is_null(0, 2)) {
     return std::nullopt;
   }
-  return SnapshotHolder{rows.text(0, 0), rows.is_null(0, 1) ? std::nullopt : std::optional(rows.number(0, 1)), rows.number(0, 2)};
+  const double since_ms = rows.is_null(0, 3) ? 0 : rows.number(0, 3);
+  return SnapshotHolder{rows.text(0, 2), std::max(since_ms, m_transactions.lag_ms(rows.number(0, 4)))};
 }
 
 }  // namespace ecmigrate

@@ -13,8 +13,6 @@ namespace {
 /// What may be saved up: more would let the load come in bursts.
 constexpr double k_saved_seconds = 0.25;
 constexpr double k_clear_at = 0.8;
-/// What lags for longer is told as a day.
-constexpr double k_longest_lag_ms = 24 * 3'600'000.0;
 
 double count_of(std::chrono::milliseconds limit) {
   return static_cast<double>(limit.count());
@@ -44,22 +42,6 @@ double Throttle::wait_ms(double now_ms) const {
   return std::max(0.0, m_end_ms + m_took_ms * m_ratio / (1 - m_ratio) - now_ms);
 }
 
-void PositionLag::at(double now_ms, double position) {
-  // The first moment at which a position was reached is the one that counts.
-  if (m_samples.empty() || position > m_samples.back().position) {
-    m_samples.push_back({now_ms, position});
-  }
-  while (m_samples.size() > 2 && now_ms - m_samples.front().now_ms > k_longest_lag_ms) {
-    m_samples.pop_front();
-  }
-  m_now_ms = now_ms;
-}
-
-double PositionLag::lag_ms(double reached) const {
-  const auto beyond = std::ranges::upper_bound(m_samples, reached, {}, &Sample::position);
-  return beyond == m_samples.end() ? 0 : m_now_ms - beyond->now_ms;
-}
-
 bool LoadJudge::above(const std::string& signal, double value, double limit) {
   const auto tripped = std::ranges::find(m_tripped, signal);
   if (tripped == m_tripped.end() && limit > 0 && value > limit) {
@@ -76,7 +58,6 @@ bool LoadJudge::above(const std::string& signal, double value, double limit) {
 std::vector<std::string> LoadJudge::reasons(const LoadReading& reading, const PaceLimits& limits) {
   std::vector<std::string> reasons;
   m_wal.at(reading.now_ms, reading.wal_position);
-  m_transactions.at(reading.now_ms, reading.next_xid);
   if (reading.paused_by_user) {
     reasons.push_back("paused by " + reading.paused_by);
   }
@@ -130,9 +111,8 @@ void LoadJudge::judge_sessions(const LoadReading& reading, const PaceLimits& lim
   if (above("active sessions", reading.active_sessions, limits.max_active_sessions)) {
     reasons.push_back(fmt::format("{} sessions are active (limit {})", reading.active_sessions, limits.max_active_sessions));
   }
-  // Where the server does not say since when, its transaction number does, if it was seen to become old.
   const auto& holder = reading.oldest_snapshot;
-  const double age = holder ? holder->age_ms.value_or(m_transactions.lag_ms(holder->xmin)) : 0;
+  const double age = holder ? holder->age_ms : 0;
   if (above("snapshot", age, count_of(limits.max_snapshot_age))) {
     reasons.push_back(fmt::format("a snapshot {} old keeps dead rows (limit {}): {}", format_milliseconds(age),
                                   format_milliseconds(count_of(limits.max_snapshot_age)), holder ? holder->text : ""));

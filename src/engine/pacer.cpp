@@ -17,10 +17,11 @@ constexpr std::chrono::milliseconds k_pause{100};
 
 }  // namespace
 
-Pacer::Pacer(Session& session, std::string migration, std::int64_t run)
+Pacer::Pacer(Session& session, std::string migration, std::int64_t run, SnapshotWatch& snapshots)
     : m_session(session),
       m_migration(std::move(migration)),
       m_run(run),
+      m_snapshots(snapshots),
       m_limits(session.options().pace),
       m_wal(m_limits.max_wal_rate),
       m_rows(m_limits.max_rows_rate),
@@ -53,7 +54,7 @@ std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std
   try {
     if (all) {
       // What is set from outside wins over flags and plan.
-      m_reading = read_load(m_session, m_migration, m_run, relation, backends, m_limits);
+      m_reading = read_load(m_session, m_migration, m_run, relation, backends, m_snapshots, m_limits);
     } else {
       read_replicas(m_session, m_reading);
     }

@@ -15,7 +15,8 @@ namespace ecmigrate {
 /// Decides before each batch whether it may run now. Batches of all workers count together.
 class Pacer {
  public:
-  Pacer(Session& session, std::string migration, std::int64_t run);
+  /// Borrows session and snapshots.
+  Pacer(Session& session, std::string migration, std::int64_t run, SnapshotWatch& snapshots);
 
   struct Turn {
     std::chrono::milliseconds wait{0};  ///< 0: go; else ask again then
@@ -43,6 +44,7 @@ class Pacer {
   Session& m_session;
   std::string m_migration;
   std::int64_t m_run;
+  SnapshotWatch& m_snapshots;
   PaceLimits m_limits;
   LoadReading m_reading;  ///< the last
   LoadJudge m_judge;

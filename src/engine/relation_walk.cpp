@@ -33,10 +33,14 @@ double share(double part, double whole) {
   return whole == 0 ? 0 : part / whole;
 }
 
+double hot_share(const Written& written) {
+  return share(static_cast<double>(written.hot_rows), static_cast<double>(written.rows));
+}
+
 }  // namespace
 
-RelationWalk::RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation)
-    : m_session(session), m_journal(std::move(journal)), m_table(table), m_relation(std::move(relation)) {}
+RelationWalk::RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation, SnapshotWatch& snapshots)
+    : m_session(session), m_journal(std::move(journal)), m_table(table), m_relation(std::move(relation)), m_snapshots(snapshots) {}
 
 std::int64_t RelationWalk::filenode_and_pages(std::int64_t& pages) {
   const pg::Rows rows = m_session.connection().query(
@@ -67,10 +71,7 @@ void RelationWalk::begin_or_resume(bool again) {
     }
     WalkRecord walk = found.value_or(WalkRecord{});
     for (const WindowRecord& window : walk.open) {  // of a round that is over
-      walk.rows += window.rows;
-      walk.hot_rows += window.hot_rows;
-      walk.batches += window.batches;
-      walk.wal_bytes += window.wal_bytes;
+      walk.written += window.written;
     }
     walk.open.clear();
     walk.round += found ? 1 : 0;
@@ -84,21 +85,14 @@ void RelationWalk::begin_or_resume(bool again) {
     found = walk;
   }
   m_walk = *found;
-  m_rows = m_walk.rows;
-  m_hot_rows = m_walk.hot_rows;
-  m_batches = m_walk.batches;
-  m_wal_bytes = m_walk.wal_bytes;
+  m_written = m_walk.written;
   for (const WindowRecord& window : m_walk.open) {
-    m_rows += window.rows;
-    m_hot_rows += window.hot_rows;
-    m_batches += window.batches;
-    m_wal_bytes += window.wal_bytes;
+    m_written += window.written;
   }
   m_obstacle = indexed_new_column();
   if (m_begin.count() == 0) {
     m_begin = m_session.clock().now();
-    m_rows_before = m_rows;
-    m_wal_before = m_wal_bytes;
+    m_before = m_written;
   }
 }
 
@@ -123,14 +117,11 @@ std::string RelationWalk::indexed_new_column() {
 
 /// Somebody who needs every version of the rows since long, so that no room is made.
 std::string RelationWalk::old_snapshot(const std::vector<int>& backends) {
-  const auto now_ms = static_cast<double>(m_session.clock().now().count());
-  m_transactions.at(now_ms, m_session.connection().query("select pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())").number(0, 0));
-  const auto holder = oldest_snapshot(m_session.connection(), backends);
-  if (!holder) {
+  const auto holder = m_snapshots.look(m_session.connection(), backends);
+  if (!holder || holder->age_ms < k_old_snapshot_ms) {
     return {};
   }
-  const double age_ms = std::max(holder->age_ms.value_or(0), m_transactions.lag_ms(holder->xmin));
-  return age_ms < k_old_snapshot_ms ? std::string() : fmt::format("{} keeps all replaced rows for {} now, so they make no room", holder->text, format_milliseconds(age_ms));
+  return fmt::format("{} keeps all replaced rows for {} now, so they make no room", holder->text, format_milliseconds(holder->age_ms));
 }
 
 PageSample RelationWalk::sample(std::int64_t first, std::int64_t end) {
@@ -195,7 +186,7 @@ std::optional<WindowRecord> RelationWalk::take(int workers, const std::vector<in
     throw Error(Outcome::busy, fmt::format("another runner has taken over the walk over {}", m_relation.display()));
   }
   m_walk.next = window.end;
-  window.wal_bytes = std::exchange(m_wal_carry, 0);
+  window.written.wal_bytes = std::exchange(m_wal_carry, 0);
   m_taken.push_back(window);
   return window;
 }
@@ -211,14 +202,14 @@ void RelationWalk::give_back(const WindowRecord& window) {
 
 /// Whether rows stay on their pages, and by how much a row grows.
 void RelationWalk::learn_from(const WindowRecord& window) {
-  if (window.sweeping || m_walk.again || window.rows < k_telling_rows) {
+  if (window.sweeping || m_walk.again || window.written.rows < k_telling_rows) {
     return;
   }
   if (!m_growth && m_row_bytes > 0) {
     const PageSample after = sample(window.first, window.end);
     m_growth = std::max(0.0, share(after.row_bytes, static_cast<double>(after.rows)) / m_row_bytes - 1);
   }
-  const double hot = share(static_cast<double>(window.hot_rows), static_cast<double>(window.rows));
+  const double hot = hot_share(window.written);
   if (window.passes > 1 && hot < k_least_hot) {
     m_obstacle = fmt::format("only {:.0f}% of the rows stayed on their pages", 100 * hot);
   }
@@ -305,10 +296,7 @@ RelationWalk::BatchResult RelationWalk::read(const std::vector<pg::Rows>& result
 
 void RelationWalk::batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes) {
   WindowRecord& taken = *std::ranges::find(m_taken, after.first, &WindowRecord::first);
-  m_rows += after.rows - taken.rows;
-  m_hot_rows += after.hot_rows - taken.hot_rows;
-  ++m_batches;
-  m_wal_bytes += wal_bytes;
+  m_written += Written{after.written.rows - taken.written.rows, after.written.hot_rows - taken.written.hot_rows, 1, wal_bytes};
   m_wal_carry += after.done ? wal_bytes : 0;
   m_batch_rows = result.rows;
   const double took_ms = result.end_ms - result.begin_ms;
@@ -358,9 +346,9 @@ event::Progress RelationWalk::progress(const std::string& pace_because) {
   // Windows that are opened again begin at their first page; the percent that was shown does not fall.
   m_percent = m_walk.finished ? 100 : std::max(m_percent, std::min(99.9, 100 * part_done()));
   progress.percent = m_percent;
-  progress.rows = m_rows;
-  progress.rows_estimated = std::max(m_rows, static_cast<std::int64_t>(m_rows_estimated));
-  progress.rows_per_second = static_cast<double>(m_rows - m_rows_before) / seconds;
+  progress.rows = m_written.rows;
+  progress.rows_estimated = std::max(m_written.rows, static_cast<std::int64_t>(m_rows_estimated));
+  progress.rows_per_second = static_cast<double>(m_written.rows - m_before.rows) / seconds;
   if (const auto eta = m_walk.finished ? std::nullopt : m_eta.estimate()) {
     progress.eta_ms = eta->likely_ms;
     progress.eta_low_ms = eta->low_ms;
@@ -371,8 +359,8 @@ event::Progress RelationWalk::progress(const std::string& pace_because) {
   progress.batch_p50_ms = percentile(m_batch_ms, 0.5);
   progress.batch_p99_ms = percentile(m_batch_ms, 0.99);
   progress.workers = static_cast<int>(m_taken.size());
-  progress.hot_percent = 100 * share(static_cast<double>(m_hot_rows), static_cast<double>(m_rows));
-  progress.wal_bytes_per_second = (m_wal_bytes - m_wal_before) / seconds;
+  progress.hot_percent = 100 * hot_share(m_written);
+  progress.wal_bytes_per_second = (m_written.wal_bytes - m_before.wal_bytes) / seconds;
   progress.slow_because = pace_because.empty() ? m_slow_because : pace_because;
   return progress;
 }
@@ -381,13 +369,13 @@ event::WalkFinished RelationWalk::summary() const {
   event::WalkFinished finished;
   finished.phase = "backfill";
   finished.relation = m_relation.display();
-  finished.rows = m_walk.again ? m_rows - m_rows_before : m_rows;
-  finished.batches = m_batches;
+  finished.rows = m_written.rows - (m_walk.again ? m_before.rows : 0);
+  finished.batches = m_written.batches;
   finished.duration_ms = static_cast<double>((m_session.clock().now() - m_begin).count());
   finished.batch_p50_ms = percentile(m_batch_ms, 0.5);
   finished.batch_p99_ms = percentile(m_batch_ms, 0.99);
-  finished.hot_percent = 100 * share(static_cast<double>(m_hot_rows), static_cast<double>(m_rows));
-  finished.wal_bytes = m_wal_bytes;
+  finished.hot_percent = 100 * hot_share(m_written);
+  finished.wal_bytes = m_written.wal_bytes;
   finished.already_done = m_batch_ms.empty();
   finished.quarantined = static_cast<std::int64_t>(m_bad_rows.size());
   return finished;

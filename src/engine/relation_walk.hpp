@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "ecmigrate/engine/pace.hpp"
+#include "ecmigrate/engine/oldest_snapshot.hpp"
 #include "ecmigrate/engine/passes.hpp"
 #include "ecmigrate/engine/session.hpp"
 #include "ecmigrate/engine/walk.hpp"
@@ -22,7 +22,8 @@ class RelationWalk {
  public:
   enum class Locked { fail, skip };
 
-  RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation);
+  /// Borrows session, table and snapshots.
+  RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation, SnapshotWatch& snapshots);
 
   /// From where an earlier run stopped. `again`: from the start even if it was finished, to look at every page once.
   void begin_or_resume(bool again);
@@ -71,7 +72,7 @@ class RelationWalk {
 
   /// By page position, 0 to 1.
   [[nodiscard]] double part_done() const;
-  [[nodiscard]] bool wrote() const { return m_rows != m_rows_before; }
+  [[nodiscard]] bool wrote() const { return m_written.rows != m_before.rows; }
   /// Why the walk is slow, from the side of the workers; empty when it is not.
   void slow(const std::string& because) { m_slow_because = because; }
   event::Progress progress(const std::string& pace_because);
@@ -90,6 +91,7 @@ class RelationWalk {
   WalkJournal m_journal;
   const SyncedTable& m_table;
   QualifiedName m_relation;
+  SnapshotWatch& m_snapshots;
   std::int64_t m_oid = 0;
   WalkRecord m_walk;
   std::vector<WindowRecord> m_taken;  ///< as of their last checkpoint
@@ -97,7 +99,6 @@ class RelationWalk {
 
   // How the windows are swept.
   std::string m_obstacle;  ///< of all windows to come
-  PositionLag m_transactions;
   std::string m_told_reason;
   double m_page_bytes = 8192;
   bool m_toasted = false;
@@ -110,11 +111,9 @@ class RelationWalk {
   // How far it is.
   Eta m_eta;
   std::vector<double> m_batch_ms;
-  std::int64_t m_rows = 0, m_hot_rows = 0, m_batches = 0;
-  double m_wal_bytes = 0;
+  Written m_written;
+  Written m_before;        ///< when this run began
   double m_wal_carry = 0;  ///< of the last batches of windows, which their checkpoints could not know
-  std::int64_t m_rows_before = 0;
-  double m_wal_before = 0;
   double m_rows_estimated = 0;
   double m_percent = 0;
   std::int64_t m_batch_rows = 0;

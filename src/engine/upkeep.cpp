@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "ecmigrate/base/text.hpp"
-#include "ecmigrate/engine/oldest_snapshot.hpp"
 
 namespace ecmigrate {
 
@@ -77,10 +76,10 @@ bool Upkeep::pays(const QualifiedName& relation, const std::vector<int>& backend
   if (dead - std::min(dead, left) < k_dead_share * rows.number(0, 1) || rows.boolean(0, 2) || !rows.boolean(0, 3)) {
     return false;
   }
-  const auto holder = oldest_snapshot(m_session.watcher(), backends);
+  const auto holder = m_snapshots.look(m_session.watcher(), backends);
   m_relation = relation.sql();
   m_dead_after = dead;  // until it is seen to be less
-  return !holder || holder->age_ms.value_or(0) < k_old_snapshot_ms;
+  return !holder || holder->age_ms < k_old_snapshot_ms;
 }
 
 void Upkeep::start(const QualifiedName& relation) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ecmigrate/base/quote.hpp"
+#include "ecmigrate/engine/oldest_snapshot.hpp"
 #include "ecmigrate/engine/session.hpp"
 #include "ecmigrate/model/recipe.hpp"
 
@@ -15,7 +16,8 @@ namespace ecmigrate {
 /// used again only after a VACUUM, and without one the table doubles.
 class Upkeep {
  public:
-  explicit Upkeep(Session& session) : m_session(session) {}
+  /// Borrows both.
+  Upkeep(Session& session, SnapshotWatch& snapshots) : m_session(session), m_snapshots(snapshots) {}
   ~Upkeep();
   Upkeep(const Upkeep&) = delete;
   Upkeep& operator=(const Upkeep&) = delete;
@@ -32,6 +34,7 @@ class Upkeep {
   void start(const QualifiedName& relation);
 
   Session& m_session;
+  SnapshotWatch& m_snapshots;
   std::unique_ptr<pg::Connection> m_connection;
   bool m_running = false;
   std::string m_relation;     ///< of the last VACUUM

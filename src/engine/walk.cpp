@@ -19,7 +19,7 @@ std::int64_t batch_end(const WindowRecord& window, std::int64_t pages) {
 
 WindowRecord after_batch(WindowRecord window, std::int64_t end) {
   window.page = end;
-  ++window.batches;
+  ++window.written.batches;
   if (window.page >= window.end) {
     ++window.pass;
     window.page = window.first;

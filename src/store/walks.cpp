@@ -8,6 +8,10 @@ namespace {
 
 constexpr const char* k_window_columns = "first_page, end_page, passes, shrink, pass, page, sweeping, skipped, done, rows, hot_rows, batches, wal_bytes";
 
+Written written_of(const pg::Rows& rows, int row, int column) {
+  return {rows.integer(row, column), rows.integer(row, column + 1), rows.integer(row, column + 2), rows.number(row, column + 3)};
+}
+
 WindowRecord window_of(const pg::Rows& rows, int row) {
   WindowRecord window;
   window.first = rows.integer(row, 0);
@@ -19,10 +23,7 @@ WindowRecord window_of(const pg::Rows& rows, int row) {
   window.sweeping = rows.boolean(row, 6);
   window.skipped = rows.boolean(row, 7);
   window.done = rows.boolean(row, 8);
-  window.rows = rows.integer(row, 9);
-  window.hot_rows = rows.integer(row, 10);
-  window.batches = rows.integer(row, 11);
-  window.wal_bytes = rows.number(row, 12);
+  window.written = written_of(rows, row, 9);
   return window;
 }
 
@@ -45,6 +46,14 @@ std::string leaves_query(const std::string& migration, const QualifiedName& tabl
 }
 
 }  // namespace
+
+Written& Written::operator+=(const Written& more) {
+  rows += more.rows;
+  hot_rows += more.hot_rows;
+  batches += more.batches;
+  wal_bytes += more.wal_bytes;
+  return *this;
+}
 
 std::string WalkJournal::of_window(const QualifiedName& relation, const WalkRecord& walk) const {
   return fmt::format("migration = {} and relation = {} and round = {}", quote_literal(m_migration), quote_literal(relation.sql()), walk.round);
@@ -73,10 +82,7 @@ std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
       "select coalesce(sum(rows), 0), coalesce(sum(hot_rows), 0), coalesce(sum(batches), 0), coalesce(sum(wal_bytes), 0) "
       "from ecmigrate.windows where migration = $1 and relation = $2 and (done or round < $3)",
       {m_migration, relation.sql(), std::to_string(walk.round)});
-  walk.rows = sums.integer(0, 0);
-  walk.hot_rows = sums.integer(0, 1);
-  walk.batches = sums.integer(0, 2);
-  walk.wal_bytes = sums.number(0, 3);
+  walk.written = written_of(sums, 0, 0);
   return walk;
 }
 
@@ -131,7 +137,7 @@ std::string WalkJournal::checkpoint_sql(const QualifiedName& relation, std::int6
       "rows = rows + pg_catalog.pg_stat_get_xact_tuples_updated({oid}) - current_setting('ecmigrate.rows_before')::bigint, "
       "hot_rows = hot_rows + pg_catalog.pg_stat_get_xact_tuples_hot_updated({oid}) - current_setting('ecmigrate.hot_rows_before')::bigint "
       "where {} and first_page = {} and run = {} and not done and filenode = pg_catalog.pg_relation_filenode({oid}) returning rows, hot_rows",
-      window.pass, window.page, window.skipped, window.done, window.batches, window.wal_bytes, of_window(relation, walk), window.first, m_run,
+      window.pass, window.page, window.skipped, window.done, window.written.batches, window.written.wal_bytes, of_window(relation, walk), window.first, m_run,
       fmt::arg("oid", relation_oid));
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "ecmigrate/engine/position_lag.hpp"
 #include "ecmigrate/pg/connection.hpp"
 
 namespace ecmigrate {
@@ -13,13 +14,20 @@ inline constexpr double k_old_snapshot_ms = 10'000;
 
 /// Who keeps dead rows of the database's tables from being cleared away.
 struct SnapshotHolder {
-  std::string text;              ///< "pid 812 ann@psql, idle in transaction"
-  std::optional<double> age_ms;  ///< since when its transaction runs; nothing where the server does not know
-  double xmin = 0;               ///< the oldest transaction number that it needs, as pg_snapshot_xmax counts
+  std::string text;   ///< "pid 812 ann@psql, idle in transaction"
+  double age_ms = 0;
 };
 
-/// The holder of the oldest snapshot or transaction number, our own sessions aside; nothing when there is none. To see
-/// other users' sessions the role needs pg_read_all_stats.
-std::optional<SnapshotHolder> oldest_snapshot(pg::Connection& connection, const std::vector<int>& own_backends);
+/// Tells who holds the oldest snapshot, and for how long. Of a holder without a beginning (a replication slot, a replica's
+/// feedback) the age counts from the first look after which others have begun: look now and then.
+class SnapshotWatch {
+ public:
+  /// Our own sessions aside; nothing when there is no holder. To see other users' sessions the role needs
+  /// pg_read_all_stats.
+  std::optional<SnapshotHolder> look(pg::Connection& connection, const std::vector<int>& own_backends);
+
+ private:
+  PositionLag m_transactions;
+};
 
 }  // namespace ecmigrate

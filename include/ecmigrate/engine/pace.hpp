@@ -2,12 +2,12 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "ecmigrate/engine/oldest_snapshot.hpp"
+#include "ecmigrate/engine/position_lag.hpp"
 #include "ecmigrate/model/pace_limits.hpp"
 
 namespace ecmigrate {
@@ -47,29 +47,10 @@ class Throttle {
   double m_end_ms = 0;
 };
 
-/// How far those who follow a growing position are behind, in time, from pairs of (server time, position) remembered
-/// here. For replicas, pg_stat_replication.replay_lag alone does not do: it stays small while replay stands still.
-class PositionLag {
- public:
-  /// A reading of the server's clock and the position; not falling.
-  void at(double now_ms, double position);
-  /// The age of the oldest remembered position beyond `reached`; 0 when there is none.
-  [[nodiscard]] double lag_ms(double reached) const;
-
- private:
-  struct Sample {
-    double now_ms;
-    double position;
-  };
-  std::deque<Sample> m_samples;
-  double m_now_ms = 0;
-};
-
 /// One reading of the server. What a role may not see is nothing; what no limit asks for is not read.
 struct LoadReading {
   double now_ms = 0;
   double wal_position = 0;
-  double next_xid = 0;
   struct Replica {
     std::string name;
     bool streaming = false;
@@ -113,7 +94,6 @@ class LoadJudge {
   bool above(const std::string& signal, double value, double limit);
 
   PositionLag m_wal;
-  PositionLag m_transactions;
   std::optional<double> m_longest_lag_ms;
   std::vector<std::string> m_tripped;
 };

@@ -11,6 +11,16 @@
 
 namespace ecmigrate {
 
+/// What batches did.
+struct Written {
+  std::int64_t rows = 0;
+  std::int64_t hot_rows = 0;  ///< of these, rewritten in place
+  std::int64_t batches = 0;
+  double wal_bytes = 0;
+
+  Written& operator+=(const Written& more);
+};
+
 /// A range of pages that one worker at a time sweeps, `passes` times. Kept in the transaction of the batch it describes.
 struct WindowRecord {
   std::int64_t first = 0;
@@ -22,10 +32,7 @@ struct WindowRecord {
   bool sweeping = false;    ///< opened again, for rows that were locked the first time
   bool skipped = false;     ///< locked rows were left behind
   bool done = false;
-  std::int64_t rows = 0;
-  std::int64_t hot_rows = 0;
-  std::int64_t batches = 0;
-  double wal_bytes = 0;
+  Written written;
 };
 
 /// Where a walk over one relation stands. Its windows lie side by side from page 0 to `next`, in the order in which they
@@ -38,11 +45,7 @@ struct WalkRecord {
   bool finished = false;
   bool again = false;         ///< the round looks once more at a relation that was finished
   std::vector<WindowRecord> open;
-  // Of the windows that are done, and of all rounds before this one.
-  std::int64_t rows = 0;
-  std::int64_t hot_rows = 0;
-  std::int64_t batches = 0;
-  double wal_bytes = 0;
+  Written written;  ///< in windows that are done, and in all rounds before this one
 };
 
 /// A row that cannot be filled, as its expressions raise.
