@@ -21,6 +21,14 @@ std::string row_key(const std::vector<std::string>& key) {
   return join(terms, " || ', ' || ");
 }
 
+std::vector<std::string> filled_columns(const SyncedTable& table) {
+  std::vector<std::string> columns;
+  for (const SyncedMapping& mapping : table.mappings) {
+    columns.insert(columns.end(), mapping.new_columns.begin(), mapping.new_columns.end());
+  }
+  return columns;
+}
+
 std::string fill_pending(const SyncedTable& table) {
   if (table.mappings.size() == 1) {
     return table.mappings.front().fill;  // the WHERE clause has seen to it

@@ -6,6 +6,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/engine/bottom_up_deletion.hpp"
 #include "relation_rows.hpp"
 
 namespace ecmigrate {
@@ -90,6 +91,10 @@ void RelationWalk::begin_or_resume(bool again) {
     m_written += window.written;
   }
   m_obstacle = indexed_new_column();
+  m_set_to_themselves.clear();
+  for (const std::string& column : columns_set_to_themselves(m_session.connection(), m_oid, filled_columns(m_table))) {
+    m_set_to_themselves += fmt::format(", {0} = this.{0}", quote_identifier(column));
+  }
   if (m_begin.count() == 0) {
     m_begin = m_session.clock().now();
     m_before = m_written;
@@ -99,10 +104,8 @@ void RelationWalk::begin_or_resume(bool again) {
 /// An index on a column that is being filled gets an entry for every row, so none can be rewritten in place.
 std::string RelationWalk::indexed_new_column() {
   std::vector<std::string> names;
-  for (const SyncedMapping& mapping : m_table.mappings) {
-    for (const std::string& column : mapping.new_columns) {
-      names.push_back(quote_literal(column));
-    }
+  for (const std::string& column : filled_columns(m_table)) {
+    names.push_back(quote_literal(column));
   }
   if (names.empty()) {
     return {};
@@ -262,7 +265,7 @@ std::string RelationWalk::unlocked(const std::string& where) const {
 }
 
 std::string RelationWalk::update(const std::string& where) const {
-  return fmt::format("update only {} as this set {} where {}", m_relation.sql(), fill_pending(m_table), where);
+  return fmt::format("update only {} as this set {}{} where {}", m_relation.sql(), fill_pending(m_table), m_set_to_themselves, where);
 }
 
 std::string RelationWalk::message(const WindowRecord& before, const WindowRecord& after, Locked locked) const {

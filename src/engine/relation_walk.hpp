@@ -103,6 +103,7 @@ class RelationWalk {
   double m_page_bytes = 8192;
   bool m_toasted = false;
   int m_indexes = 0;
+  std::string m_set_to_themselves;  ///< further columns of the SET list, see bottom_up_deletion.hpp
   std::optional<double> m_growth;  ///< of a row that is filled, by the first window that was
   double m_row_bytes = 0;  ///< of the last sample before its window was filled
   /// A size for each kind of visit, or every window would begin with a batch that is several times too long.

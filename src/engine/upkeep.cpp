@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ecmigrate/base/text.hpp"
+#include "relation_rows.hpp"
 
 namespace ecmigrate {
 
@@ -94,10 +95,8 @@ void Upkeep::start(const QualifiedName& relation) {
 
 void analyze_new_columns(Session& session, const SyncedTable& table) {
   std::vector<std::string> columns;
-  for (const SyncedMapping& mapping : table.mappings) {
-    for (const std::string& column : mapping.new_columns) {
-      columns.push_back(quote_identifier(column));
-    }
+  for (const std::string& column : filled_columns(table)) {
+    columns.push_back(quote_identifier(column));
   }
   if (!columns.empty()) {
     session.connection().script(fmt::format("analyze (skip_locked) {} ({})", table.table.sql(), join(columns, ", ")));
