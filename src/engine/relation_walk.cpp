@@ -274,7 +274,7 @@ std::string RelationWalk::message(const WindowRecord& before, const WindowRecord
   // The pass's rows first: of the others, no more than the key is looked at. The last pass takes whatever is left.
   if (before.pass + 1 < before.passes) {
     const std::int64_t begin = before.pass == 0 ? 0 : spread_end(before, before.pass - 1);
-    where += fmt::format(" and ((({}) - {}) & 4294967295) < {}", m_table.spread, begin, spread_end(before, before.pass) - begin);
+    where += fmt::format(" and (({} - {}) & 4294967295) < {}", m_table.spread, begin, spread_end(before, before.pass) - begin);
   }
   where += " and " + work();
   if (locked == Locked::skip) {

@@ -181,13 +181,15 @@ class TableCompiler {
     }
     synced.table = m_table.table->name;
     synced.key = primary_key(*m_table.table);
-    synced.spread = "pg_catalog.hashtid(this.ctid)::pg_catalog.int8 & 4294967295";
+    synced.spread = "pg_catalog.hashtid(this.ctid)::pg_catalog.int8";
     if (synced.key.size() == 1) {
       const std::string& type = m_table.table->find_column(synced.key.front())->type;
       if (type == "integer" || type == "bigint") {
         // Neighbours on a page have neighbouring numbers. Multiples of the golden ratio (here of 2^32) spread these evenly,
-        // whatever the step between them, where a hash is only even on average.
-        synced.spread = fmt::format("(this.{} & 1073741823) * 2654435769 & 4294967295", quote_identifier(synced.key.front()));
+        // whatever the step between them, where a hash is only even on average. Every scan computes this for every row:
+        // no more than keeps the product from overflowing.
+        const std::string column = "this." + quote_identifier(synced.key.front());
+        synced.spread = fmt::format("{} * 2654435769", type == "integer" ? column : fmt::format("({} & 1073741823)", column));
       }
     }
     synced.user_update_triggers = std::ranges::any_of(

@@ -17,7 +17,7 @@ WindowRecord window_of(int passes, double shrink) {
   return window;
 }
 
-/// What the backfill's SQL computes for an integer key.
+/// What the backfill's SQL computes for a bigint key; for an integer one, the same without the first mask.
 std::int64_t spread(std::int64_t key) {
   return (key & 1073741823) * 2654435769 & (k_spreads - 1);
 }

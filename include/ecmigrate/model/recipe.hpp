@@ -54,7 +54,7 @@ struct SyncedTable {
   QualifiedName table;
   std::vector<SyncedMapping> mappings;
   std::vector<std::string> key;  ///< primary key columns, for naming rows; may be empty
-  /// Splits the rows of a page evenly: an integer expression over `this`, 0 to 2^32 - 1. See spread_end().
+  /// Splits the rows of a page evenly: a bigint expression over `this`, of which the lower 32 bits count. See spread_end().
   std::string spread;
   bool user_update_triggers = false;  ///< the user's own row triggers would fire for the backfill
 };
