@@ -2,9 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ecmigrate/base/text.hpp"
 
 namespace ecmigrate {
+
+RelationFacts relation_facts(pg::Connection& connection, const QualifiedName& relation) {
+  const pg::Rows rows = connection.query(
+      "select c.oid::bigint, pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, "
+      "current_setting('block_size'), c.reltuples, pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)) > 0, "
+      "(select count(*) from pg_catalog.pg_index i where i.indrelid = c.oid) from pg_catalog.pg_class c where c.oid = $1::pg_catalog.regclass",
+      {relation.sql()});
+  RelationFacts facts;
+  facts.oid = rows.integer(0, 0);
+  facts.filenode = rows.integer(0, 1);
+  facts.pages = rows.integer(0, 2);
+  facts.page_bytes = rows.number(0, 3);
+  facts.rows = static_cast<std::int64_t>(std::max(0.0, rows.number(0, 4)));
+  facts.toasted = !rows.is_null(0, 5) && rows.boolean(0, 5);
+  facts.indexes = static_cast<int>(rows.integer(0, 6));
+  return facts;
+}
 
 std::string page_range(std::int64_t from, std::int64_t to) {
   return fmt::format("this.ctid >= '({},0)'::tid and this.ctid < '({},0)'::tid", from, to);

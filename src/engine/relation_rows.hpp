@@ -4,9 +4,23 @@
 #include <string>
 #include <vector>
 
+#include "ecmigrate/base/quote.hpp"
 #include "ecmigrate/model/recipe.hpp"
+#include "ecmigrate/pg/connection.hpp"
 
 namespace ecmigrate {
+
+/// What a backfill of the relation is planned by.
+struct RelationFacts {
+  std::int64_t oid = 0;
+  std::int64_t filenode = 0;
+  std::int64_t pages = 0;
+  double page_bytes = 8192;
+  std::int64_t rows = 0;  ///< by the last ANALYZE or VACUUM; 0 without one
+  bool toasted = false;   ///< values are stored outside of their rows
+  int indexes = 0;
+};
+RelationFacts relation_facts(pg::Connection& connection, const QualifiedName& relation);
 
 /// `this.ctid >= '(from,0)' and this.ctid < '(to,0)'`: a TID range scan, which also prunes the pages it visits.
 std::string page_range(std::int64_t from, std::int64_t to);

@@ -7,7 +7,6 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/engine/bottom_up_deletion.hpp"
-#include "relation_rows.hpp"
 
 namespace ecmigrate {
 
@@ -15,56 +14,22 @@ namespace {
 
 /// 12.5 MB of 8 kB pages: inside any shared_buffers, and far enough between two visits of a page.
 constexpr std::int64_t k_window_pages = 1600;
-/// Below this a table is done before a second pass could use the room of the first.
-constexpr std::int64_t k_small_table_pages = 64;
 constexpr std::int64_t k_first_batch_pages = 32;
-constexpr std::int64_t k_sample_pages = 16;
-/// A new row's share of more bytes until the first window has shown it.
-constexpr double k_usual_growth = 0.13;
-/// Less than this share of the rows in place, and further passes are only scans.
-constexpr double k_least_hot = 0.3;
-constexpr std::int64_t k_telling_rows = 1000;
-/// Enough for the percentiles; 32 kB.
-constexpr std::size_t k_remembered_batches = 4096;
 
 constexpr std::string_view k_now = "extract(epoch from clock_timestamp()) * 1000";
 constexpr std::string_view k_wal = "pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')";
 
-double share(double part, double whole) {
-  return whole == 0 ? 0 : part / whole;
-}
-
-double hot_share(const Written& written) {
-  return share(static_cast<double>(written.hot_rows), static_cast<double>(written.rows));
-}
-
 }  // namespace
 
 RelationWalk::RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation, SnapshotWatch& snapshots)
-    : m_session(session), m_journal(std::move(journal)), m_table(table), m_relation(std::move(relation)), m_snapshots(snapshots) {}
-
-std::int64_t RelationWalk::filenode_and_pages(std::int64_t& pages) {
-  const pg::Rows rows = m_session.connection().query(
-      "select pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, c.reltuples, c.oid::bigint, "
-      "current_setting('block_size'), pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)) > 0, "
-      "(select count(*) from pg_catalog.pg_index i where i.indrelid = c.oid) from pg_catalog.pg_class c where c.oid = $1::pg_catalog.regclass",
-      {m_relation.sql()});
-  pages = rows.integer(0, 1);
-  m_rows_estimated = std::max(0.0, rows.number(0, 2));
-  m_oid = rows.integer(0, 3);
-  m_page_bytes = rows.number(0, 4);
-  m_toasted = !rows.is_null(0, 5) && rows.boolean(0, 5);
-  m_indexes = static_cast<int>(rows.integer(0, 6));
-  return rows.integer(0, 0);
-}
+    : m_session(session), m_journal(std::move(journal)), m_table(table), m_relation(std::move(relation)), m_chooser(session, table, m_relation, snapshots) {}
 
 void RelationWalk::begin_or_resume(bool again) {
-  std::int64_t pages = 0;
-  const std::int64_t filenode = filenode_and_pages(pages);
+  m_facts = relation_facts(m_session.connection(), m_relation);
   auto found = m_journal.claim(m_relation);
   m_taken.clear();
   m_bad_rows = m_journal.bad_rows(m_relation);
-  const bool rewritten = found && found->filenode != filenode;
+  const bool rewritten = found && found->filenode != m_facts.filenode;
   if (!found || (rewritten && (!found->finished || !m_bad_rows.empty())) || (again && found->finished)) {
     if (rewritten) {
       m_session.report(event::Note{event::Note::Level::info,
@@ -78,95 +43,24 @@ void RelationWalk::begin_or_resume(bool again) {
     walk.round += found ? 1 : 0;
     walk.next = 0;
     walk.finished = false;
-    walk.filenode = filenode;
-    walk.pages = pages;
+    walk.filenode = m_facts.filenode;
+    walk.pages = m_facts.pages;
     walk.again = again;
     m_bad_rows.clear();
     m_journal.begin(m_relation, walk);
     found = walk;
   }
   m_walk = *found;
-  m_written = m_walk.written;
+  Written written = m_walk.written;
   for (const WindowRecord& window : m_walk.open) {
-    m_written += window.written;
+    written += window.written;
   }
-  m_obstacle = indexed_new_column();
+  m_progress.begin(m_session.clock().now(), written);
+  m_chooser.begin(m_facts);
   m_set_to_themselves.clear();
-  for (const std::string& column : columns_set_to_themselves(m_session.connection(), m_oid, filled_columns(m_table))) {
+  for (const std::string& column : columns_set_to_themselves(m_session.connection(), m_facts.oid, filled_columns(m_table))) {
     m_set_to_themselves += fmt::format(", {0} = this.{0}", quote_identifier(column));
   }
-  if (m_begin.count() == 0) {
-    m_begin = m_session.clock().now();
-    m_before = m_written;
-  }
-}
-
-/// An index on a column that is being filled gets an entry for every row, so none can be rewritten in place.
-std::string RelationWalk::indexed_new_column() {
-  std::vector<std::string> names;
-  for (const std::string& column : filled_columns(m_table)) {
-    names.push_back(quote_literal(column));
-  }
-  if (names.empty()) {
-    return {};
-  }
-  const pg::Rows rows = m_session.connection().query(fmt::format(
-      "select a.attname, i.relname from pg_catalog.pg_depend d join pg_catalog.pg_class i on i.oid = d.objid and i.relkind = 'i' "
-      "join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid "
-      "where d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = {} and a.attname in ({}) order by 1, 2 limit 1",
-      m_oid, join(names, ", ")));
-  return rows.size() == 0 ? std::string() : fmt::format("{} has an index ({}), so no row can be rewritten in place", rows.text(0, 0), rows.text(0, 1));
-}
-
-/// Somebody who needs every version of the rows since long, so that no room is made.
-std::string RelationWalk::old_snapshot(const std::vector<int>& backends) {
-  const auto holder = m_snapshots.look(m_session.connection(), backends);
-  if (!holder || holder->age_ms < k_old_snapshot_ms) {
-    return {};
-  }
-  return fmt::format("{} keeps all replaced rows for {} now, so they make no room", holder->text, format_milliseconds(holder->age_ms));
-}
-
-PageSample RelationWalk::sample(std::int64_t first, std::int64_t end) {
-  PageSample sample;
-  sample.pages = std::min(k_sample_pages, end - first);
-  sample.page_bytes = m_page_bytes;
-  sample.indexes = m_indexes;
-  // From the middle: the first pages of a window may hold rows that the window before moved there.
-  const std::int64_t from = first + (end - first - sample.pages) / 2;
-  // Whole rows would be fetched from their TOAST table; their length is not what is on the page then.
-  const std::string bytes = m_toasted ? "0" : "pg_catalog.sum((pg_catalog.pg_column_size(this.*) + 7) & ~7)";
-  const pg::Rows rows = m_session.connection().query(
-      fmt::format("select count(*), {} from only {} as this where {}", bytes, m_relation.sql(), page_range(from, from + sample.pages)));
-  sample.rows = rows.integer(0, 0);
-  sample.row_bytes = rows.number(0, 1);
-  return sample;
-}
-
-Passes RelationWalk::choose(std::int64_t first, std::int64_t end, const std::vector<int>& backends) {
-  Passes passes;
-  if (m_walk.again) {
-    passes.because = "every page is looked at once more";
-  } else if (m_walk.pages < k_small_table_pages) {
-    passes.because = "the table is small";
-  } else {
-    PageSample seen = sample(first, end);
-    if (m_toasted) {
-      seen.row_bytes = static_cast<double>(seen.pages) * m_page_bytes;  // full, as far as is known
-    } else {
-      m_row_bytes = share(seen.row_bytes, static_cast<double>(seen.rows));
-    }
-    passes = choose_passes(seen, m_growth.value_or(k_usual_growth), m_obstacle.empty() ? old_snapshot(backends) : m_obstacle);
-  }
-  // The figures of a reason change from window to window; another reason is the news.
-  std::string reason = passes.because;
-  std::erase_if(reason, [](char c) { return c >= '0' && c <= '9'; });
-  if (reason != m_told_reason) {
-    m_told_reason = reason;
-    m_session.report(event::Note{event::Note::Level::info, fmt::format("  backfill {}   {} {}: {}", m_relation.display(), passes.count,
-                                                                       passes.count == 1 ? "pass" : "passes", passes.because)});
-  }
-  return passes;
 }
 
 std::optional<WindowRecord> RelationWalk::take(int workers, const std::vector<int>& backends) {
@@ -182,7 +76,7 @@ std::optional<WindowRecord> RelationWalk::take(int workers, const std::vector<in
   WindowRecord window;
   window.first = window.page = m_walk.next;
   window.end = window_end(window.first, m_walk.pages, workers, k_window_pages);
-  const Passes passes = choose(window.first, window.end, backends);
+  const Passes passes = m_chooser.choose(m_walk, window.first, window.end, backends);
   window.passes = passes.count;
   window.shrink = passes.shrink;
   if (!m_journal.open_window(m_relation, m_walk, window)) {
@@ -196,25 +90,10 @@ std::optional<WindowRecord> RelationWalk::take(int workers, const std::vector<in
 
 void RelationWalk::give_back(const WindowRecord& window) {
   std::erase_if(m_taken, [&](const WindowRecord& taken) { return taken.first == window.first; });
-  if (window.done) {
-    learn_from(window);
-  } else {
+  if (!window.done) {
     m_walk.open.push_back(window);
-  }
-}
-
-/// Whether rows stay on their pages, and by how much a row grows.
-void RelationWalk::learn_from(const WindowRecord& window) {
-  if (window.sweeping || m_walk.again || window.written.rows < k_telling_rows) {
-    return;
-  }
-  if (!m_growth && m_row_bytes > 0) {
-    const PageSample after = sample(window.first, window.end);
-    m_growth = std::max(0.0, share(after.row_bytes, static_cast<double>(after.rows)) / m_row_bytes - 1);
-  }
-  const double hot = hot_share(window.written);
-  if (window.passes > 1 && hot < k_least_hot) {
-    m_obstacle = fmt::format("only {:.0f}% of the rows stayed on their pages", 100 * hot);
+  } else if (!m_walk.again) {
+    m_chooser.learn_from(window);
   }
 }
 
@@ -235,8 +114,7 @@ bool RelationWalk::finish_if_done() {
 }
 
 void RelationWalk::find_out_who_moved() {
-  std::int64_t pages = 0;
-  if (filenode_and_pages(pages) == m_walk.filenode) {
+  if (relation_facts(m_session.connection(), m_relation).filenode == m_walk.filenode) {
     throw Error(Outcome::busy, fmt::format("another runner has taken over the walk over {}", m_relation.display()));
   }
   begin_or_resume(false);
@@ -280,8 +158,8 @@ std::string RelationWalk::message(const WindowRecord& before, const WindowRecord
   if (locked == Locked::skip) {
     where = unlocked(where);
   }
-  return fmt::format("begin; select {}, {}, {}; {}; {}; commit; select {}, {}", k_now, k_wal, WalkJournal::before_sql(m_oid), update(where),
-                     m_journal.checkpoint_sql(m_relation, m_oid, m_walk, after), k_now, k_wal);
+  return fmt::format("begin; select {}, {}, {}; {}; {}; commit; select {}, {}", k_now, k_wal, WalkJournal::before_sql(m_facts.oid), update(where),
+                     m_journal.checkpoint_sql(m_relation, m_facts.oid, m_walk, after), k_now, k_wal);
 }
 
 RelationWalk::BatchResult RelationWalk::read(const std::vector<pg::Rows>& results) {
@@ -299,14 +177,9 @@ RelationWalk::BatchResult RelationWalk::read(const std::vector<pg::Rows>& result
 
 void RelationWalk::batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes) {
   WindowRecord& taken = *std::ranges::find(m_taken, after.first, &WindowRecord::first);
-  m_written += Written{after.written.rows - taken.written.rows, after.written.hot_rows - taken.written.hot_rows, 1, wal_bytes};
   m_wal_carry += after.done ? wal_bytes : 0;
-  m_batch_rows = result.rows;
   const double took_ms = result.end_ms - result.begin_ms;
-  if (m_batch_ms.size() == k_remembered_batches) {
-    m_batch_ms.erase(m_batch_ms.begin(), m_batch_ms.begin() + k_remembered_batches / 2);
-  }
-  m_batch_ms.push_back(took_ms);
+  m_progress.batch_done({after.written.rows - taken.written.rows, after.written.hot_rows - taken.written.hot_rows, 1, wal_bytes}, took_ms);
   sizer(taken).batch_took(took_ms);
   taken = after;
 }
@@ -340,46 +213,18 @@ double RelationWalk::part_done() const {
 }
 
 event::Progress RelationWalk::progress(const std::string& pace_because) {
-  const auto now = m_session.clock().now();
-  m_eta.at(static_cast<double>(now.count()), part_done());
-  const double seconds = std::max(0.001, static_cast<double>((now - m_begin).count()) / 1000);
-  event::Progress progress;
-  progress.phase = "backfill";
+  event::Progress progress = m_progress.progress(m_session.clock().now(), part_done(), m_walk.finished, m_facts.rows);
   progress.relation = m_relation.display();
-  // Windows that are opened again begin at their first page; the percent that was shown does not fall.
-  m_percent = m_walk.finished ? 100 : std::max(m_percent, std::min(99.9, 100 * part_done()));
-  progress.percent = m_percent;
-  progress.rows = m_written.rows;
-  progress.rows_estimated = std::max(m_written.rows, static_cast<std::int64_t>(m_rows_estimated));
-  progress.rows_per_second = static_cast<double>(m_written.rows - m_before.rows) / seconds;
-  if (const auto eta = m_walk.finished ? std::nullopt : m_eta.estimate()) {
-    progress.eta_ms = eta->likely_ms;
-    progress.eta_low_ms = eta->low_ms;
-    progress.eta_high_ms = eta->high_ms;
-  }
-  progress.batch_rows = m_batch_rows;
-  progress.batch_ms = m_batch_ms.empty() ? 0 : m_batch_ms.back();
-  progress.batch_p50_ms = percentile(m_batch_ms, 0.5);
-  progress.batch_p99_ms = percentile(m_batch_ms, 0.99);
   progress.workers = static_cast<int>(m_taken.size());
-  progress.hot_percent = 100 * hot_share(m_written);
-  progress.wal_bytes_per_second = (m_written.wal_bytes - m_before.wal_bytes) / seconds;
-  progress.slow_because = pace_because.empty() ? m_slow_because : pace_because;
+  if (!pace_because.empty()) {
+    progress.slow_because = pace_because;
+  }
   return progress;
 }
 
 event::WalkFinished RelationWalk::summary() const {
-  event::WalkFinished finished;
-  finished.phase = "backfill";
+  event::WalkFinished finished = m_progress.summary(m_session.clock().now(), m_walk.again);
   finished.relation = m_relation.display();
-  finished.rows = m_written.rows - (m_walk.again ? m_before.rows : 0);
-  finished.batches = m_written.batches;
-  finished.duration_ms = static_cast<double>((m_session.clock().now() - m_begin).count());
-  finished.batch_p50_ms = percentile(m_batch_ms, 0.5);
-  finished.batch_p99_ms = percentile(m_batch_ms, 0.99);
-  finished.hot_percent = 100 * hot_share(m_written);
-  finished.wal_bytes = m_written.wal_bytes;
-  finished.already_done = m_batch_ms.empty();
   finished.quarantined = static_cast<std::int64_t>(m_bad_rows.size());
   return finished;
 }

@@ -6,17 +6,18 @@
 #include <utility>
 #include <vector>
 
-#include "ecmigrate/engine/oldest_snapshot.hpp"
-#include "ecmigrate/engine/passes.hpp"
 #include "ecmigrate/engine/session.hpp"
 #include "ecmigrate/engine/walk.hpp"
 #include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/store/walks.hpp"
+#include "pass_chooser.hpp"
+#include "relation_rows.hpp"
+#include "walk_progress.hpp"
 
 namespace ecmigrate {
 
-/// The walk over one relation (a table, or a leaf of a partitioned one): which windows are open, how often each is
-/// swept, what a batch's message is, and how far it all is. Hands windows out to workers and takes them back; the session's own connection is
+/// The walk over one relation (a table, or a leaf of a partitioned one): which windows are open, who has which, and what
+/// a batch's message is. Hands windows out to workers and takes them back; the session's own connection is
 /// for its questions and must not be in use by a worker.
 class RelationWalk {
  public:
@@ -72,54 +73,30 @@ class RelationWalk {
 
   /// By page position, 0 to 1.
   [[nodiscard]] double part_done() const;
-  [[nodiscard]] bool wrote() const { return m_written.rows != m_before.rows; }
+  [[nodiscard]] bool wrote() const { return m_progress.wrote(); }
   /// Why the walk is slow, from the side of the workers; empty when it is not.
-  void slow(const std::string& because) { m_slow_because = because; }
+  void slow(const std::string& because) { m_progress.slow(because); }
   event::Progress progress(const std::string& pace_because);
   event::WalkFinished summary() const;
 
  private:
-  std::int64_t filenode_and_pages(std::int64_t& pages);
-  Passes choose(std::int64_t first, std::int64_t end, const std::vector<int>& backends);
-  PageSample sample(std::int64_t first, std::int64_t end);
-  void learn_from(const WindowRecord& window);
   BatchSizer& sizer(const WindowRecord& window);
-  [[nodiscard]] std::string indexed_new_column();
-  std::string old_snapshot(const std::vector<int>& backends);
 
   Session& m_session;
   WalkJournal m_journal;
   const SyncedTable& m_table;
   QualifiedName m_relation;
-  SnapshotWatch& m_snapshots;
-  std::int64_t m_oid = 0;
+  RelationFacts m_facts;
   WalkRecord m_walk;
   std::vector<WindowRecord> m_taken;  ///< as of their last checkpoint
   std::vector<BadRow> m_bad_rows;
 
-  // How the windows are swept.
-  std::string m_obstacle;  ///< of all windows to come
-  std::string m_told_reason;
-  double m_page_bytes = 8192;
-  bool m_toasted = false;
-  int m_indexes = 0;
+  PassChooser m_chooser;
   std::string m_set_to_themselves;  ///< further columns of the SET list, see bottom_up_deletion.hpp
-  std::optional<double> m_growth;  ///< of a row that is filled, by the first window that was
-  double m_row_bytes = 0;  ///< of the last sample before its window was filled
   /// A size for each kind of visit, or every window would begin with a batch that is several times too long.
   std::map<std::pair<int, bool>, BatchSizer> m_sizers;
-
-  // How far it is.
-  Eta m_eta;
-  std::vector<double> m_batch_ms;
-  Written m_written;
-  Written m_before;        ///< when this run began
+  WalkProgress m_progress;
   double m_wal_carry = 0;  ///< of the last batches of windows, which their checkpoints could not know
-  double m_rows_estimated = 0;
-  double m_percent = 0;
-  std::int64_t m_batch_rows = 0;
-  std::chrono::milliseconds m_begin{0};
-  std::string m_slow_because;
 };
 
 }  // namespace ecmigrate

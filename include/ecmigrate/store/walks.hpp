@@ -19,6 +19,8 @@ struct Written {
   double wal_bytes = 0;
 
   Written& operator+=(const Written& more);
+  /// 0 to 1; 0 without rows.
+  [[nodiscard]] double hot_share() const { return rows == 0 ? 0 : static_cast<double>(hot_rows) / static_cast<double>(rows); }
 };
 
 /// A range of pages that one worker at a time sweeps, `passes` times. Kept in the transaction of the batch it describes.
