@@ -26,6 +26,8 @@ struct Subject {
   std::string writes_new;   ///< when only the new one does
   std::string is_expanded;
   std::string is_contracted;
+  int workers = 1;
+  bool only_backfill = false;  ///< expand goes well, and nothing fails after the backfill
 };
 
 // About 75 pages: enough for the walk to make several passes.
@@ -82,6 +84,19 @@ operations:
     "select 1",
     "select count(*) from pg_attribute where attrelid = 'users'::regclass and attname = 'amount' and atttypid = 'bigint'::regtype"};
 
+/// A table in two partitions, each of which has its worker.
+Subject partitioned_subject() {
+  Subject subject = k_split_subject;
+  subject.setup = R"(create table users (id bigint primary key, full_name text not null, note text not null default repeat('n', 1800)) partition by range (id);
+    create table users_low partition of users for values from (minvalue) to (150); create table users_high partition of users for values from (150) to (maxvalue);
+    alter table users_low alter column note set storage plain; alter table users_high alter column note set storage plain;
+    insert into users (id, full_name) select i, 'Ann' || i || ' Lee' || i from generate_series(1, 300) i; analyze users)";
+  subject.plan.erase(subject.plan.find("  - create_index:"));
+  subject.workers = 2;
+  subject.only_backfill = true;
+  return subject;
+}
+
 // What pg_dump would show of the table, and what it would not: validity, and anything of ours outside of it.
 constexpr const char* k_shape = R"(
 select 'column', attname, format_type(atttypid, atttypmod), attnotnull::text, pg_get_expr(d.adbin, d.adrelid)
@@ -101,13 +116,17 @@ constexpr const char* k_steps = "select phase, step, done from ecmigrate.steps o
 class Sweep {
  public:
   explicit Sweep(const Subject& subject) : m_subject(subject) {
+    m_options.pace.workers = subject.workers;
     restart();
     m_start_shape = m_database.rows(k_shape);
     m_start_schema = m_database.schema();
     FaultyWire wire;
-    migrate_with(m_database, m_subject.plan, "expand backfill verify contract", m_clock, m_observer, {}, wire.hook());
+    run_with(wire);
     m_calls = wire.calls();
     m_first_change = wire.first_change();
+    if (m_subject.only_backfill) {
+      migrate_with(m_database, m_subject.plan, "verify contract", m_clock, m_observer);
+    }
     write();
     m_end_shape = m_database.rows(k_shape);
     m_end_schema = m_database.schema();
@@ -124,7 +143,7 @@ class Sweep {
   /// Gives what is wrong afterwards, or nothing.
   std::string forward(Fault fault, int at) {
     begin(fault, at);
-    migrate_with(m_database, m_subject.plan, "expand backfill verify contract", m_clock, m_observer);
+    migrate_with(m_database, m_subject.plan, "expand backfill verify contract", m_clock, m_observer, m_options);
     m_complaints.clear();
     same("state", m_database.value("select state from ecmigrate.migrations"), "contracted");
     same("steps", m_database.rows(k_steps), m_end_steps);
@@ -177,11 +196,18 @@ class Sweep {
     restart();
     FaultyWire wire(fault, at);
     try {
-      migrate_with(m_database, m_subject.plan, "expand backfill verify contract", m_clock, m_observer, {}, wire.hook());
+      run_with(wire);
     } catch (const Killed&) {
     } catch (const Error&) {
     }
     write();
+  }
+
+  void run_with(FaultyWire& wire) {
+    if (m_subject.only_backfill) {
+      migrate_with(m_database, m_subject.plan, "expand", m_clock, m_observer);
+    }
+    migrate_with(m_database, m_subject.plan, m_subject.only_backfill ? "backfill" : "expand backfill verify contract", m_clock, m_observer, m_options, wire.hook());
   }
 
   void refuses_to_go_back() {
@@ -215,6 +241,7 @@ class Sweep {
   Database m_database;
   ImpatientClock m_clock;
   Recorder m_observer;
+  RunOptions m_options;
   int m_calls = 0;
   int m_first_change = 0;
   std::string m_start_shape, m_start_schema, m_start_rows;
@@ -261,6 +288,10 @@ std::string sweep(const Subject& subject, SweepRun run) {
 
 TEST_CASE("crash sweep: a split and an index end the same, whatever call fails") {
   CHECK(sweep(k_split_subject, &Sweep::forward) == "");
+}
+
+TEST_CASE("crash sweep: a split of two partitions with two workers ends the same, whatever call fails") {
+  CHECK(sweep(partitioned_subject(), &Sweep::forward) == "");
 }
 
 TEST_CASE("crash sweep: a split can be rolled back, whatever call failed") {
