@@ -179,6 +179,7 @@ void StepRunner::run_transaction(const Step& step, event::StepFinished& finished
   const auto deadline = m_session.clock().now() + m_session.options().lock_budget;
   bool wait_out_autovacuum = false;
   int lost = 0;
+  std::vector<Blocker> blockers;  // of the last try that saw any: a short one may end before the watch has looked
   for (int tries = 0;; ++tries) {
     auto timeout = lock_try_timeout(tries, m_session.options().lock_timeout);
     if (wait_out_autovacuum) {
@@ -204,9 +205,12 @@ void StepRunner::run_transaction(const Step& step, event::StepFinished& finished
       finished.held_ms = result.times->released - result.times->granted;
       return;
     }
+    if (!result.blockers.empty()) {
+      blockers = result.blockers;
+    }
     const auto pause = pause_after(tries);
     if (m_session.clock().now() + pause > deadline) {
-      give_up(step, tries + 1, result.blockers);
+      give_up(step, tries + 1, blockers);
     }
     m_session.report(event::LockTryFailed{step.title, lock_relations(step), finished.mode, tries + 1, result.waited_ms,
                                           static_cast<double>(pause.count()), result.blockers});

@@ -73,7 +73,7 @@ TEST_CASE("a second runner waits its time, says who holds the migration, and giv
   migrate(database, k_split, "expand");
   const auto table = database.connect();
   RunOptions options;
-  options.run_lock_wait = std::chrono::milliseconds(400);
+  options.run_lock_wait = std::chrono::seconds(2);  // it tells after its first look, if there is still time to wait
   std::string message;
   Recorder second;
   // While the first is inside a call of its backfill, it holds the run lock.

@@ -27,12 +27,22 @@ void expand_users_as_blind(Database& database) {
   CHECK(run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=blind")}, k_split).status == 0);
 }
 
+/// Whether a statement that would take long was cancelled. For threads, where Catch2 cannot check.
+bool is_cancelled(const Database& database, const std::string& sql) {
+  try {
+    database.connect()->query(sql);
+    return false;
+  } catch (const pg::SqlError&) {
+    return true;
+  }
+}
+
 /// Sessions at work in a database, until they are told to stop.
 class Busy {
  public:
   Busy(Database& database, int sessions) : m_database(database) {
     for (int i = 0; i < sessions; ++i) {
-      m_sessions.push_back(std::async(std::launch::async, [&database] { CHECK_THROWS_AS(database.connect()->query("select pg_sleep(600)"), pg::SqlError); }));
+      m_sessions.push_back(std::async(std::launch::async, [&database] { return is_cancelled(database, "select pg_sleep(600)"); }));
     }
     database.wait_for(fmt::format("count(*) = {} from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'", sessions));
   }
@@ -40,15 +50,31 @@ class Busy {
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
 
-  void stop() { m_database.exec("select pg_cancel_backend(pid) from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'"); }
+  void stop() {
+    m_database.exec("select pg_cancel_backend(pid) from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'");
+    for (std::future<bool>& session : m_sessions) {
+      CHECK(session.get());
+    }
+    m_sessions.clear();
+  }
 
  private:
   Database& m_database;
-  std::vector<std::future<void>> m_sessions;
+  std::vector<std::future<bool>> m_sessions;
 };
 
 void switch_wal(Database& database) {
   database.exec("select pg_logical_emit_message(false, 'test', 'something to switch from'); select pg_switch_wal()");
+}
+
+/// From here on nothing is archived. set() cannot tell: the archiver reloads on its own, and may archive some files first.
+void break_archiving(const OwnServer& server, Database& database) {
+  server.set("archive_command", "false");
+  const std::string failing = "(select coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) from pg_stat_archiver)";
+  for (int i = 0; i < 20 && database.value("select " + failing) != "t"; ++i) {
+    switch_wal(database);
+    database.wait_for(failing + " or not exists (select from pg_ls_archive_statusdir() where name like '%.ready')");
+  }
 }
 
 }  // namespace
@@ -60,16 +86,14 @@ TEST_CASE("sessions that wait for a lock of the backfill's pause it") {
   RunOptions options;
   options.pace.max_waiting_sessions = 1;
   options.max_duration = std::chrono::minutes(2);
-  std::vector<std::future<void>> waiting;
+  std::vector<std::future<bool>> waiting;
   // The run lock is the one that the backfill holds for long.
   ActsOn paused("paused by", [&] {
     const std::string lock = database.value(
         "select format('%s, %s', classid, objid::bigint::bit(32)::int) from pg_locks where locktype = 'advisory' and granted "
         "and database = (select oid from pg_database where datname = current_database())");
     for (int i = 0; i < 2; ++i) {
-      waiting.push_back(std::async(std::launch::async, [&database, lock] {
-        CHECK_THROWS_AS(database.connect()->query(fmt::format("select pg_advisory_lock({})", lock)), pg::SqlError);
-      }));
+      waiting.push_back(std::async(std::launch::async, [&database, lock] { return is_cancelled(database, fmt::format("select pg_advisory_lock({})", lock)); }));
     }
     database.wait_for("count(*) = 2 from pg_locks where locktype = 'advisory' and not granted");
     CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
@@ -80,6 +104,9 @@ TEST_CASE("sessions that wait for a lock of the backfill's pause it") {
   Both both(paused, waited);
   backfill(database.conninfo(), options, both);
   CHECK(waited.seen());
+  for (std::future<bool>& one : waiting) {
+    CHECK(one.get());
+  }
   check_all_filled(database);
 }
 
@@ -87,9 +114,7 @@ TEST_CASE("WAL that cannot be archived pauses the backfill") {
   const OwnServer& server = loaded_server();
   Database database(server.conninfo());
   expand_users(database);
-  server.set("archive_command", "false");
-  switch_wal(database);
-  database.wait_for("last_failed_time > coalesce(last_archived_time, '-infinity') from pg_stat_archiver");
+  break_archiving(server, database);
   CHECK(backfill_pauses_for(database, "WAL archiving fails", {}, [&] {
     server.set("archive_command", "");
     switch_wal(database);
@@ -103,7 +128,8 @@ TEST_CASE("a replication slot that is about to lose WAL pauses the backfill") {
   expand_users(database);
   server.set("max_slot_wal_keep_size", "64MB");
   database.exec("select pg_create_physical_replication_slot('lazy', true)");
-  for (int i = 0; i < 20 && database.value("select safe_wal_size < 32 * 1024 * 1024 from pg_replication_slots") == "f"; ++i) {
+  database.wait_for("safe_wal_size is not null from pg_replication_slots");  // else this session has not reloaded yet
+  for (int i = 0; i < 20 && database.value("select safe_wal_size < 32 * 1024 * 1024 from pg_replication_slots") != "t"; ++i) {
     switch_wal(database);
   }
   CHECK(backfill_pauses_for(database, "replication slot lazy is about to lose WAL", {}, [&] { database.exec("select pg_drop_replication_slot('lazy')"); }));
@@ -115,11 +141,13 @@ namespace {
 
 /// `storage`: what of the table's makes autovacuum come for it.
 void check_pauses_for_wraparound_vacuum(Database& database, const std::string& role, const std::string& storage) {
-  // A vacuum that takes an hour, and more transactions than the table may wait for.
-  database.exec("alter table users set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1" + storage + ")");
+  // A vacuum that takes an hour, for nothing but wraparound, and more transactions than the table may wait for.
+  database.exec("alter table users set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_insert_threshold = -1" +
+                storage + ")");
   database.exec(
       "create table burnt (n int); do $$ begin for i in 1..110000 loop begin insert into burnt values (1); exception when others then null; end; end loop; end $$");
-  const std::string worker = "from pg_stat_progress_vacuum where relid = 'users'::regclass";
+  const std::string worker =
+      "from pg_stat_progress_vacuum v join pg_stat_activity a using (pid) where v.relid = 'users'::regclass and a.query like '%to prevent wraparound%'";
   database.wait_for("exists (select " + worker + ")");
   RunOptions options;
   options.max_duration = std::chrono::minutes(2);
@@ -207,7 +235,7 @@ TEST_CASE("WAL files that wait to be archived pause the backfill") {
   const OwnServer& server = loaded_server();
   Database database(server.conninfo());
   expand_users(database);
-  server.set("archive_command", "false");
+  break_archiving(server, database);
   for (int i = 0; i < 3; ++i) {
     switch_wal(database);
   }

@@ -144,8 +144,10 @@ TEST_CASE("the partitions of a table together do not make a try at its lock long
     const auto look = database.connect();
     for (int i = 0; i < 8; ++i) {
       const std::string waits = "select count(*) from pg_locks where relation = 'log_" + std::to_string(i) +
-                                "'::regclass and not granted and waitstart < clock_timestamp() - interval '60 ms'";
-      for (int looks = 0; looks < 20'000 && look->query(waits).integer(0, 0) == 0; ++looks) {
+                                "'::regclass and not granted and waitstart < clock_timestamp() - interval '80 ms'";
+      const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+      while (look->query(waits).integer(0, 0) == 0 && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
       }
       holders[static_cast<std::size_t>(i)].reset();
     }
@@ -155,12 +157,13 @@ TEST_CASE("the partitions of a table together do not make a try at its lock long
   Recorder recorder;
   migrate(database, k_split_log, "expand", &recorder, options);
   releases.join();
+  // What a busy machine may add is less than the eight waits would be together.
   double sum = 0;
   for (const auto& failed : recorder.all<event::LockTryFailed>()) {
-    CHECK(failed.waited_ms < 4 * 100);
+    CHECK(failed.waited_ms < 6 * 100);
     sum += failed.waited_ms;
   }
-  CHECK(recorder.all<event::StepFinished>().at(0).waited_ms - sum < 4 * 100);
+  CHECK(recorder.all<event::StepFinished>().at(0).waited_ms - sum < 6 * 100);
 }
 
 }  // namespace ecmigrate::test
