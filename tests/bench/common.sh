@@ -25,8 +25,15 @@ start_server() {
   trap 'set +e; trap "" INT TERM; "$repository/demo/postgres.sh" remove "$folder/pg"; rm -rf "$folder"' EXIT
   trap 'exit 130' INT TERM
   "$repository/demo/postgres.sh" start "$folder/pg" fsync=on full_page_writes=on synchronous_commit=on shared_buffers=512MB \
-    max_wal_size=4GB checkpoint_timeout=15min autovacuum=on autovacuum_naptime=7d "$@"
+    max_wal_size=4GB min_wal_size=4GB checkpoint_timeout=15min autovacuum=on autovacuum_naptime=7d "$@"
   export PGHOST=$folder/pg PGUSER=postgres PGDATABASE=postgres PGOPTIONS='-c client_min_messages=warning'
+}
+
+# A server in use writes its WAL into files that it has already; a new one fills each with zeros first, 16 MB while all
+# commits wait. Makes as many files as that many bytes of WAL need.
+make_wal_files() {
+  sql "select count(pg_logical_emit_message(false, '', repeat('x', 1000000))) from generate_series(1, $1 / 1000000)" >/dev/null
+  sql checkpoint
 }
 
 # SQL from the arguments or stdin; prints bare values.
@@ -42,7 +49,7 @@ print_machine() {
   printf '%s cores, %s MB of memory, PostgreSQL %s, %s\n' "$(nproc)" "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" \
     "$(sql 'show server_version' | cut -d' ' -f1)" "$("$ecmigrate" version | head -n 1)"
   printf 'settings: %s\n' "$(sql "select string_agg(name || '=' || current_setting(name), ' ' order by name) from pg_settings
-    where name in ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size', 'checkpoint_timeout', 'autovacuum_naptime')")"
+    where name in ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size', 'min_wal_size', 'checkpoint_timeout', 'autovacuum_naptime')")"
 }
 
 # The middle of the numbers on stdin (the mean of the middle two).
