@@ -288,7 +288,8 @@ void Backfill::checkpointed(Worker& worker, WindowRecord after, const RelationWa
 /// A lost connection is everybody's business, see run().
 void Backfill::recover(Worker& worker, const WindowRecord& after, const pg::SqlError& error) {
   if (error.sqlstate() == "55P03") {
-    if (worker.window.sweeping) {
+    // Who skipped the rows that are locked and still meets one needs a stronger lock than it looked for.
+    if (worker.window.sweeping || worker.locked == RelationWalk::Locked::skip) {
       wait_for_row(worker, error);
     } else {
       worker.walk->slow("rows locked by the application are left for a second round");
@@ -301,6 +302,10 @@ void Backfill::recover(Worker& worker, const WindowRecord& after, const pg::SqlE
     }
   } else if (error.sqlstate() == "40P01" || error.sqlstate() == "40001" || error.sqlstate() == "57014" || error.sqlstate() == "53200") {
     // Deadlock, serialization, cancelled by somebody, out of memory.
+    try_smaller(worker, error);
+  } else if (error.sqlstate() == "42703" || error.sqlstate() == "42501") {
+    // A column that the batch set to itself was renamed or dropped, or the right to write it is gone.
+    worker.walk->choose_columns();
     try_smaller(worker, error);
   } else {
     throw error;

@@ -10,6 +10,23 @@
 
 namespace ecmigrate {
 
+namespace {
+
+/// In relations that are still the table's: a partition that was dropped or detached took its rows along.
+bool has_bad_rows(Session& session, const std::string& migration, const Recipe& recipe, std::int64_t run) {
+  WalkJournal journal(session.connection(), migration, run);
+  for (const SyncedTable& table : recipe.synced) {
+    for (const auto& [leaf, walked] : leaves(session.connection(), migration, table.table)) {
+      if (!journal.bad_rows(leaf).empty()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 std::vector<std::string> unwalked_leaves(Session& session, const std::string& migration, const Recipe& recipe) {
   std::vector<std::string> names;
   for (const SyncedTable& table : recipe.synced) {
@@ -36,7 +53,7 @@ std::optional<Error> why_doubt(Session& session, const Plan& plan, const Recipe&
                  fmt::format("Run: ecmigrate backfill {}, then verify again.", plan.file));
   }
   // Set aside in a look that was taken after the backfill, or after verify.
-  if (WalkJournal(session.connection(), plan.name, run).has_bad_rows()) {
+  if (has_bad_rows(session, plan.name, recipe, run)) {
     return Error(Outcome::refused, "rows are set aside, as they cannot be filled (see ecmigrate.bad_rows)", fmt::format("Run: ecmigrate backfill {}", plan.file));
   }
   return std::nullopt;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace ecmigrate {
 
 namespace {
@@ -33,8 +31,8 @@ std::optional<SnapshotHolder> SnapshotWatch::look(pg::Connection& connection, co
   if (rows.is_null(0, 2)) {
     return std::nullopt;
   }
-  const double since_ms = rows.is_null(0, 3) ? 0 : rows.number(0, 3);
-  return SnapshotHolder{rows.text(0, 2), std::max(since_ms, m_transactions.lag_ms(rows.number(0, 4)))};
+  // A session that began just now may have a number that is old for another database's sake; it is not to blame.
+  return SnapshotHolder{rows.text(0, 2), rows.is_null(0, 3) ? m_transactions.lag_ms(rows.number(0, 4)) : rows.number(0, 3)};
 }
 
 }  // namespace ecmigrate

@@ -9,19 +9,25 @@ namespace {
 
 /// 64 kB, however long the run.
 constexpr std::size_t k_most_samples = 4096;
-/// By this part of itself a lag may be told too long; never too short.
+/// By twice this part of itself a lag may be told too long; never too short.
 constexpr double k_coarseness = 0.05;
 
 }  // namespace
 
 void PositionLag::at(double now_ms, double position) {
+  // A clock that steps back makes nothing younger or older.
+  if (now_ms < m_now_ms) {
+    for (Sample& sample : m_samples) {
+      sample.now_ms -= m_now_ms - now_ms;
+    }
+  }
   m_now_ms = now_ms;
   // The first moment at which a position was reached is the one that counts.
   if (!m_samples.empty() && position <= m_samples.back().position) {
     return;
   }
   m_samples.push_back({now_ms, position});
-  if (m_samples.size() == k_most_samples) {
+  if (m_samples.size() >= k_most_samples) {
     std::vector<Sample> kept{m_samples.front()};
     for (const Sample& sample : m_samples) {
       if (sample.now_ms - kept.back().now_ms <= k_coarseness * (now_ms - sample.now_ms)) {

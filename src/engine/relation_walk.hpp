@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -55,6 +56,8 @@ class RelationWalk {
   void batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes);
 
   [[nodiscard]] std::int64_t batch_pages(const WindowRecord& window, double target_ms);
+  /// Which columns besides the filled ones a batch sets, as the table and the role's rights are now; take() does it too, every few seconds.
+  void choose_columns();
   /// The last batch was far too long, or the server had no memory for it.
   void shrink_batches(const WindowRecord& window);
   /// Condition: the row waits for its new values.
@@ -92,6 +95,7 @@ class RelationWalk {
   std::vector<BadRow> m_bad_rows;
 
   PassChooser m_chooser;
+  std::chrono::milliseconds m_chose_columns{0};
   std::string m_set_to_themselves;  ///< further columns of the SET list, see bottom_up_deletion.hpp
   /// A size for each kind of visit, or every window would begin with a batch that is several times too long.
   std::map<std::pair<int, bool>, BatchSizer> m_sizers;

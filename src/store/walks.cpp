@@ -141,10 +141,6 @@ std::string WalkJournal::checkpoint_sql(const QualifiedName& relation, std::int6
       fmt::arg("oid", relation_oid));
 }
 
-bool WalkJournal::has_bad_rows() {
-  return m_connection.query("select exists (select from ecmigrate.bad_rows where migration = $1)", {m_migration}).boolean(0, 0);
-}
-
 std::vector<BadRow> WalkJournal::bad_rows(const QualifiedName& relation) {
   const pg::Rows rows = m_connection.query("select ctid_of_row, key, sqlstate, error from ecmigrate.bad_rows where migration = $1 and relation = $2 order by id",
                                            {m_migration, relation.sql()});

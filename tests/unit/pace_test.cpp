@@ -55,6 +55,18 @@ TEST_CASE("what a lag remembers of a long run gets coarser, and is never told to
   }
 }
 
+TEST_CASE("a lag does not change when the server's clock steps back") {
+  PositionLag lag;
+  lag.at(10'000, 1);
+  lag.at(11'000, 2);
+  lag.at(12'000, 3);
+  CHECK(lag.lag_ms(1) == 1000);
+  lag.at(5'000, 4);
+  CHECK(lag.lag_ms(1) == 1000);
+  lag.at(6'000, 4);
+  CHECK(lag.lag_ms(1) == 2000);
+}
+
 TEST_CASE("a signal that tripped clears at four fifths of its limit") {
   LoadJudge judge;
   PaceLimits limits;

@@ -83,8 +83,6 @@ class WalkJournal {
   [[nodiscard]] std::string checkpoint_sql(const QualifiedName& relation, std::int64_t relation_oid, const WalkRecord& walk,
                                            const WindowRecord& window) const;
 
-  /// Of any relation of the migration.
-  [[nodiscard]] bool has_bad_rows();
   std::vector<BadRow> bad_rows(const QualifiedName& relation);
   void add_bad_row(const QualifiedName& relation, const BadRow& row);
   void remove_bad_row(const QualifiedName& relation, const std::string& ctid);
