@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <vector>
+
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 
@@ -39,6 +43,12 @@ std::string quote_literal(std::string_view text) {
     }
   }
   return quoted + '\'';
+}
+
+std::string name_array(std::span<const std::string> names) {
+  std::vector<std::string> literals;
+  std::ranges::transform(names, std::back_inserter(literals), [](const std::string& name) { return quote_literal(name); });
+  return "array[" + join(literals, ", ") + "]::name[]";
 }
 
 std::string QualifiedName::sql() const {

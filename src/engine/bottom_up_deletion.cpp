@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "ecmigrate/base/quote.hpp"
-#include "ecmigrate/base/text.hpp"
 
 namespace ecmigrate {
 
@@ -26,7 +25,7 @@ crowded as (
   select indexrelid from keys group by indexrelid, other, reltuples
   having not other and reltuples > 0 and count(avg_width) = count(*)
     and {2} * (0.9 * pg_catalog.pg_relation_size(indexrelid) / reltuples - 6) <= 16 + 8 * ceil(sum(avg_width) / 8.0))
-select min(attname) filter (where attidentity <> 'a' and attgenerated = '' and attname <> all (array[{1}]::name[])
+select min(attname) filter (where attidentity <> 'a' and attgenerated = '' and attname <> all ({1})
     and pg_catalog.has_column_privilege({0}::oid, attnum, 'update')
     and not exists (select from keys o where o.attnum = keys.attnum and o.indexrelid not in (select indexrelid from crowded))
     and not exists (select from pg_catalog.pg_depend d join pg_catalog.pg_index e on e.indexrelid = d.objid and e.indexprs is not null
@@ -40,11 +39,7 @@ constexpr int k_many_rows = 10;
 }  // namespace
 
 std::vector<std::string> columns_set_to_themselves(pg::Connection& connection, std::int64_t relation_oid, const std::vector<std::string>& filled) {
-  std::vector<std::string> quoted;
-  for (const std::string& column : filled) {
-    quoted.push_back(quote_literal(column));
-  }
-  const pg::Rows rows = connection.query(fmt::format(k_query, relation_oid, join(quoted, ", "), k_many_rows));
+  const pg::Rows rows = connection.query(fmt::format(k_query, relation_oid, name_array(filled), k_many_rows));
   std::vector<std::string> columns;
   for (int row = 0; row < rows.size(); ++row) {
     if (!rows.is_null(row, 0) && (columns.empty() || columns.back() != rows.text(row, 0))) {

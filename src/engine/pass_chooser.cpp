@@ -32,18 +32,11 @@ void PassChooser::begin(const RelationFacts& facts) {
 
 /// An index on a column that is being filled gets an entry for every row, so none can be rewritten in place.
 std::string PassChooser::indexed_new_column() {
-  std::vector<std::string> names;
-  for (const std::string& column : filled_columns(m_table)) {
-    names.push_back(quote_literal(column));
-  }
-  if (names.empty()) {
-    return {};
-  }
   const pg::Rows rows = m_session.connection().query(fmt::format(
       "select a.attname, i.relname from pg_catalog.pg_depend d join pg_catalog.pg_class i on i.oid = d.objid and i.relkind = 'i' "
       "join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid "
-      "where d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = {} and a.attname in ({}) order by 1, 2 limit 1",
-      m_facts.oid, join(names, ", ")));
+      "where d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = {} and a.attname = any ({}) order by 1, 2 limit 1",
+      m_facts.oid, name_array(filled_columns(m_table))));
   return rows.size() == 0 ? std::string() : fmt::format("{} has an index ({}), so no row can be rewritten in place", rows.text(0, 0), rows.text(0, 1));
 }
 

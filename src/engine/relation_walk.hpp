@@ -18,8 +18,8 @@
 namespace ecmigrate {
 
 /// The walk over one relation (a table, or a leaf of a partitioned one): which windows are open, who has which, and what
-/// a batch's message is. Hands windows out to workers and takes them back; the session's own connection is
-/// for its questions and must not be in use by a worker.
+/// a batch's message is. Hands windows out to workers and takes them back; the session's own connection is for its questions
+/// and must not be in use by a worker.
 class RelationWalk {
  public:
   enum class Locked { fail, skip };
@@ -56,7 +56,8 @@ class RelationWalk {
   void batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes);
 
   [[nodiscard]] std::int64_t batch_pages(const WindowRecord& window, double target_ms);
-  /// Which columns besides the filled ones a batch sets, as the table and the role's rights are now; take() does it too, every few seconds.
+  /// Which columns besides the filled ones a batch sets, as the table and the role's rights are now; take() does it too,
+  /// every few seconds.
   void choose_columns();
   /// The last batch was far too long, or the server had no memory for it.
   void shrink_batches(const WindowRecord& window);

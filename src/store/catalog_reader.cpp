@@ -235,14 +235,10 @@ bool may_replace_replication_role(pg::Connection& connection) {
 }
 
 bool has_validated_foreign_key(pg::Connection& connection, const QualifiedName& table, const std::vector<std::string>& columns) {
-  std::vector<std::string> names{"null"};
-  for (const std::string& column : columns) {
-    names.push_back(quote_literal(column));
-  }
   return connection
       .query(fmt::format("select exists (select from pg_catalog.pg_constraint c join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey) "
-                         "where c.conrelid = $1::pg_catalog.regclass and c.contype = 'f' and c.convalidated and a.attname in ({}))",
-                         join(names, ", ")),
+                         "where c.conrelid = $1::pg_catalog.regclass and c.contype = 'f' and c.convalidated and a.attname = any ({}))",
+                         name_array(columns)),
              {table.sql()})
       .boolean(0, 0);
 }

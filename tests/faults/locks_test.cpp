@@ -220,7 +220,7 @@ TEST_CASE("a row that was locked in a run that ended early is filled by the next
   options.pace.workers = 1;
   const Error ended = error_of([&] {
     migrate(database, k_split, "backfill", nullptr, options, [&](pg::CallMoment moment, int, std::string_view sql) {
-      if (moment == pg::CallMoment::before && sql.find("update only") != std::string_view::npos &&
+      if (moment == pg::CallMoment::before && fills(sql) &&
           database.value("select exists (select from ecmigrate.windows where done and skipped) and exists (select from ecmigrate.windows where not done)") == "t") {
         throw Error(Outcome::failed, "ended early");
       }

@@ -347,7 +347,7 @@ void roll_out(const Workload& workload, bool to_the_end) {
   // However fast the machine fills the rows, both versions are at work among filled and pending ones.
   int batches = 0;
   migrate(database, workload.plan, "backfill verify", nullptr, options, [&](pg::CallMoment moment, int, std::string_view sql) {
-    if (moment == pg::CallMoment::before && sql.find("update only") != std::string_view::npos && ++batches == 2) {
+    if (moment == pg::CallMoment::before && fills(sql) && ++batches == 2) {
       old_version.wait_for_requests(k_requests);
       new_version.wait_for_requests(k_requests);
     }

@@ -149,7 +149,7 @@ TEST_CASE("the number of workers is changed from outside while they run") {
   RunOptions options = workers(3);
   options.pace.max_rows_rate = 40'000;
   migrate(database, k_split, "backfill", &recorder, options, [&](pg::CallMoment, int, std::string_view sql) {
-    if (!changed && sql.find("update only") != std::string_view::npos) {
+    if (!changed && fills(sql)) {
       changed = true;
       CHECK(run_program(database, {"set", "PLAN", "workers=1", "max_rows_rate=0/s"}, k_split).status == 0);
     }
@@ -366,7 +366,7 @@ TEST_CASE("a worker's session that idled for too long in a pause is made anew") 
   bool ended = false;
   Recorder recorder;
   migrate(database, k_split, "backfill verify", &recorder, workers(1), [&](pg::CallMoment moment, int, std::string_view sql) {
-    if (!ended && moment == pg::CallMoment::before && sql.find("update only") != std::string_view::npos) {
+    if (!ended && moment == pg::CallMoment::before && fills(sql)) {
       ended = true;
       throw pg::SqlError("57P05", "terminating connection due to idle-session timeout", "", 0);
     }
@@ -427,7 +427,7 @@ TEST_CASE("a batch that the server gives up is done again with fewer pages") {
     std::vector<int> ends;  // one past the last page of each batch
     migrate(database, k_split, "backfill", nullptr, workers(1), [&](pg::CallMoment moment, int, std::string_view sql) {
       const std::string_view before_end = "this.ctid < '(";
-      if (const auto at = sql.find(before_end); moment == pg::CallMoment::before && sql.find("update only") != std::string_view::npos) {
+      if (const auto at = sql.find(before_end); moment == pg::CallMoment::before && fills(sql)) {
         ends.push_back(std::stoi(std::string(sql.substr(at + before_end.size(), 10))));
       }
     });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,9 @@ std::string quote_identifier(std::string_view name);
 /// A literal for the places where SQL takes no parameter (utility statements, function bodies). Safe under both
 /// settings of standard_conforming_strings.
 std::string quote_literal(std::string_view text);
+
+/// `array['first', 'second']::name[]`: for `attname = any (…)`; an empty array for no names.
+std::string name_array(std::span<const std::string> names);
 
 /// A table, index or function with the schema it lives in. Both parts are literal, unquoted names.
 struct QualifiedName {

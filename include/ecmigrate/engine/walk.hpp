@@ -13,8 +13,7 @@ namespace ecmigrate {
 ///
 /// The table is cut into windows of pages; each window is swept `passes` times, and each pass treats the pending rows
 /// whose spread, a number from 0 to 2^32 - 1, lies between the end of the pass before and its own; the last one treats
-/// whatever is left. Between two visits of a page the rest of the window goes
-/// by, so that the rows that the earlier visit moved away are invisible to every transaction by then and their room is
+/// whatever is left. Between two visits of a page the rest of the window goes by, so that the rows that the earlier visit moved away are invisible to every transaction by then and their room is
 /// used again.
 
 /// One past the last page of the next window: `most` pages, and fewer towards the end of the relation, so that several
