@@ -389,6 +389,8 @@ TEST_CASE("a row that a look after verify sets aside keeps contract away") {
   CHECK(error.outcome() == Outcome::work_remains);
   CHECK(database.value("select state from ecmigrate.migrations") == "backfilled");
   CHECK(error_of([&] { migrate(database, plan, "contract"); }).outcome() == Outcome::refused);
+  // Not for the state alone: verify, which is next, says what to do first.
+  CHECK(std::string(error_of([&] { migrate(database, plan, "verify"); }).what()).find("rows are set aside") != std::string::npos);
   database.exec("delete from users where id = 501");
   migrate(database, plan, "backfill verify contract");
 }
