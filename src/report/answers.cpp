@@ -486,6 +486,16 @@ Answers answers_about(const MigrationView& migration, Instant now, const Waiting
   return answers;
 }
 
+Answers answers_about_plan(const std::string& plan_file, const std::vector<std::string>& dropped) {
+  Answers answers;
+  answers.application = {"ok", "Nobody waits for the migration", "It has not begun."};
+  answers.migration = {"none", "Planned", "Nothing was changed so far."};
+  answers.next = {"you", "Expand", "Adds the new shape beside the old one:", "ecmigrate expand " + shell_quote(plan_file)};
+  answers.phases = phases_of({}, Situation::waiting, 0, dropped);
+  answers.announce = answers.migration.lead;
+  return answers;
+}
+
 Answers answers_about_nothing(const std::string& no_right_of) {
   Answers answers;
   answers.application = {"none", "Nothing is under way", ""};

@@ -70,6 +70,9 @@ struct WaitingNow {
 /// `dropped`: the columns that contract drops.
 Answers answers_about(const MigrationView& migration, Instant now, const WaitingNow& waiting, const std::vector<std::string>& dropped);
 
+/// Of a plan that was not begun.
+Answers answers_about_plan(const std::string& plan_file, const std::vector<std::string>& dropped);
+
 /// Where there is no migration. `no_right`: the role that may not read the journal, or nothing.
 Answers answers_about_nothing(const std::string& no_right_of);
 
