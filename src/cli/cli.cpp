@@ -130,6 +130,7 @@ int run_command_line(int argc, char** argv) {
   add_plan_command(app, chosen);
   add_steering_commands(app, chosen);
   add_status_command(app, chosen);
+  add_serve_command(app, chosen);
   add_new_command(app, chosen);
   add_schema_command(app, chosen);
   add_version_command(app, chosen);

@@ -40,6 +40,7 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen);
 void add_plan_command(CLI::App& app, ChosenCommand& chosen);
 void add_steering_commands(CLI::App& app, ChosenCommand& chosen);
 void add_status_command(CLI::App& app, ChosenCommand& chosen);
+void add_serve_command(CLI::App& app, ChosenCommand& chosen);
 void add_new_command(CLI::App& app, ChosenCommand& chosen);
 void add_schema_command(CLI::App& app, ChosenCommand& chosen);
 void add_version_command(CLI::App& app, ChosenCommand& chosen);
