@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <string_view>
 #include <thread>
 
 #include "ecmigrate/base/text.hpp"
@@ -40,6 +41,23 @@ struct Written {
   Values values;         ///< by column of the shape; nothing where this version never wrote the column
   bool deleted = false;
 };
+
+/// Of full_name, in characters.
+constexpr std::size_t k_longest_name = 255;
+
+bool begins_character(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
+}
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(text, begins_character));
+}
+
+std::string first_characters(const std::string& text, std::size_t most) {
+  std::size_t left = most;
+  const auto end = std::ranges::find_if(text, [&](char byte) { return begins_character(byte) && left-- == 0; });
+  return {text.begin(), end};
+}
 
 class Random {
  public:
@@ -80,6 +98,19 @@ class Application {
       next = std::max(SteadyClock::now(), next + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(1 / m_options.rate)));
       std::this_thread::sleep_until(next);
     }
+    return finish();
+  }
+
+  TrafficReport update_every_user(Update update) {
+    const pg::Rows ids = m_connection.query("select id from users order by id");
+    for (int row = 0; row < ids.size(); ++row) {
+      count_request([&] { make_update(update, ids.integer(row, 0)); });
+    }
+    return finish();
+  }
+
+ private:
+  TrafficReport finish() {
     try {
       check_everything();
     } catch (const Error& error) {
@@ -89,7 +120,6 @@ class Application {
     return std::move(m_report);
   }
 
- private:
   void wait_for_column() {
     while (g_stop == 0 && !m_options.wait_for_column.empty()) {
       const pg::Rows found = m_connection.query(
@@ -117,12 +147,17 @@ class Application {
 
   void request() {
     static constexpr std::array<void (Application::*)(), 10> k_mix{
-        &Application::insert,    &Application::insert, &Application::update,       &Application::update_one_column, &Application::update_other_column,
-        &Application::upsert,    &Application::read,   &Application::read,         &Application::remove,            &Application::roll_back};
+        &Application::insert,        &Application::insert, &Application::any_update, &Application::any_update, &Application::any_update,
+        &Application::any_update,    &Application::upsert, &Application::read,       &Application::read,       &Application::remove};
+    count_request([this] { (this->*k_mix[m_random.below(k_mix.size())])(); });
+  }
+
+  template <typename Act>
+  void count_request(const Act& act) {
     ++m_report.requests;
     m_writing = 0;
     try {
-      (this->*k_mix[m_random.below(k_mix.size())])();
+      act();
     } catch (const Error& error) {
       ++m_report.failed;
       note(error.what());
@@ -170,8 +205,25 @@ class Application {
     m_own.push_back(id);
   }
 
-  void update() {
-    m_writing = some_row();
+  void any_update() { make_update(k_updates[m_random.below(k_updates.size())], some_row()); }
+
+  void make_update(Update update, std::int64_t id) {
+    switch (update) {
+      case Update::name:
+        return update_name(id);
+      case Update::first_column:
+        return update_column(id, 0);
+      case Update::last_column:
+        return update_column(id, m_shape.columns.size() - 1);
+      case Update::other_column:
+        return update_other_column(id);
+      case Update::taken_back:
+        return take_back(id);
+    }
+  }
+
+  void update_name(std::int64_t id) {
+    m_writing = id;
     Values parameters = m_random.values(m_shape);
     const Values values = parameters;
     parameters.emplace_back(std::to_string(m_writing));
@@ -180,16 +232,36 @@ class Application {
   }
 
   /// For the new version: one part of the name, of a row that may not be filled yet.
-  void update_one_column() {
-    m_writing = some_row();
-    const std::size_t column = m_random.below(m_shape.columns.size());
+  void update_column(std::int64_t id, std::size_t column) {
     Values values(m_shape.columns.size());
     values[column] = m_random.values(m_shape)[column];
+    if (values.size() == 2) {
+      values[column] = first_characters(*values[column], room_beside(id, 1 - column));
+    }
+    m_writing = id;
     acknowledge(timed(fmt::format("update users set {} = $1 where id = $2", m_shape.columns[column]), {values[column], std::to_string(m_writing)}), values);
   }
 
-  void update_other_column() {
-    m_writing = some_row();
+  /// How long a part of the name may be beside the other one. The name as a whole has to fit the column of the old
+  /// version until contract, so the form takes no more than that. A name that waits for the backfill is in the old column
+  /// alone; asked for as JSON, as this version goes on when that column is gone.
+  std::size_t room_beside(std::int64_t id, std::size_t other) {
+    const pg::Rows rows = timed("select first_name, last_name, to_jsonb(users) ->> 'full_name' from users where id = $1", {std::to_string(id)});
+    if (rows.size() != 1) {
+      return k_longest_name;  // the update will find no row either, and tell
+    }
+    std::array<std::string, 2> parts{rows.text(0, 0), rows.text(0, 1)};
+    if (rows.is_null(0, 0) && rows.is_null(0, 1)) {
+      const std::string whole = rows.text(0, 2);
+      const std::size_t space = std::min(whole.find(' '), whole.size());
+      parts = {whole.substr(0, space), whole.substr(std::min(space + 1, whole.size()))};
+    }
+    const std::size_t taken = characters(parts[other]) + 1;
+    return k_longest_name - std::min(k_longest_name, taken);
+  }
+
+  void update_other_column(std::int64_t id) {
+    m_writing = id;
     acknowledge(timed("update users set last_order_at = now() where id = $1", {std::to_string(m_writing)}), Values(m_shape.columns.size()));
   }
 
@@ -245,9 +317,9 @@ class Application {
   }
 
   /// A customer who changes his mind: nothing of it may be left.
-  void roll_back() {
+  void take_back(std::int64_t id) {
     Values parameters = m_random.values(m_shape);
-    parameters.emplace_back(std::to_string(some_row()));
+    parameters.emplace_back(std::to_string(id));
     timed("begin");
     timed(fmt::format("update users set ({}) = row({}) where id = ${}", m_column_list, m_parameter_list, parameters.size()), parameters);
     timed("rollback");
@@ -314,6 +386,10 @@ class Application {
 
 TrafficReport run_application(const TrafficOptions& options) {
   return Application(options).run();
+}
+
+TrafficReport update_every_user(const TrafficOptions& options, Update update) {
+  return Application(options).update_every_user(update);
 }
 
 void stop() {

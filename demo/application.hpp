@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -27,6 +28,13 @@ struct TrafficReport {
 /// every write that the server acknowledged, and reads them all back. Throws Error{cannot_connect} at the start only;
 /// later failures are counted.
 TrafficReport run_application(const TrafficOptions& options);
+
+/// What the application does to a user that exists.
+enum class Update { name, first_column, last_column, other_column, taken_back };
+inline constexpr std::array k_updates{Update::name, Update::first_column, Update::last_column, Update::other_column, Update::taken_back};
+
+/// Makes one kind of update of every user there is, whoever wrote them before, and reads them all back.
+TrafficReport update_every_user(const TrafficOptions& options, Update update);
 
 /// Ends the run after the present request; may be called from a signal handler.
 void stop();
