@@ -14,7 +14,7 @@ start_server() {
 load_users() {
   PGOPTIONS='--client-min-messages=warning' psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --dbname postgres \
     --command "drop database if exists $PGDATABASE with (force)" --command "create database $PGDATABASE"
-  psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --file demo/users.sql
+  psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --file src/scene/users.sql
 }
 
 sql() {
