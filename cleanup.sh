@@ -3,9 +3,9 @@
 # and clusters are never touched.
 set -euo pipefail
 cd "$(dirname "$0")"
-. demo/settings.sh
+. scripts/settings.sh
 if [ -f "$demo_dir/ecmigrate-throwaway" ]; then
-  demo/postgres.sh remove "$demo_dir"
+  scripts/postgres.sh remove "$demo_dir"
   echo "removed $demo_dir"
 fi
 if [ -d build ]; then

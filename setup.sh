@@ -3,6 +3,6 @@
 # if everything held. Run it as often as you like.
 set -euo pipefail
 cd "$(dirname "$0")"
-demo/packages.sh
+scripts/packages.sh
 ./build.sh ecmigrate ecmigrate-traffic
-demo/run.sh
+scripts/run.sh

@@ -2,6 +2,6 @@
 # Starts the demo's throwaway server with a fresh table of users, and leaves it running for you to try things.
 set -euo pipefail
 cd "$(dirname "$0")"
-demo/packages.sh
+scripts/packages.sh
 ./build.sh ecmigrate ecmigrate-traffic
-demo/start.sh
+scripts/start.sh

@@ -2,6 +2,6 @@
 # Installs what is missing, builds, and runs every test. The last line is "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "$0")"
-demo/packages.sh pgbouncer
+scripts/packages.sh pgbouncer
 ./build.sh
 tests/run.sh build/tests/unit_tests build/tests/integration_tests

@@ -2,7 +2,7 @@
 # The demo's server with fresh users, left running. Called by ./start.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. demo/settings.sh
+. scripts/settings.sh
 
 start_server
 load_users
@@ -21,5 +21,5 @@ A PostgreSQL server with $(sql "select to_char(count(*), 'FM999,999') from users
 An application of the old version beside it, in another terminal: build/ecmigrate-traffic --shape old -d "$ECMIGRATE_DATABASE_URL"
 and of the new one, after expand:                                 build/ecmigrate-traffic --shape new -d "$ECMIGRATE_DATABASE_URL"
 
-Start afresh with ./start.sh. Stop and remove it with ./cleanup.sh (or only stop it: demo/postgres.sh stop $demo_dir).
+Start afresh with ./start.sh. Stop and remove it with ./cleanup.sh (or only stop it: scripts/postgres.sh stop $demo_dir).
 TEXT

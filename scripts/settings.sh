@@ -7,7 +7,7 @@ export ECMIGRATE_DATABASE_URL="host=$PGHOST port=5432 user=$PGUSER dbname=$PGDAT
 
 # Starts the server, unless it runs.
 start_server() {
-  demo/postgres.sh start "$demo_dir" shared_buffers=128MB max_wal_size=2GB
+  scripts/postgres.sh start "$demo_dir" shared_buffers=128MB max_wal_size=2GB
 }
 
 # A new database with the users in it, instead of the one that was there.

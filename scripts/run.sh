@@ -3,14 +3,14 @@
 # write. Exit 0 only if no request failed, no write was lost, and the schema is what the plan says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. demo/settings.sh
+. scripts/settings.sh
 export PATH="$PWD/build:$PATH"
 
 plan=plans/split-full-name.yaml
 reports=$(mktemp -d)
 declare -A writers=()
 stop_server=true
-demo/postgres.sh running "$demo_dir" && stop_server=false
+scripts/postgres.sh running "$demo_dir" && stop_server=false
 
 stop_everything() {
   for shape in "${!writers[@]}"; do
@@ -19,7 +19,7 @@ stop_everything() {
   wait
   rm -rf "$reports"
   if $stop_server; then
-    demo/postgres.sh stop "$demo_dir"
+    scripts/postgres.sh stop "$demo_dir"
   fi
 }
 trap stop_everything EXIT
