@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! command -v cmake >/dev/null || ! command -v ninja >/dev/null; then
-  echo "cmake and ninja are needed: ./setup.sh installs them, or see demo/packages.sh" >&2
+  echo "cmake and ninja are needed: ./setup.sh installs them, or see scripts/packages.sh" >&2
   exit 1
 fi
 mkdir -p build

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Removes what these scripts made: build/ and the demo's server with its folder. Packages stay installed; other servers
-# and clusters are never touched.
+# Removes what these scripts made: the demo with its server and folders, and build/. Packages stay installed; other
+# servers and clusters are never touched. With --docker the Compose stack with its images and its volume, and only that.
 set -euo pipefail
 cd "$(dirname "$0")"
-. demo/settings.sh
-if [ -f "$demo_dir/ecmigrate-throwaway" ]; then
-  demo/postgres.sh remove "$demo_dir"
-  echo "removed $demo_dir"
+if [ "${1:-}" = --docker ]; then
+  exec scripts/docker.sh cleanup
 fi
+scripts/demo.sh remove
 if [ -d build ]; then
   rm -rf build
   echo "removed build/"

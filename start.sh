@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Starts the demo's throwaway server with a fresh table of users, and leaves it running for you to try things.
+# Starts the demo that ./setup.sh built, after a stop or a reboot. With --docker the Compose stack.
 set -euo pipefail
 cd "$(dirname "$0")"
-demo/packages.sh
-./build.sh ecmigrate ecmigrate-traffic
-demo/start.sh
+if [ "${1:-}" = --docker ]; then
+  exec scripts/docker.sh start
+fi
+scripts/demo.sh start
+scripts/smoke.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs test binaries one after the other, all of them in any case, and ends with "N passed, N failed" in test cases. A
-# binary that dies without a summary counts as one failed case.
+# Runs test programs one after the other, all of them in any case, and ends with "N passed, N failed". A program is a
+# binary of Catch2, or anything whose last line ends like this script's. One that dies without a summary counts as one
+# failed case.
 set -uo pipefail
 
 passed=0
@@ -15,6 +16,9 @@ for binary in "$@"; do
   if [[ $(grep -E '^All tests passed' "$output" | tail -n 1) =~ in\ ([0-9]+)\ test\ case ]]; then
     here_passed=${BASH_REMATCH[1]}
     here_failed=0
+  elif [[ $(tail -n 1 "$output") =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+    here_passed=${BASH_REMATCH[1]}
+    here_failed=${BASH_REMATCH[2]}
   else
     summary=$(grep -E '^test cases:' "$output" | tail -n 1)
     [[ $summary =~ ([0-9]+)\ passed ]] && here_passed=${BASH_REMATCH[1]} || here_passed=0

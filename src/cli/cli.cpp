@@ -11,6 +11,7 @@
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "step_summary.hpp"
 
 namespace ecmigrate {
 
@@ -145,7 +146,7 @@ int run_command_line(int argc, char** argv) {
   }
 
   Interrupt interrupt;
-  const auto observer = flags.report.json ? make_json_report(stdout) : make_terminal_report(flags.report, stdout, stderr);
+  const auto observer = with_step_summary(flags.report.json ? make_json_report(stdout) : make_terminal_report(flags.report, stdout, stderr));
   event::Result result;
   result.command = app.get_subcommands().front()->get_name();
   flags.words.assign(std::find(argv + 1, argv + argc, result.command) + 1, argv + argc);

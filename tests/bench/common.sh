@@ -22,9 +22,9 @@ start_server() {
   [ -x "$ecmigrate" ] || fail "$ecmigrate is missing: build it, or set ECMIGRATE"
   folder=$(mktemp -d "${TMPDIR:-/tmp}/ecmigrate-bench-XXXXXX")
   chmod 755 "$folder"
-  trap 'set +e; trap "" INT TERM; "$repository/demo/postgres.sh" remove "$folder/pg"; rm -rf "$folder"' EXIT
+  trap 'set +e; trap "" INT TERM; "$repository/scripts/postgres.sh" remove "$folder/pg"; rm -rf "$folder"' EXIT
   trap 'exit 130' INT TERM
-  "$repository/demo/postgres.sh" start "$folder/pg" fsync=on full_page_writes=on synchronous_commit=on shared_buffers=512MB \
+  "$repository/scripts/postgres.sh" start "$folder/pg" fsync=on full_page_writes=on synchronous_commit=on shared_buffers=512MB \
     max_wal_size=4GB min_wal_size=4GB checkpoint_timeout=15min autovacuum=on autovacuum_naptime=7d "$@"
   export PGHOST=$folder/pg PGUSER=postgres PGDATABASE=postgres PGOPTIONS='-c client_min_messages=warning'
 }

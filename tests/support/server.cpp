@@ -35,7 +35,7 @@ const std::string& run_folder() {
   return folder;
 }
 
-constexpr const char* k_postgres = ECMIGRATE_SOURCE_DIR "/demo/postgres.sh";
+constexpr const char* k_postgres = ECMIGRATE_SOURCE_DIR "/scripts/postgres.sh";
 
 void remove_server() {
   std::ignore = std::system(fmt::format("{0} remove {1}/pg; rm -rf {1}", k_postgres, run_folder()).c_str());

@@ -1,8 +1,24 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing, and no others; asks for nothing. Arguments are further packages.
+# Installs the Debian packages that are missing, and no others; asks for nothing.
+#
+#   scripts/packages.sh           what building and the demo need
+#   scripts/packages.sh tests     and what the tests need
+#   scripts/packages.sh names     prints the names of what building needs
 set -euo pipefail
 
-packages=(g++ cmake ninja-build libpq-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev catch2 "$@")
+build_packages=(g++ cmake ninja-build libpq-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libcpp-httplib-dev zlib1g-dev libjs-chart.js catch2)
+packages=("${build_packages[@]}" curl)
+
+case "${1:-}" in
+  "") ;;
+  tests)
+    packages+=(pgbouncer chromium fonts-dejavu-core)
+    # Another source's Node.js brings an npm of its own, which Debian's package would conflict with.
+    command -v npm >/dev/null || packages+=(nodejs npm)
+    ;;
+  names) echo "${build_packages[*]}"; exit ;;
+  *) sed -n '2,6p' "$0"; exit 2 ;;
+esac
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then

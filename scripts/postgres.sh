@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A throwaway PostgreSQL server in a folder of its own, reachable through a socket in that folder only.
 #
-#   demo/postgres.sh start DIR [NAME=VALUE ...]   make and start it; settings are postgresql.conf's
-#   demo/postgres.sh standby DIR OF [NAME=VALUE ...]   make and start a streaming replica of the server in the folder OF
-#   demo/postgres.sh running DIR                  exit 0 if it runs
-#   demo/postgres.sh stop DIR                     stop it
-#   demo/postgres.sh remove DIR                   stop it and delete the folder
+#   scripts/postgres.sh start DIR [NAME=VALUE ...]   make and start it; settings are postgresql.conf's
+#   scripts/postgres.sh standby DIR OF [NAME=VALUE ...]   make and start a streaming replica of the server in the folder OF
+#   scripts/postgres.sh running DIR                  exit 0 if it runs
+#   scripts/postgres.sh stop DIR                     stop it
+#   scripts/postgres.sh remove DIR                   stop it and delete the folder
 #
 # PG_BINDIR names the programs' folder; without it the newest server that Debian has installed is taken. The server
 # refuses to run as root, so for root it runs as the user postgres, whom the Debian package makes. Connect with

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# The scripts that start, find and remove the demo, with folders and ports of their own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/checks.sh
+. scripts/ports.sh
+
+work=$(mktemp -d /tmp/ecmigrate-scripts-XXXXXX)
+chmod 755 "$work"
+export ECMIGRATE_DEMO_DIR=$work/demo
+process_file=$ECMIGRATE_DEMO_DIR.run/process
+
+free_port() {
+  local port
+  for port in $(shuf -i 20000-30000 -n 100); do
+    if ! port_taken "$port"; then
+      echo "$port"
+      return
+    fi
+  done
+}
+ECMIGRATE_PAGE_PORT=$(free_port)
+ECMIGRATE_API_PORT=$(free_port)
+export ECMIGRATE_PAGE_PORT ECMIGRATE_API_PORT
+
+tidy() {
+  scripts/demo.sh remove >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap tidy EXIT
+trap 'exit 130' INT TERM
+
+# try NAME COMMAND ...: its status; what it said is in $work/NAME
+try() {
+  "${@:2}" >"$work/$1" 2>&1 </dev/null && echo 0 || echo $?
+}
+
+said() {
+  grep -q -- "$2" "$work/$1" && echo yes || { cat "$work/$1" >&2; echo no; }
+}
+
+process() {
+  head -n 1 "$process_file"
+}
+
+check "stop where nothing runs" "$(try stop scripts/demo.sh stop)" 0
+check "start, from a terminal that hangs up" "$(try start setsid --wait bash -c 'trap : HUP; ./start.sh; status=$?; kill -HUP 0; exit $status')" 0
+check "its smoke tests" "$(said start 'passed, 0 failed')" yes
+first=$(process)
+check "the demo answers after that" "$(try smoke scripts/smoke.sh)" 0
+check "a second start" "$(try again ./start.sh)" 0
+check "it says that the demo runs already" "$(said again 'running already')" yes
+check "it is the same process" "$(process)" "$first"
+
+check "start beside it" "$(ECMIGRATE_DEMO_DIR=$work/other try taken ./start.sh)" 1
+check "it names who has the port" "$(said taken "port $ECMIGRATE_PAGE_PORT of 127.0.0.1 is taken by process $first (.*ecmigrate demo")" yes
+check "nothing is left of it" "$(ls "$work/other" 2>&1 | grep -c 'No such file')" 1
+check "the first one still runs" "$(process)" "$first"
+
+kill -KILL "$first"
+check "start after a kill, with the server still there" "$(try killed ./start.sh)" 0
+check "the demo that was killed is not taken for one that runs" "$(said killed 'the demo is running (process')" yes
+
+check "stop" "$(try stopped scripts/demo.sh stop)" 0
+check "its server is stopped too" "$(scripts/postgres.sh running "$ECMIGRATE_DEMO_DIR" && echo running || echo stopped)" stopped
+
+# What a reboot leaves: a process file whose number is somebody else's now.
+sleep 600 &
+bystander=$!
+printf '%s\n' $bystander "an-earlier-boot 1" "$PWD/build/ecmigrate" >"$process_file"
+check "start with the process number of a bystander on file" "$(try reboot ./start.sh)" 0
+check "stop, again" "$(try stopped scripts/demo.sh stop)" 0
+check "the bystander lives" "$(kill -0 $bystander && echo yes)" yes
+kill $bystander
+
+check "remove" "$(try removed scripts/demo.sh remove)" 0
+check "nothing is left" "$(ls -d "$ECMIGRATE_DEMO_DIR"* 2>/dev/null)" ""
+check "remove, again" "$(try removed scripts/demo.sh remove)" 0
+
+mkdir "$ECMIGRATE_DEMO_DIR"
+touch "$ECMIGRATE_DEMO_DIR/precious"
+check "start in a folder that is not the demo's" "$(try foreign ./start.sh)" 1
+check "it says so" "$(said foreign "$ECMIGRATE_DEMO_DIR")" yes
+check "remove leaves that folder" "$(scripts/demo.sh remove; ls "$ECMIGRATE_DEMO_DIR")" precious
+conclude
