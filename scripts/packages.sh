@@ -6,7 +6,7 @@
 #   scripts/packages.sh names     prints the names of what building needs
 set -euo pipefail
 
-build_packages=(g++ cmake ninja-build libpq-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libcpp-httplib-dev zlib1g-dev libjs-chart.js catch2)
+build_packages=(g++ cmake ninja-build libpq-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libcpp-httplib-dev zlib1g-dev pkg-config libjs-chart.js catch2)
 packages=("${build_packages[@]}" curl)
 
 case "${1:-}" in

@@ -19,11 +19,12 @@ port_holder() {
   echo "another program"
 }
 
-# Ends the script with a message if one of the ports is taken.
+# Ends the script with a message if one of the ports is taken, other than those in the text $1 (as `docker port` prints
+# them).
 require_ports() {
   local variable=ECMIGRATE_PAGE_PORT port
   for port in "$page_port" "$api_port"; do
-    if port_taken "$port"; then
+    if [[ "${1:-}"$'\n' != *":$port"$'\n'* ]] && port_taken "$port"; then
       echo "port $port of 127.0.0.1 is taken by $(port_holder "$port"): end that, or choose another port with $variable" >&2
       exit 1
     fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs test programs one after the other, all of them in any case, and ends with "N passed, N failed". A program is a
-# binary of Catch2, or anything whose last line ends like this script's. One that dies without a summary counts as one
+# binary of Catch2, a run of Node.js's tests, or anything whose last line ends like this script's. One that dies without a summary counts as one
 # failed case.
 set -uo pipefail
 
@@ -17,6 +17,9 @@ for binary in "$@"; do
     here_passed=${BASH_REMATCH[1]}
     here_failed=0
   elif [[ $(tail -n 1 "$output") =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+    here_passed=${BASH_REMATCH[1]}
+    here_failed=${BASH_REMATCH[2]}
+  elif [[ $(grep -E '^(ℹ|#) (pass|fail) ' "$output") =~ pass\ ([0-9]+).*fail\ ([0-9]+) ]]; then
     here_passed=${BASH_REMATCH[1]}
     here_failed=${BASH_REMATCH[2]}
   else
