@@ -33,7 +33,7 @@ export const answers = ({ state, stale }) => h('section.verdict', { key: 'verdic
 }));
 
 export function documentTitle({ state, migration, stale, error }) {
-  const words = error ? [error.message] : state ? [stale?.link && 'Reconnecting', ...QUESTIONS.map(([key]) => state.answers[key].lead), migration?.name] : [];
+  const words = error ? [error.message] : state ? [stale?.link && 'Reconnecting', state.answers.migration.lead, state.answers.application.lead, state.answers.next.lead, migration?.name] : [];
   return [...words, !migration && 'ecmigrate'].filter(Boolean).join(' · ');
 }
 
