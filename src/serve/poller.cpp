@@ -244,6 +244,10 @@ void Poller::read_in_turn(Picture& picture) {
       migration.tables_at = picture.now;
       return;
     }
+    if (m_options.show_sample && migration.shape && migration.shape->sampled && !migration.sample_at && migration.sample_skipped.empty()) {
+      read_rows(picture, migration);
+      return;
+    }
   }
   const std::size_t job = m_turn++ % jobs;
   if (job == 0) {

@@ -256,7 +256,8 @@ Document sample_document(const MigrationPicture& picture, const JournalContentOp
     }
     rows.push_back({{"values", values}, {"compared", k_compared[static_cast<std::size_t>(row.compared)]}});
   }
-  const std::string skipped = options.show_sample ? picture.sample_skipped : "hidden: rows are personal data, and this page is not on loopback (--show-data shows them)";
+  const std::string skipped = options.show_sample ? (picture.sample_at || !picture.sample_skipped.empty() ? picture.sample_skipped : "not read yet")
+                                                  : "hidden: rows are personal data, and this page is not on loopback (--show-data shows them)";
   return {{"at", time_or_null(picture.sample_at)}, {"relation", picture.shape->sampled->display()}, {"skipped", text_or_null(skipped)}, {"columns", columns}, {"rows", rows}};
 }
 
@@ -324,9 +325,13 @@ Document backfill_document(const MigrationView& view) {
   const bool done = view.state >= State::backfilled && view.state <= State::contracted;
   const auto began = entered(view, State::backfilling);
   const auto ended = entered(view, State::backfilled);
-  Document limits = Document::object();
-  for (const auto& [limit, value] : view.steering.limits) {
-    limits[limit] = value;
+  const auto above_0 = [](double value) { return value > 0 ? Document(value) : Document(nullptr); };
+  Document limits = nullptr;
+  if (view.run && view.run->limits) {
+    limits = {{"target_batch_ms", view.run->limits->target_batch.count()},
+              {"max_replica_lag_ms", above_0(static_cast<double>(view.run->limits->max_replica_lag.count()))},
+              {"max_rows_rate", above_0(view.run->limits->max_rows_rate)},
+              {"max_wal_rate", above_0(view.run->limits->max_wal_rate)}};
   }
   const bool paused = situation == Situation::paused;
   return {{"total_percent", or_null(backfill_percent(view))},

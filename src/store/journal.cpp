@@ -187,10 +187,12 @@ void Journal::set_state(const std::string& name, State state) {
 
 std::int64_t Journal::begin_run(const std::string& name, const RunStart& start) {
   return m_connection
-      .query("insert into ecmigrate.runs (migration, command, host, process, backend, plan_file, target, arguments) "
-             "values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
+      .query("insert into ecmigrate.runs (migration, command, host, process, backend, plan_file, target, arguments, limits) "
+             "values ($1, $2, $3, $4, $5, $6, $7, $8, jsonb_build_object('target_batch_ms', $9::bigint, 'max_replica_lag_ms', $10::bigint, "
+             "'max_rows_rate', $11::double precision, 'max_wal_rate', $12::double precision)) returning id",
              {name, start.command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid()), start.plan_file, start.target,
-              start.arguments})
+              start.arguments, std::to_string(start.limits.target_batch.count()), std::to_string(start.limits.max_replica_lag.count()),
+              std::to_string(start.limits.max_rows_rate), std::to_string(start.limits.max_wal_rate)})
       .integer(0, 0);
 }
 

@@ -65,7 +65,7 @@ create table ecmigrate.journal (format integer not null, program text not null, 
 insert into ecmigrate.journal (format, program) values (2, '');
 alter table ecmigrate.migrations add column description text, add column plan_file text, add column columns jsonb;
 alter table ecmigrate.runs add column username text, add column plan_file text, add column target text, add column arguments text,
-  add column hint text, add column next text;
+  add column limits jsonb, add column hint text, add column next text;
 alter table ecmigrate.runs alter column username set default current_user;
 alter table ecmigrate.events add column type text generated always as (data->>'type') stored;
 alter table ecmigrate.progress

@@ -51,7 +51,9 @@ std::string details_sql(int format) {
                                ms("at"), of_m);
   std::string sql = "select to_jsonb(m) - 'plan' - 'recipe' - 'columns' as row, ";
   sql += fmt::format("{} as started, {} as changed, ", ms("m.started_at"), ms("m.changed_at"));
-  sql += fmt::format("(select to_jsonb(r) || jsonb_build_object('since', {}, 'seen', {}, 'finished', {}, 'lost', {}) from ecmigrate.runs r where r.migration = m.name "
+  sql += fmt::format("(select to_jsonb(r) || jsonb_build_object('since', {}, 'seen', {}, 'finished', {}, 'lost', {}, "
+                     "'limits', (select to_jsonb(b)->'limits' from ecmigrate.runs b where b.migration = m.name and b.command in ('backfill', 'run') order by b.id desc limit 1)) "
+                     "from ecmigrate.runs r where r.migration = m.name "
                      "order by id desc limit 1) as run, ",
                      ms("r.started_at"), ms("r.seen_at"), ms("r.finished_at"), lost_sql("wanted.key"));
   sql += "(select to_jsonb(s) || jsonb_build_object('throttle', case when throttle_until is null or throttle_until > clock_timestamp() then throttle else 0 end, "
@@ -110,6 +112,13 @@ RunView run_of(const json& row) {
   run.hint = member<std::string>(row, "hint");
   run.next = member<std::string>(row, "next");
   run.lost = member<bool>(row, "lost");
+  if (const auto limits = maybe<json>(row, "limits")) {
+    run.limits.emplace();
+    run.limits->target_batch = std::chrono::milliseconds(member<std::int64_t>(*limits, "target_batch_ms"));
+    run.limits->max_replica_lag = std::chrono::milliseconds(member<std::int64_t>(*limits, "max_replica_lag_ms"));
+    run.limits->max_rows_rate = member<double>(*limits, "max_rows_rate");
+    run.limits->max_wal_rate = member<double>(*limits, "max_wal_rate");
+  }
   return run;
 }
 
@@ -182,6 +191,11 @@ MigrationView migration_of(const json& in) {
   }
   if (!in.at("steering").is_null()) {
     view.steering = steering_of(in.at("steering"));
+    for (const auto& [limit, value] : view.steering.limits) {
+      if (view.run && view.run->limits) {
+        set_limit(*view.run->limits, limit, value);  // what a newer program set may be unknown here
+      }
+    }
   }
   for (const json& item : in.at("states")) {
     if (const auto entered = state_from_name(member<std::string>(item, "state"))) {

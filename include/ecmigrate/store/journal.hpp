@@ -35,6 +35,7 @@ struct RunStart {
   std::string plan_file;
   std::string target;     ///< the --dbname that was given, without password; empty where the environment says it
   std::string arguments;  ///< the other flags, as a shell would read them
+  PaceLimits limits{};    ///< of its backfill
 };
 
 struct RunEnd {

@@ -8,6 +8,7 @@
 
 #include "ecmigrate/base/quote.hpp"
 #include "ecmigrate/model/event.hpp"
+#include "ecmigrate/model/pace_limits.hpp"
 #include "ecmigrate/model/state.hpp"
 #include "ecmigrate/pg/connection.hpp"
 #include "ecmigrate/store/walks.hpp"
@@ -51,6 +52,7 @@ struct RunView {
   std::string hint;
   std::string next;
   bool lost = false;                   ///< it has not ended, and its runner is gone or gives no sign of life
+  std::optional<PaceLimits> limits;    ///< as far as the journal keeps them, with what was set from outside since
 };
 
 /// What a backfill wrote to a relation in all its runs.
