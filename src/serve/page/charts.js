@@ -125,7 +125,7 @@ let root = null;
 let before = [];
 let folded = false;
 
-export function drawCharts({ series, migration, stale }) {
+export function drawCharts({ series, migration }) {
   const here = byId('charts');
   if (!here) return;
   if (root !== here) {
@@ -138,7 +138,7 @@ export function drawCharts({ series, migration, stale }) {
     folded = true;
   }
   const { backfill, pauses } = migration;
-  const needs = [series, pauses, JSON.stringify(backfill.limits), Boolean(stale)];
+  const needs = [series, JSON.stringify([pauses, backfill.limits])];
   if (needs.every((value, i) => value === before[i])) return;
   before = needs;
   const until = series.t.at(-1) ?? Date.parse(migration.changed_at);

@@ -17,7 +17,7 @@ import { drawCharts, onChartChange } from './charts.js';
 
 const asOf = ({ at }) => (at ? 'as of ' + clock(at) : 'not known');
 
-function panel({ name, title: heading, wide, needs, sub, body }) {
+function panel({ name, title: heading, needs, sub, body }) {
   let known = null;
   let made = null;
   return (v) => {
@@ -26,7 +26,7 @@ function panel({ name, title: heading, wide, needs, sub, body }) {
       known = next;
       made = h('div', body(v));
     }
-    return h('section.panel', { key: name, class: wide && 'c12', 'aria-labelledby': 'h-' + name },
+    return h('section.panel', { key: name, 'aria-labelledby': 'h-' + name },
       h('div.head', h('h2', { id: 'h-' + name }, heading), h('p.sub', v.stale ? asOf(v.stale) : sub(v))), made);
   };
 }

@@ -32,5 +32,5 @@ const NODES = {
   skipped: () => [circle(10, 8, ring('line-strong', 1.5)), path('M5 10h10', line('line-strong', 1.5))],
 };
 
-export const mark = (kind) => drawing('svg.mark', { key: kind, viewBox: '0 0 18 18' }, MARKS[kind]());
-export const node = (kind) => drawing('svg.node', { key: kind, viewBox: '0 0 20 20' }, NODES[kind]());
+export const mark = (kind) => drawing('svg.mark', { key: kind, viewBox: '0 0 18 18' }, (MARKS[kind] ?? MARKS.none)());
+export const node = (kind) => drawing('svg.node', { key: kind, viewBox: '0 0 20 20' }, (NODES[kind] ?? NODES.todo)());

@@ -17,7 +17,7 @@ const row = (several, cls) => (l, i) => h('tr', { key: `${cls} ${i}` }, h('td.st
 const group = (title, text) => h('tr.group', { key: title }, h('td', { colspan: 7 }, title + ' ', h('span', text)));
 
 export const locks = {
-  name: 'locks', title: 'Lock durations', wide: true,
+  name: 'locks', title: 'Lock durations',
   needs: (v) => [v.locks, v.migration.tables.length],
   sub: () => 'waited and held are measured apart',
   body({ locks: known, migration: m }) {

@@ -6,7 +6,7 @@ import { heads, note, scroll, stored } from '../parts.js';
 const cell = (column, value) => h('td', { class: column.side === 'key' && 'num muted' }, !column.gone && stored(value, cut));
 
 export const sample = {
-  name: 'sample', title: 'Sample data', wide: true,
+  name: 'sample', title: 'Sample data',
   needs: ({ migration: m }) => [m.sample],
   sub: ({ migration: { sample: s, tables } }) => s && [tables.length > 1 && s.relation, s.rows.length > 0 && `the same ${s.rows.length} rows`, s.at && 'read ' + ago(s.at, now())].filter(Boolean).join(', '),
   body({ migration: { sample: s } }) {
@@ -17,7 +17,7 @@ export const sample = {
 };
 
 export const history = {
-  name: 'history', title: 'Migrations in this database', wide: true,
+  name: 'history', title: 'Migrations in this database',
   needs: ({ state, migration: m }) => [state.migrations, m.name],
   sub: () => '',
   body: ({ state, migration }) => (state.migrations.length ? scroll('Migrations', h('table', heads('Name', 'State', 'Begun', 'Took', ['num', 'Rows'], 'Result'), h('tbody', state.migrations.map((m) => h('tr', { key: m.name },
