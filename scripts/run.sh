@@ -35,7 +35,7 @@ sql() {
 
 load_users() {
   psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --dbname postgres --command "create database $PGDATABASE"
-  psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --file demo/users.sql
+  psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --file src/scene/users.sql
 }
 
 say() {

@@ -5,18 +5,22 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <iostream>
-#include <map>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
+#include "ecmigrate/store/recorder.hpp"
 
 namespace ecmigrate {
 
 namespace {
+
+/// The name of the recorder's session behind the runner's.
+constexpr std::string_view k_recorder_suffix = " (journal)";
 
 std::chrono::milliseconds duration_flag(const std::string& flag, const std::string& text, std::chrono::milliseconds fallback) {
   if (text.empty()) {
@@ -36,65 +40,50 @@ std::string pace_flag(std::string_view limit) {
   return flag;
 }
 
-/// Hands events on, and writes those into the journal that tell what happened to the database.
-class JournalingObserver final : public Observer {
- public:
-  explicit JournalingObserver(Observer& next) : m_next(next) {}
-
-  void record_into(Session& session, Migration& migration, const std::string& name) {
-    m_session = &session;
-    m_migration = &migration;
-    m_name = name;
+/// Ends the recorder, then the run: what was told before its end is in the journal before it.
+void end_run(Migration& migration, JournalRecorder& recorder, Observer& observer, const RunEnd& end) {
+  constexpr std::chrono::milliseconds k_patience{3'000};
+  if (const std::size_t lost = recorder.finish(k_patience); lost > 0) {
+    observer.on(event::Note{event::Note::Level::warning,
+                            fmt::format("{} events could not be written into the journal: `status` and the page do not show them", lost)});
   }
-
-  void on(const Event& event) override {
-    m_next.on(event);
-    const auto* progress = std::get_if<event::Progress>(&event);
-    const bool due = progress != nullptr && progress->phase == "backfill" && is_due(*progress);
-    const bool worth_keeping = std::holds_alternative<event::StateChanged>(event) || std::holds_alternative<event::StepFinished>(event) ||
-                               std::holds_alternative<event::LockTryFailed>(event) || std::holds_alternative<event::VerifyFinished>(event) ||
-                               std::holds_alternative<event::WalkFinished>(event);
-    if (!(worth_keeping || due) || m_migration == nullptr || m_migration->run_id() == 0) {
-      return;
-    }
-    try {
-      Journal journal(m_session->connection());
-      const std::string json = event_to_json(event);
-      due ? journal.record_progress(m_name, m_migration->run_id(), json) : journal.record_event(m_name, m_migration->run_id(), json);
-    } catch (const std::exception&) {
-      // The work itself will meet the same trouble at its next statement, and deal with it.
-    }
-  }
-
- private:
-  /// A point of the time series: the first, the last, and one every few seconds.
-  bool is_due(const event::Progress& progress) {
-    constexpr std::chrono::milliseconds k_every{5'000};
-    const auto now = system_clock().now();
-    const auto [last, first] = m_progress.try_emplace(progress.relation, now);
-    if (!first && progress.percent < 100 && now - last->second < k_every) {
-      return false;
-    }
-    last->second = now;
-    return true;
-  }
-
-  Observer& m_next;
-  std::map<std::string, std::chrono::milliseconds> m_progress;  ///< when each relation's was kept
-  Session* m_session = nullptr;
-  Migration* m_migration = nullptr;
-  std::string m_name;
-};
-
-void end_run(Migration& migration, Outcome outcome, const std::string& message) {
   try {
-    migration.end(std::string(outcome_row(outcome).name), message);
+    migration.end(end);
   } catch (const std::exception&) {
     // How the run ended is told to the caller in any case.
   }
 }
 
+/// The flags that are not the target's, how the report looks, or the plan.
+std::string arguments_of(const CommonFlags& flags, const std::string& plan_file) {
+  constexpr std::array<std::string_view, 5> k_report{"--json", "-q", "--quiet", "-v", "--verbose"};
+  constexpr std::array<std::string_view, 3> k_target{"-d", "--dbname", "--url"};
+  std::vector<std::string> kept;
+  for (std::size_t i = 0; i < flags.words.size(); ++i) {
+    const std::string& word = flags.words[i];
+    if (std::ranges::find(k_target, word) != k_target.end()) {
+      ++i;  // and its value
+    } else if (word != plan_file && std::ranges::find(k_report, word) == k_report.end() &&
+               std::ranges::none_of(k_target, [&](std::string_view flag) { return word.starts_with(flag); })) {
+      kept.push_back(shell_quote(word));
+    }
+  }
+  return join(kept, " ");
+}
+
+RunEnd failed_end(Outcome outcome, const std::string& message, const std::string& hint) {
+  return {std::string(outcome_row(outcome).name), message, hint, ""};
+}
+
 }  // namespace
+
+std::string next_command(const CommonFlags& flags, const std::string& command, const std::string& plan_file) {
+  std::string line = fmt::format("ecmigrate {} {}", command, shell_quote(plan_file));
+  if (const std::string target = pg::without_password(flags.dbname); !target.empty()) {
+    line += " -d " + shell_quote(target);
+  }
+  return flags.schema.empty() ? line : line + " --schema " + shell_quote(flags.schema);
+}
 
 std::string connection_string(const CommonFlags& flags) {
   if (!flags.dbname.empty()) {
@@ -143,12 +132,18 @@ RunOptions RunFlags::options(const Plan& plan) const {
 void with_migration(Invocation& invocation, const RunFlags& flags, const std::function<void(Migration&, const Plan&)>& work) {
   const Plan plan = read_plan(flags.plan_file, invocation.flags.schema);
   invocation.result.migration = plan.name;
-  JournalingObserver observer(invocation.observer);
-  Session session({connection_string(invocation.flags), truncate_utf8("ecmigrate " + invocation.result.command + " " + plan.name, 63), nullptr},
-                  flags.options(plan), observer, system_clock(), invocation.interrupt.token());
-  observer.on(event::Started{invocation.result.command, plan.name, session.connection().description()});
+  const std::string command = "ecmigrate " + invocation.result.command + " " + plan.name;
+  const std::string conninfo = connection_string(invocation.flags);
+  Migration* open = nullptr;
+  JournalRecorder recorder(invocation.observer, {conninfo, truncate_utf8(command, 63 - k_recorder_suffix.size()) + std::string(k_recorder_suffix), nullptr},
+                           plan.name, [&open] { return open == nullptr ? 0 : open->run_id(); });
+  RunOptions options = flags.options(plan);
+  options.target = pg::without_password(invocation.flags.dbname);
+  options.arguments = arguments_of(invocation.flags, flags.plan_file);
+  Session session({conninfo, truncate_utf8(command, 63), nullptr}, options, recorder, system_clock(), invocation.interrupt.token());
+  recorder.on(event::Started{invocation.result.command, plan.name, session.connection().description()});
   Migration migration(session, plan);
-  observer.record_into(session, migration, plan.name);
+  open = &migration;
   const auto tell = [&] {
     invocation.result.changed = migration.changed();
     invocation.result.state = migration.state() ? std::string(state_name(*migration.state())) : std::string();
@@ -156,15 +151,17 @@ void with_migration(Invocation& invocation, const RunFlags& flags, const std::fu
   try {
     work(migration, plan);
     tell();
-    end_run(migration, Outcome::done, "");
+    end_run(migration, recorder, invocation.observer, {std::string(outcome_row(Outcome::done).name), "", "", invocation.result.next});
   } catch (const Error& error) {
     tell();
-    end_run(migration, error.outcome(), error.what());
+    end_run(migration, recorder, invocation.observer, failed_end(error.outcome(), error.what(), error.hint()));
     throw;
   } catch (const pg::Stopped&) {
     tell();
     session.connection().cancel_on_stop({});  // the journal has yet to hear of it
-    end_run(migration, invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted, "stopped at a checkpoint");
+    end_run(migration, recorder, invocation.observer,
+            failed_end(invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted, "stopped at a checkpoint",
+                       "Run the same command again to go on."));
     throw;
   }
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ecmigrate/engine/migration.hpp"
 #include "ecmigrate/engine/session.hpp"
@@ -18,6 +19,7 @@ namespace ecmigrate {
 struct CommonFlags {
   std::string dbname;
   std::string schema;
+  std::vector<std::string> words;  ///< the command line behind the command's name, as given
   ReportOptions report;
 };
 
@@ -38,9 +40,13 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen);
 void add_plan_command(CLI::App& app, ChosenCommand& chosen);
 void add_steering_commands(CLI::App& app, ChosenCommand& chosen);
 void add_status_command(CLI::App& app, ChosenCommand& chosen);
+void add_serve_command(CLI::App& app, ChosenCommand& chosen);
 void add_new_command(CLI::App& app, ChosenCommand& chosen);
 void add_schema_command(CLI::App& app, ChosenCommand& chosen);
 void add_version_command(CLI::App& app, ChosenCommand& chosen);
+
+/// A command to be run next, as a shell reads it, with the target and the schema that this one was given; no password.
+std::string next_command(const CommonFlags& flags, const std::string& command, const std::string& plan_file);
 
 /// The connection string: --dbname, ECMIGRATE_DATABASE_URL, DATABASE_URL, or empty for libpq's own variables.
 std::string connection_string(const CommonFlags& flags);

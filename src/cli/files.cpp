@@ -1,11 +1,11 @@
 #include <fmt/format.h>
-#include <libpq-fe.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/pg/connection.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 
 namespace ecmigrate {
@@ -50,7 +50,7 @@ void add_schema_command(CLI::App& app, ChosenCommand& chosen) {
 void add_version_command(CLI::App& app, ChosenCommand& chosen) {
   CLI::App* command = app.add_subcommand("version", "Print the version");
   command->callback([&chosen] {
-    chosen = [](Invocation&) { fmt::print("ecmigrate {} (libpq {})\n", ECMIGRATE_VERSION, PQlibVersion()); };
+    chosen = [](Invocation&) { fmt::print("ecmigrate {} (libpq {})\n", ECMIGRATE_VERSION, pg::library_version()); };
   });
 }
 

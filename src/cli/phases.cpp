@@ -18,10 +18,12 @@ CLI::App* add_phase(CLI::App& app, ChosenCommand& chosen, const std::string& nam
   add_lock_flags(*command, *flags);
   command->callback([&chosen, flags, next, work] {
     chosen = [flags, next, work](Invocation& invocation) {
-      with_migration(invocation, *flags, [&](Migration& migration, const Plan& plan) { work(migration, plan, *flags); });
-      if (!next.empty()) {
-        invocation.result.next = fmt::format("ecmigrate {} {}", next, flags->plan_file);
-      }
+      with_migration(invocation, *flags, [&](Migration& migration, const Plan& plan) {
+        work(migration, plan, *flags);
+        if (!next.empty()) {
+          invocation.result.next = next_command(invocation.flags, next, flags->plan_file);
+        }
+      });
     };
   });
   return command;
@@ -94,10 +96,10 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen) {
             break;
           }
         }
+        if (flags->through != "contract") {
+          invocation.result.next = next_command(invocation.flags, "contract", flags->plan_file);
+        }
       });
-      if (flags->through != "contract") {
-        invocation.result.next = fmt::format("ecmigrate contract {}", flags->plan_file);
-      }
     };
   });
 }

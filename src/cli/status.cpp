@@ -1,80 +1,112 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
-
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
+#include "ecmigrate/report/answers.hpp"
+#include "ecmigrate/store/event_json.hpp"
 #include "ecmigrate/store/journal.hpp"
+#include "ecmigrate/store/read_model.hpp"
 
 namespace ecmigrate {
 
 namespace {
 
-std::vector<MigrationRecord> records(Journal& journal, const std::string& name) {
+using Json = nlohmann::ordered_json;
+
+/// Every migration, or the one of that name; none where there is no journal.
+JournalView read_journal(pg::Connection& connection, const std::string& name) {
+  Journal journal(connection);
   if (!journal.installed()) {
     return {};
   }
-  if (name.empty()) {
-    return journal.all();
+  ReadModel model(connection, journal.format());
+  if (!name.empty()) {
+    return model.look({name});
   }
-  const auto found = journal.find(name);
-  return found ? std::vector<MigrationRecord>{*found} : std::vector<MigrationRecord>{};
+  std::vector<std::string> names;
+  for (const MigrationSummary& summary : model.list()) {
+    names.push_back(summary.name);
+  }
+  JournalView view = model.look(names);
+  std::ranges::sort(view.migrations, {}, [](const MigrationView& migration) { return std::pair(migration.started_at, migration.name); });
+  return view;
+}
+
+Json time_or_null(const std::optional<Instant>& at) {
+  return at ? Json(utc_time(*at)) : Json(nullptr);
 }
 
 /// The run, and what was set from outside.
-nlohmann::ordered_json run_as_json(Journal& journal, const std::string& name) {
-  const auto run = journal.last_run(name);
-  if (!run) {
+Json run_as_json(const MigrationView& migration) {
+  if (!migration.run) {
     return nullptr;
   }
-  const auto or_null = [](const std::optional<std::string>& text) { return text ? nlohmann::ordered_json(*text) : nlohmann::ordered_json(nullptr); };
-  const Journal::Steering steering = journal.steering(name);
-  nlohmann::ordered_json limits = nlohmann::ordered_json::object();
-  for (const auto& [limit, value] : steering.limits) {
+  const RunView& run = *migration.run;
+  Json limits = Json::object();
+  for (const auto& [limit, value] : migration.steering.limits) {
     limits[limit] = value;
   }
-  return {{"command", run->command},
-          {"host", run->host},
-          {"process", run->process},
-          {"since", run->since},
-          {"seen_at", or_null(run->seen_at)},
-          {"outcome", or_null(run->outcome)},
-          {"lost", run->lost},
-          {"paused", steering.paused},
-          {"throttle", steering.throttle},
+  return {{"command", run.command},
+          {"host", run.host},
+          {"process", run.process},
+          {"since", utc_time(run.since)},
+          {"seen_at", time_or_null(run.seen_at)},
+          {"outcome", run.outcome ? Json(*run.outcome) : Json(nullptr)},
+          {"message", run.message},
+          {"hint", run.hint},
+          {"lost", run.lost},
+          {"paused", migration.steering.paused},
+          {"throttle", migration.steering.throttle},
           {"limits", limits}};
 }
 
-nlohmann::ordered_json progress_of(Journal& journal, const MigrationRecord& record) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  if (record.state == State::backfilling) {
-    for (const std::string& json : journal.last_progress(record.name)) {
-      list.push_back(nlohmann::ordered_json::parse(json));
+/// Of a backfill that is not over: what it told last.
+std::vector<event::Progress> progress_of(const MigrationView& migration) {
+  std::vector<event::Progress> list;
+  for (const ProgressView& view : migration.progress) {
+    if (migration.state == State::backfilling && view.progress.phase == "backfill") {
+      list.push_back(view.progress);
     }
   }
   return list;
 }
 
-nlohmann::ordered_json as_json(Journal& journal, const MigrationRecord& record) {
-  nlohmann::ordered_json verifications = nlohmann::ordered_json::array();
-  for (const VerificationRecord& verification : journal.verifications(record.name)) {
-    verifications.push_back({{"relation", verification.relation}, {"rows", verification.rows}, {"differences", verification.differences}, {"at", verification.at}});
+Json as_json(const MigrationView& migration, Instant now) {
+  Json verifications = Json::array();
+  for (const VerificationView& verification : migration.verifications) {
+    verifications.push_back({{"relation", verification.relation}, {"rows", verification.rows}, {"differences", verification.differences}, {"at", utc_time(verification.at)}});
   }
-  return {{"migration", record.name},       {"state", state_name(record.state)}, {"started_at", record.started_at},
-          {"changed_at", record.changed_at}, {"plan_sha256", record.plan_hash},   {"verifications", verifications},
-          {"run", run_as_json(journal, record.name)}, {"progress", progress_of(journal, record)}};
+  Json progress = Json::array();
+  for (const event::Progress& one : progress_of(migration)) {
+    progress.push_back(Json::parse(event_to_json(one)));
+  }
+  const Answers answers = answers_about(migration, now, {}, {});
+  return {{"migration", migration.name},
+          {"state", migration.state_text},
+          {"situation", situation_name(situation_of(migration))},
+          {"started_at", utc_time(migration.started_at)},
+          {"changed_at", utc_time(migration.changed_at)},
+          {"plan_sha256", migration.plan_hash},
+          {"verifications", verifications},
+          {"run", run_as_json(migration)},
+          {"progress", progress},
+          {"where", answers.migration.lead},
+          {"next", answers.next.command}};
 }
 
-void print_run(Journal& journal, const std::string& name) {
-  if (const auto run = journal.last_run(name); run && !run->outcome) {
-    fmt::print("  {}: {} on {} (process {}) since {}{}{}\n", run->lost ? "lost" : "running", run->command, run->host, run->process, run->since,
-               run->seen_at ? ", last seen " + *run->seen_at : "", run->lost ? "; run the same command again to go on" : "");
+void print_run(const MigrationView& migration) {
+  if (migration.run && !migration.run->finished_at) {
+    const RunView& run = *migration.run;
+    fmt::print("  {}: {} on {} (process {}) since {}{}{}\n", run.lost ? "lost" : "running", run.command, run.host, run.process, utc_time(run.since),
+               run.seen_at ? ", last seen " + utc_time(*run.seen_at) : "", run.lost ? "; run the same command again to go on" : "");
   }
-  const Journal::Steering steering = journal.steering(name);
+  const SteeringView& steering = migration.steering;
   if (steering.paused) {
     fmt::print("  paused by {}\n", steering.paused_by);
   }
@@ -86,20 +118,23 @@ void print_run(Journal& journal, const std::string& name) {
   }
 }
 
-void print_text(Journal& journal, const MigrationRecord& record) {
-  fmt::print("{:<40} {:<14} since {}\n", record.name, state_name(record.state), record.changed_at);
-  print_run(journal, record.name);
-  for (const auto& progress : progress_of(journal, record)) {
-    const auto number = [&](const char* member) { return progress[member].is_null() ? 0.0 : progress[member].get<double>(); };
-    fmt::print("  {}  {:.1f}%  {} rows  {} rows/s  batch p50 {} p99 {}  hot {:.0f}%  wal {}/s{}  paused {:.0f}%{}\n", progress["relation"].get<std::string>(),
-               number("percent"), with_thousands(progress["rows"].get<std::int64_t>()), with_thousands(std::llround(number("rows_per_second"))),
-               format_milliseconds(number("batch_p50_ms")), format_milliseconds(number("batch_p99_ms")), number("hot_percent"),
-               format_bytes(number("wal_bytes_per_second")), progress["lag_ms"].is_null() ? "" : "  lag " + format_milliseconds(number("lag_ms")),
-               number("paused_percent"), progress["slow_because"] == "" ? "" : "  " + progress["slow_because"].get<std::string>());
+void print_text(const MigrationView& migration, Instant now) {
+  fmt::print("{:<40} {:<14} since {}\n", migration.name, migration.state_text, utc_time(migration.changed_at));
+  const Answers answers = answers_about(migration, now, {}, {});
+  fmt::print("  {}{}{}\n", answers.migration.lead, answers.migration.more.empty() ? "" : ". ", answers.migration.more);
+  print_run(migration);
+  for (const event::Progress& e : progress_of(migration)) {
+    fmt::print("  {}  {:.1f}%  {} rows  {} rows/s  batch p50 {} p99 {}  hot {:.0f}%  wal {}/s{}  paused {:.0f}%{}\n", e.relation, e.percent, with_thousands(e.rows),
+               with_thousands(std::llround(e.rows_per_second)), format_milliseconds(e.batch_p50_ms), format_milliseconds(e.batch_p99_ms), e.hot_percent,
+               format_bytes(e.wal_bytes_per_second), e.lag_ms ? "  lag " + format_milliseconds(*e.lag_ms) : "", e.paused_percent,
+               e.slow_because.empty() ? "" : "  " + e.slow_because);
   }
-  for (const VerificationRecord& verification : journal.verifications(record.name)) {
-    fmt::print("  verified {}: {} rows, {} differences, at {}\n", verification.relation, with_thousands(verification.rows),
-               with_thousands(verification.differences), verification.at);
+  for (const VerificationView& verification : migration.verifications) {
+    fmt::print("  verified {}: {} rows, {} differences, at {}\n", verification.relation, with_thousands(verification.rows), with_thousands(verification.differences),
+               utc_time(verification.at));
+  }
+  if (!answers.next.command.empty()) {
+    fmt::print("  next: {}\n", answers.next.command);
   }
 }
 
@@ -115,26 +150,26 @@ void show_status(const StatusFlags& status, Invocation& invocation) {
   }
   invocation.result.migration = name;
   pg::Connection connection({connection_string(invocation.flags), "ecmigrate status", nullptr});
-  Journal journal(connection);
-  const std::vector<MigrationRecord> found = records(journal, name);
+  const JournalView view = read_journal(connection, name);
+  const std::vector<MigrationView>& found = view.migrations;
   bool work_left = found.empty() && !name.empty();
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const MigrationRecord& record : found) {
-    work_left = work_left || record.state != State::contracted;
+  Json list = Json::array();
+  for (const MigrationView& migration : found) {
+    work_left = work_left || migration.state != State::contracted;
     if (invocation.flags.report.json) {
-      list.push_back(as_json(journal, record));
+      list.push_back(as_json(migration, view.now));
     } else {
-      print_text(journal, record);
+      print_text(migration, view.now);
     }
   }
   if (invocation.flags.report.json) {
-    fmt::print("{}\n", nlohmann::ordered_json{{"v", 1}, {"type", "status"}, {"migrations", list}}.dump());
+    fmt::print("{}\n", Json{{"v", 1}, {"type", "status"}, {"migrations", list}}.dump());
     std::fflush(stdout);
   } else if (found.empty()) {
     fmt::print("{}\n", name.empty() ? std::string("no migrations") : fmt::format("{:<40} planned", name));
   }
   if (found.size() == 1) {
-    invocation.result.state = state_name(found.front().state);
+    invocation.result.state = found.front().state_text;
   }
   if (status.exit_code && work_left) {
     throw Error(Outcome::work_remains, "work remains");

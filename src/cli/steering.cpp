@@ -23,7 +23,8 @@ struct ThrottleFlags {
   std::vector<std::string> words;  ///< "for 2h"
 };
 
-using Steer = std::function<void(pg::Connection&, const std::string& migration)>;
+/// Gives what was done, as event::Steered::text.
+using Steer = std::function<std::string(pg::Connection&, const std::string& migration)>;
 
 /// Steering needs no run lock: it is read by the runner, wherever that is, within a second.
 void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& change) {
@@ -36,11 +37,13 @@ void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& chan
     throw Error(Outcome::refused, fmt::format("\"{}\" was never begun", name), fmt::format("Run: ecmigrate expand {}", flags.plan_file));
   }
   invocation.result.state = state_name(record->state);
-  change(connection, name);
+  const event::Steered steered{change(connection, name), connection.query("select current_user").text(0, 0)};
+  invocation.observer.on(steered);
+  journal.record_event(name, 0, steered);
   invocation.result.changed = true;
 }
 
-void set_limits(pg::Connection& connection, const std::string& name, const std::vector<std::string>& settings) {
+std::string set_limits(pg::Connection& connection, const std::string& name, const std::vector<std::string>& settings) {
   // All are checked before the first is stored.
   PaceLimits limits;
   std::vector<std::pair<std::string, std::string>> pairs;
@@ -61,9 +64,10 @@ void set_limits(pg::Connection& connection, const std::string& name, const std::
   for (const auto& [limit, value] : pairs) {
     journal.steer_limit(name, limit, value);
   }
+  return "set " + join(settings, " ");
 }
 
-void throttle(pg::Connection& connection, const std::string& name, const ThrottleFlags& flags) {
+std::string throttle(pg::Connection& connection, const std::string& name, const ThrottleFlags& flags) {
   double ratio = 0;
   const char* end = flags.ratio.data() + flags.ratio.size();
   if (const auto read = std::from_chars(flags.ratio.data(), end, ratio); read.ec != std::errc() || read.ptr != end || !(ratio >= 0 && ratio < 1)) {
@@ -77,6 +81,11 @@ void throttle(pg::Connection& connection, const std::string& name, const Throttl
     }
   }
   Journal(connection).steer_throttle(name, ratio, duration);
+  if (ratio <= 0) {
+    return "no longer throttled";
+  }
+  const std::string time = duration ? " for " + format_milliseconds(static_cast<double>(duration->count())) : std::string();
+  return fmt::format("throttled to {:.0f} %{}", 100 * (1 - ratio), time);
 }
 
 CLI::App* add_steering(CLI::App& app, ChosenCommand& chosen, const std::string& name, const std::string& description,
@@ -91,17 +100,23 @@ CLI::App* add_steering(CLI::App& app, ChosenCommand& chosen, const std::string& 
 
 void add_steering_commands(CLI::App& app, ChosenCommand& chosen) {
   add_steering(app, chosen, "pause", "Pause a running backfill, from anywhere", std::make_shared<SteeringFlags>(),
-               [](pg::Connection& connection, const std::string& name) { Journal(connection).steer_pause(name, true); });
+               [](pg::Connection& connection, const std::string& name) {
+                 Journal(connection).steer_pause(name, true);
+                 return std::string("paused");
+               });
   add_steering(app, chosen, "resume", "Let a paused backfill go on", std::make_shared<SteeringFlags>(),
-               [](pg::Connection& connection, const std::string& name) { Journal(connection).steer_pause(name, false); });
+               [](pg::Connection& connection, const std::string& name) {
+                 Journal(connection).steer_pause(name, false);
+                 return std::string("resumed");
+               });
   const auto ratio = std::make_shared<ThrottleFlags>();
   CLI::App* command = add_steering(app, chosen, "throttle", "Let a running backfill rest for a share of the time, from anywhere", std::make_shared<SteeringFlags>(),
-                                   [ratio](pg::Connection& connection, const std::string& name) { throttle(connection, name, *ratio); });
+                                   [ratio](pg::Connection& connection, const std::string& name) { return throttle(connection, name, *ratio); });
   command->add_option("ratio", ratio->ratio, "The share of the time that is slept: 0.5 is half of it, 0 ends the throttling")->required()->type_name("RATIO");
   command->add_option("for", ratio->words, "For how long, as in \"for 2h\"; without it, until it is changed")->type_name("for TIME");
   const auto flags = std::make_shared<SteeringFlags>();
   add_steering(app, chosen, "set", "Change limits of a running backfill, from anywhere", flags,
-               [flags](pg::Connection& connection, const std::string& name) { set_limits(connection, name, flags->settings); })
+               [flags](pg::Connection& connection, const std::string& name) { return set_limits(connection, name, flags->settings); })
       ->add_option("settings", flags->settings, "For example max_wal_rate=8MB/s target_batch=20ms")
       ->required()
       ->type_name("LIMIT=VALUE");

@@ -392,6 +392,7 @@ void Backfill::report(bool now) {
       event::Progress progress = walk->progress(m_pace_because);
       progress.paused_percent = m_pacer.paused_percent();
       progress.lag_ms = m_pacer.lag_ms();
+      progress.reasons = m_pacer.reasons();
       m_session.report(progress);
       first = false;
     }

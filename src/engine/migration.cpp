@@ -58,14 +58,19 @@ struct Migration::Run {
     if (!journal.installed()) {
       return false;
     }
+    journal.install();  // one of an older format
     record = journal.find(plan.name);
     if (record) {
       check_same_plan();
-      if (id == 0) {
-        id = journal.begin_run(plan.name, command);
-      }
+      begin_run(command);
     }
     return record.has_value();
+  }
+
+  void begin_run(const std::string& command) {
+    if (id == 0) {
+      id = journal.begin_run(plan.name, {command, plan.file, session.options().target, session.options().arguments});
+    }
   }
 
   void check_same_plan() const {
@@ -151,13 +156,11 @@ struct Migration::Run {
   void begin_migration() {
     const Recipe recipe = prepare();
     journal.install();
-    if (const auto other = journal.begin(plan.name, plan.canonical, recipe)) {
+    if (const auto other = journal.begin(plan, recipe)) {
       refuse_beside(*other);
     }
     record = journal.find(plan.name);
-    if (id == 0) {
-      id = journal.begin_run(plan.name, "expand");
-    }
+    begin_run("expand");
     session.report(event::StateChanged{plan.name, "planned", "expanding"});
   }
 
@@ -284,9 +287,9 @@ std::int64_t Migration::run_id() const {
   return m_run->id;
 }
 
-void Migration::end(const std::string& outcome, const std::string& message) {
+void Migration::end(const RunEnd& end) {
   if (m_run->id != 0) {
-    m_run->journal.end_run(m_run->id, outcome, message);
+    m_run->journal.end_run(m_run->id, end);
   }
 }
 
@@ -304,6 +307,7 @@ void Migration::expand() {
     run.begin_migration();
   }
   run.run_steps("expand", run.record->recipe.expand);
+  run.journal.record_columns(run.plan.name, run.record->recipe.tables, true);
   run.set_state(State::expanded);
 }
 

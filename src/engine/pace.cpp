@@ -55,28 +55,28 @@ bool LoadJudge::above(const std::string& signal, double value, double limit) {
   return tripped != m_tripped.end();
 }
 
-std::vector<std::string> LoadJudge::reasons(const LoadReading& reading, const PaceLimits& limits) {
-  std::vector<std::string> reasons;
+std::vector<PauseReason> LoadJudge::reasons(const LoadReading& reading, const PaceLimits& limits) {
+  std::vector<PauseReason> reasons;
   m_wal.at(reading.now_ms, reading.wal_position);
   if (reading.paused_by_user) {
-    reasons.push_back("paused by " + reading.paused_by);
+    reasons.push_back({"paused_by_user", "paused by " + reading.paused_by});
   }
   if (reading.next_window) {
-    reasons.push_back(fmt::format("outside the windows; the next begins {}", *reading.next_window));
+    reasons.push_back({"outside_windows", fmt::format("outside the windows; the next begins {}", *reading.next_window)});
   }
   judge_replicas(reading, limits, reasons);
   judge_sessions(reading, limits, reasons);
   judge_wal(reading, limits, reasons);
   if (reading.wraparound_vacuum) {
-    reasons.emplace_back("autovacuum works on the table to prevent wraparound");
+    reasons.push_back({"wraparound_vacuum", "autovacuum works on the table to prevent wraparound"});
   }
   if (reading.pause_query_says_stop) {
-    reasons.emplace_back("the plan's pause_query says so");
+    reasons.push_back({"pause_query", "the plan's pause_query says so"});
   }
   return reasons;
 }
 
-void LoadJudge::judge_replicas(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons) {
+void LoadJudge::judge_replicas(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons) {
   int streaming = 0;
   const double limit = count_of(limits.max_replica_lag);
   m_longest_lag_ms.reset();
@@ -85,55 +85,63 @@ void LoadJudge::judge_replicas(const LoadReading& reading, const PaceLimits& lim
     if (!replica.replayed) {
       // Unknown is not the same as none.
       if (limit > 0 || limits.abort_replica_lag.count() > 0) {
-        reasons.push_back(fmt::format("replica {} cannot be watched: grant pg_monitor, or set max_replica_lag to 0", replica.name));
+        reasons.push_back({"replica_unwatched", fmt::format("replica {} cannot be watched: grant pg_monitor, or set max_replica_lag to 0", replica.name)});
       }
       continue;
     }
     const double lag = m_wal.lag_ms(*replica.replayed);
     m_longest_lag_ms = std::max(lag, m_longest_lag_ms.value_or(0));
     if (above("lag of " + replica.name, lag, limit)) {
-      reasons.push_back(fmt::format("replica {} is {} behind (limit {})", replica.name, format_milliseconds(lag), format_milliseconds(limit)));
+      reasons.push_back(
+          {"replica_lag", fmt::format("replica {} is {} behind (limit {})", replica.name, format_milliseconds(lag), format_milliseconds(limit)), lag, limit});
     }
   }
   if (streaming < limits.replicas) {
-    reasons.push_back(fmt::format("{} of {} replicas are connected", streaming, limits.replicas));
+    reasons.push_back({"replicas_missing", fmt::format("{} of {} replicas are connected", streaming, limits.replicas)});
   }
 }
 
-void LoadJudge::judge_sessions(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons) {
+void LoadJudge::judge_sessions(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons) {
   if (above("waiting sessions", reading.waiting_sessions, limits.max_waiting_sessions)) {
-    reasons.push_back(fmt::format("{} sessions wait for the backfill's locks", reading.waiting_sessions));
+    reasons.push_back({"waiting_sessions", fmt::format("{} sessions wait for the backfill's locks", reading.waiting_sessions), reading.waiting_sessions,
+                       limits.max_waiting_sessions});
   }
   if (!reading.sees_sessions && (limits.max_active_sessions > 0 || limits.abort_active_sessions > 0 || limits.max_snapshot_age.count() > 0)) {
-    reasons.emplace_back("other users' sessions cannot be watched: grant pg_monitor, or set max_active_sessions and max_snapshot_age to 0");
+    reasons.push_back(
+        {"sessions_unwatched", "other users' sessions cannot be watched: grant pg_monitor, or set max_active_sessions and max_snapshot_age to 0"});
     return;
   }
   if (above("active sessions", reading.active_sessions, limits.max_active_sessions)) {
-    reasons.push_back(fmt::format("{} sessions are active (limit {})", reading.active_sessions, limits.max_active_sessions));
+    reasons.push_back({"active_sessions", fmt::format("{} sessions are active (limit {})", reading.active_sessions, limits.max_active_sessions),
+                       reading.active_sessions, limits.max_active_sessions});
   }
   const auto& holder = reading.oldest_snapshot;
   const double age = holder ? holder->age_ms : 0;
   if (above("snapshot", age, count_of(limits.max_snapshot_age))) {
-    reasons.push_back(fmt::format("a snapshot {} old keeps dead rows (limit {}): {}", format_milliseconds(age),
-                                  format_milliseconds(count_of(limits.max_snapshot_age)), holder ? holder->text : ""));
+    const double limit = count_of(limits.max_snapshot_age);
+    reasons.push_back({"snapshot_age",
+                       fmt::format("a snapshot {} old keeps dead rows (limit {}): {}", format_milliseconds(age), format_milliseconds(limit),
+                                   holder ? holder->text : ""),
+                       age, limit});
   }
 }
 
-void LoadJudge::judge_wal(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons) {
-  if (above("commit latency", reading.commit_ms, count_of(limits.max_commit_latency))) {
-    reasons.push_back(
-        fmt::format("a commit takes {} (limit {})", format_milliseconds(reading.commit_ms), format_milliseconds(count_of(limits.max_commit_latency))));
+void LoadJudge::judge_wal(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons) {
+  if (const double limit = count_of(limits.max_commit_latency); above("commit latency", reading.commit_ms, limit)) {
+    reasons.push_back({"commit_latency", fmt::format("a commit takes {} (limit {})", format_milliseconds(reading.commit_ms), format_milliseconds(limit)),
+                       reading.commit_ms, limit});
   }
   if (limits.max_archive_queue > 0 && !reading.archive_queue) {
-    reasons.emplace_back("the archive's queue cannot be read: grant pg_monitor, or set max_archive_queue to 0");
+    reasons.push_back({"archive_queue", "the archive's queue cannot be read: grant pg_monitor, or set max_archive_queue to 0"});
   } else if (above("archive queue", reading.archive_queue.value_or(0), limits.max_archive_queue)) {
-    reasons.push_back(fmt::format("{} WAL files wait to be archived (limit {})", *reading.archive_queue, limits.max_archive_queue));
+    reasons.push_back({"archive_queue", fmt::format("{} WAL files wait to be archived (limit {})", *reading.archive_queue, limits.max_archive_queue),
+                       *reading.archive_queue, limits.max_archive_queue});
   }
   if (reading.archiver_failing) {
-    reasons.emplace_back("WAL archiving fails (see pg_stat_archiver)");
+    reasons.push_back({"archiver_failing", "WAL archiving fails (see pg_stat_archiver)"});
   }
   if (reading.endangered_slot) {
-    reasons.push_back(fmt::format("replication slot {} is about to lose WAL it needs", *reading.endangered_slot));
+    reasons.push_back({"endangered_slot", fmt::format("replication slot {} is about to lose WAL it needs", *reading.endangered_slot)});
   }
 }
 

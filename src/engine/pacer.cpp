@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -41,16 +42,20 @@ void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& b
   }
   m_looked_at_replicas_ms = now;
   m_looked_ms = all ? now : m_looked_ms;
-  m_reasons = reasons(relation, backends, all);
+  const std::vector<PauseReason> before = std::exchange(m_reasons, reasons(relation, backends, all));
   if (!m_reasons.empty()) {
     m_paused_since_ms = m_paused_since_ms.value_or(now);
+    if (!std::ranges::equal(before, m_reasons, {}, &PauseReason::code, &PauseReason::code)) {  // not at every value
+      m_session.report(event::Paused{relation.display(), m_reasons});
+    }
   } else if (m_paused_since_ms) {
     m_paused_ms += now - *m_paused_since_ms;
+    m_session.report(event::Resumed{relation.display(), now - *m_paused_since_ms});
     m_paused_since_ms.reset();
   }
 }
 
-std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std::vector<int>& backends, bool all) {
+std::vector<PauseReason> Pacer::reasons(const QualifiedName& relation, const std::vector<int>& backends, bool all) {
   try {
     if (all) {
       // What is set from outside wins over flags and plan.
@@ -63,18 +68,18 @@ std::vector<std::string> Pacer::reasons(const QualifiedName& relation, const std
       m_session.forget_watcher();
       return {};  // if the server is gone, the next batch finds out
     }
-    return {fmt::format("the server's load cannot be read: {}", error.what())};
+    return {{"load_unreadable", fmt::format("the server's load cannot be read: {}", error.what())}};
   } catch (const Error& error) {
     if (error.outcome() != Outcome::cannot_connect) {
       throw;
     }
-    return {fmt::format("the server's load cannot be read: {}", error.what())};
+    return {{"load_unreadable", fmt::format("the server's load cannot be read: {}", error.what())}};
   }
   m_wal.set_rate(m_limits.max_wal_rate);
   m_rows.set_rate(m_limits.max_rows_rate);
   m_throttle.set_ratio(m_reading.throttle);
   m_throttled = m_reading.throttled;
-  std::vector<std::string> why = m_judge.reasons(m_reading, m_limits);
+  std::vector<PauseReason> why = m_judge.reasons(m_reading, m_limits);
   if (const auto limit = m_judge.abort_reason(m_reading, m_limits)) {
     throw Error(Outcome::work_remains, "stopped at a checkpoint: " + *limit, "Run the same command again to go on.");
   }
@@ -89,7 +94,7 @@ Pacer::Turn Pacer::turn(const QualifiedName& relation, const std::vector<int>& b
   }
   look_if_due(relation, backends);
   if (!m_reasons.empty()) {
-    return {k_pause, "paused: " + join(m_reasons, "; ")};
+    return {k_pause, "paused: " + join_reasons(m_reasons)};
   }
   if (const auto [wait, name] = budget(); wait >= 1) {
     // No longer than until the next look: the run has to show that it is alive, and what is set may end the wait.

@@ -32,12 +32,14 @@ class Pacer {
   [[nodiscard]] const PaceLimits& limits() const { return m_limits; }
   /// The part of the time in which signals, not budgets, held the work up.
   [[nodiscard]] double paused_percent() const;
+  /// To pause, as of the last look.
+  [[nodiscard]] const std::vector<PauseReason>& reasons() const { return m_reasons; }
   /// Of the replica that is furthest behind, as of the last look.
   [[nodiscard]] std::optional<double> lag_ms() const { return m_judge.longest_lag_ms(); }
 
  private:
   [[nodiscard]] double now_ms() const;
-  std::vector<std::string> reasons(const QualifiedName& relation, const std::vector<int>& backends, bool all);
+  std::vector<PauseReason> reasons(const QualifiedName& relation, const std::vector<int>& backends, bool all);
   /// The budget that makes the next batch wait, and for how long.
   [[nodiscard]] std::pair<double, std::string> budget() const;
 
@@ -55,7 +57,7 @@ class Pacer {
   double m_begin_ms;
   double m_looked_ms = -1;
   double m_looked_at_replicas_ms = -1;
-  std::vector<std::string> m_reasons;  ///< to pause, as of the last look
+  std::vector<PauseReason> m_reasons;  ///< to pause, as of the last look
   std::optional<double> m_paused_since_ms;
   double m_paused_ms = 0;
 };

@@ -212,7 +212,7 @@ void StepRunner::run_transaction(const Step& step, event::StepFinished& finished
     if (m_session.clock().now() + pause > deadline) {
       give_up(step, tries + 1, blockers);
     }
-    m_session.report(event::LockTryFailed{step.title, lock_relations(step), finished.mode, tries + 1, result.waited_ms,
+    m_session.report(event::LockTryFailed{m_phase, step.title, lock_relations(step), finished.mode, tries + 1, result.waited_ms,
                                           static_cast<double>(pause.count()), result.blockers});
     wait_out_autovacuum = !result.blockers.empty() && std::ranges::all_of(result.blockers, plain_autovacuum);
     m_session.clock().sleep(pause, m_session.stop());

@@ -263,4 +263,33 @@ bool Connection::through_pooler() {
   return query("select pg_catalog.pg_backend_pid()").integer(0, 0) != m_backend_pid;
 }
 
+int library_version() {
+  return PQlibVersion();
+}
+
+std::string without_password(const std::string& conninfo) {
+  if (conninfo.find('=') == std::string::npos && conninfo.find("://") == std::string::npos) {
+    return conninfo;  // a database's name
+  }
+  const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> options(PQconninfoParse(conninfo.c_str(), nullptr), PQconninfoFree);
+  std::string shown;
+  bool secret = false;
+  for (const PQconninfoOption* option = options.get(); option != nullptr && option->keyword != nullptr; ++option) {
+    if (option->val == nullptr || *option->val == '\0') {
+      continue;
+    }
+    if (std::string_view(option->keyword) == "password" || std::string_view(option->keyword) == "sslpassword") {
+      secret = true;
+      continue;
+    }
+    std::string value;
+    for (const char* c = option->val; *c != '\0'; ++c) {
+      value += *c == '\'' || *c == '\\' ? std::string("\\") + *c : std::string(1, *c);
+    }
+    const bool plain = value.find_first_of(" '\\") == std::string::npos;
+    shown += fmt::format("{}{}={}", shown.empty() ? "" : " ", option->keyword, plain ? value : "'" + value + "'");
+  }
+  return options == nullptr || secret ? shown : conninfo;
+}
+
 }  // namespace ecmigrate::pg

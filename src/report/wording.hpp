@@ -202,6 +202,18 @@ inline std::string wording(const event::WalkFinished& e) {
   return line;
 }
 
+inline std::string wording(const event::Paused& e) {
+  return one_line(fmt::format("  backfill {} paused: {}", e.relation, join_reasons(e.reasons)));
+}
+
+inline std::string wording(const event::Resumed& e) {
+  return fmt::format("  backfill {} goes on after {}", e.relation, span_time(e.after_ms));
+}
+
+inline std::string wording(const event::Steered& e) {
+  return one_line(fmt::format("  {} by {}", e.text, e.by));
+}
+
 inline std::string wording(const event::TrialFinished& e) {
   const std::string tried = fmt::format("tried up and down on {} of {}: ", count(e.rows, "row"), e.relation);
   if (e.lossy == 0) {

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/store/event_json.hpp"
 #include "ecmigrate/store/recipe_json.hpp"
+#include "journal_formats.hpp"
 
 namespace ecmigrate {
 
@@ -18,60 +21,14 @@ constexpr int k_lock_class = 0x65636D67;
 
 // The advisory lock is only against two runners that install at the same moment. "if not exists" would ask for CREATE on
 // the database even where an administrator has made the schema for us.
-constexpr std::string_view k_install = R"(begin;
-select pg_catalog.pg_advisory_xact_lock(1701011815, 0);
+constexpr std::string_view k_make_schema = R"(
 do $$ begin
   if pg_catalog.to_regnamespace('ecmigrate') is null then
     create schema ecmigrate;
     comment on schema ecmigrate is 'journal of ecmigrate migrations';
   end if;
 end $$;
-create table if not exists ecmigrate.migrations (
-  name text primary key, state text not null, plan text not null, plan_hash text not null, recipe jsonb not null,
-  recipe_format integer not null, version text not null,
-  started_at timestamptz not null default clock_timestamp(), changed_at timestamptz not null default clock_timestamp());
-create table if not exists ecmigrate.runs (
-  id bigint generated always as identity primary key, migration text not null, command text not null, host text not null,
-  process integer not null, backend integer not null, started_at timestamptz not null default clock_timestamp(),
-  seen_at timestamptz, finished_at timestamptz, outcome text, message text);
-create table if not exists ecmigrate.steps (
-  migration text not null, phase text not null, step text not null, done boolean not null,
-  at timestamptz not null default clock_timestamp(), primary key (migration, phase, step));
-create table if not exists ecmigrate.locks (
-  id bigint generated always as identity primary key, migration text not null, run bigint not null, phase text not null,
-  step text not null, relation text not null, mode text not null, tries integer not null, waited_ms double precision not null,
-  held_ms double precision not null, blocked_sessions integer not null, blocked_longest_ms double precision not null,
-  at timestamptz not null default clock_timestamp());
-create table if not exists ecmigrate.walks (
-  migration text not null, relation text not null, run bigint not null, round integer not null, filenode bigint not null, pages bigint not null,
-  next_page bigint not null default 0, finished boolean not null default false, again boolean not null default false,
-  primary key (migration, relation));
-create table if not exists ecmigrate.windows (
-  migration text not null, relation text not null, round integer not null, run bigint not null, filenode bigint not null,
-  first_page bigint not null, end_page bigint not null, passes integer not null, shrink double precision not null,
-  pass integer not null default 0, page bigint not null, sweeping boolean not null default false, skipped boolean not null default false,
-  done boolean not null default false, rows bigint not null default 0, hot_rows bigint not null default 0, batches bigint not null default 0,
-  wal_bytes double precision not null default 0, opened_at timestamptz not null default clock_timestamp(),
-  changed_at timestamptz not null default clock_timestamp(), primary key (migration, relation, round, first_page));
-create table if not exists ecmigrate.bad_rows (
-  id bigint generated always as identity primary key, migration text not null, relation text not null, ctid_of_row text not null,
-  key text not null, sqlstate text not null, error text not null, at timestamptz not null default clock_timestamp());
-create table if not exists ecmigrate.progress (
-  id bigint generated always as identity primary key, migration text not null, run bigint not null, at timestamptz not null default clock_timestamp(),
-  data json not null);
-create table if not exists ecmigrate.verifications (
-  id bigint generated always as identity primary key, migration text not null, run bigint not null, relation text not null,
-  rows bigint not null, pending bigint not null, inconsistent bigint not null, repaired bigint not null,
-  duration_ms double precision not null, at timestamptz not null default clock_timestamp());
-create table if not exists ecmigrate.events (
-  id bigint generated always as identity primary key, migration text not null, run bigint not null,
-  at timestamptz not null default clock_timestamp(), data jsonb not null);
-create table if not exists ecmigrate.steering (
-  migration text primary key, paused boolean not null default false, paused_by text, throttle double precision not null default 0,
-  throttle_until timestamptz, throttled_by text, limits jsonb not null default '{}', at timestamptz not null default clock_timestamp());
-create index if not exists events_migration on ecmigrate.events (migration, id);
-create index if not exists progress_migration on ecmigrate.progress (migration, id);
-commit)";
+)";
 
 std::string utc(const char* time) {
   return fmt::format("to_char({} at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')", time);
@@ -114,20 +71,52 @@ std::vector<std::string> first_column(const pg::Rows& rows) {
 
 }  // namespace
 
+int Journal::format() {
+  const pg::Rows tables =
+      m_connection.query("select pg_catalog.to_regclass('ecmigrate.progress') is not null, pg_catalog.to_regclass('ecmigrate.journal') is not null");
+  if (!tables.boolean(0, 1)) {
+    return tables.boolean(0, 0) ? 1 : 0;
+  }
+  return static_cast<int>(m_connection.query("select coalesce(max(format), 0) from ecmigrate.journal").integer(0, 0));
+}
+
 bool Journal::installed() {
-  return m_connection.query("select pg_catalog.to_regclass('ecmigrate.progress') is not null").boolean(0, 0);
+  const int found = format();
+  if (found > k_journal_format) {
+    throw Error(Outcome::refused, fmt::format("the journal of this database has format {}; this ecmigrate knows formats up to {}", found, k_journal_format),
+                "A newer ecmigrate has been at work here: use that one. Nothing was changed.");
+  }
+  return found > 0;
 }
 
 void Journal::install() {
-  if (installed()) {
+  const bool exists = installed();
+  if (format() == k_journal_format) {
     return;
   }
+  // Who holds the advisory lock may have done it meanwhile, so the format is read again under it. The tables of a journal in
+  // use are locked for the moment of the upgrade alone: nobody is to queue behind us for longer.
+  m_connection.script("begin; set local lock_timeout = '2s'; select pg_catalog.pg_advisory_xact_lock(1701011815, 0)");
   try {
-    m_connection.script(std::string(k_install));
+    const int found = format();
+    std::string sql(found == 0 ? k_make_schema : std::string_view());
+    for (int next = found; next < k_journal_format; ++next) {
+      sql += k_journal_formats[static_cast<std::size_t>(next)];
+    }
+    m_connection.script(fmt::format("{}; update ecmigrate.journal set format = {}, program = {}, at = clock_timestamp(); commit", sql, k_journal_format,
+                                    quote_literal(ECMIGRATE_VERSION)));
   } catch (const pg::SqlError& error) {
-    if (error.sqlstate() == "42501") {
+    if (error.sqlstate() == "42501" && !exists) {
       throw Error(Outcome::refused, std::string("the journal cannot be created: ") + error.what(),
                   "Grant CREATE on the database, or have its owner run: create schema ecmigrate authorization <this role>.");
+    }
+    if (error.sqlstate() == "42501") {
+      throw Error(Outcome::refused, std::string("the journal cannot be brought to this program's format: ") + error.what(),
+                  "Run the command once as the role that owns the tables of schema ecmigrate.");
+    }
+    if (error.sqlstate() == "55P03") {
+      throw Error(Outcome::lock_not_obtained, "the journal cannot be brought to this program's format: its tables are locked by somebody (pg_dump?)",
+                  "Run the same command again when they are gone; nothing was changed.");
     }
     throw;
   }
@@ -138,46 +127,57 @@ std::optional<MigrationRecord> Journal::find(const std::string& name) {
   return rows.size() == 0 ? std::nullopt : std::optional(record_of(rows, 0));
 }
 
-std::vector<MigrationRecord> Journal::all() {
-  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations order by started_at, name", migration_columns()));
-  std::vector<MigrationRecord> records;
-  for (int row = 0; row < rows.size(); ++row) {
-    records.push_back(record_of(rows, row));
-  }
-  return records;
-}
-
 std::optional<std::string> Journal::other_on(const std::string& name, const std::vector<QualifiedName>& tables) {
-  for (const MigrationRecord& record : all()) {
-    if (record.name == name || record.state == State::contracted || record.state == State::rolled_back) {
-      continue;
-    }
-    for (const QualifiedName& table : record.recipe.tables) {
-      if (std::find(tables.begin(), tables.end(), table) != tables.end()) {
-        return record.name;
-      }
+  // Reads the tables alone, so that the recipe of another program's migration does not stand in the way of this one.
+  const pg::Rows rows = m_connection.query(
+      "select name, t->>0, t->>1 from ecmigrate.migrations, pg_catalog.jsonb_path_query(recipe, 'lax $.tables[*]') t "
+      "where name <> $1 and state not in ('contracted', 'rolled_back')",
+      {name});
+  for (int row = 0; row < rows.size(); ++row) {
+    if (std::ranges::find(tables, QualifiedName{rows.text(row, 1), rows.text(row, 2)}) != tables.end()) {
+      return rows.text(row, 0);
     }
   }
   return std::nullopt;
 }
 
-std::optional<std::string> Journal::begin(const std::string& name, const std::string& plan, const Recipe& recipe) {
+std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe) {
   // Beginnings one after the other, or two migrations on one table would not see each other.
   m_connection.script("begin; select pg_catalog.pg_advisory_xact_lock(1701011815, 1)");
-  if (auto other = other_on(name, recipe.tables)) {
+  if (auto other = other_on(plan.name, recipe.tables)) {
     m_connection.query("rollback");
     return other;
   }
-  const std::string key = quote_literal(name);
+  std::string forget;
+  for (const std::string_view table : {"steps", "walks", "windows", "bad_rows", "progress", "steering"}) {
+    forget += fmt::format("delete from ecmigrate.{} where migration = {}; ", table, quote_literal(plan.name));
+  }
   m_connection.script(fmt::format(
-      "delete from ecmigrate.steps where migration = {0}; delete from ecmigrate.walks where migration = {0}; "
-      "delete from ecmigrate.windows where migration = {0}; delete from ecmigrate.bad_rows where migration = {0}; "
-      "delete from ecmigrate.progress where migration = {0}; "
-      "delete from ecmigrate.steering where migration = {0}; "
-      "delete from ecmigrate.migrations where name = {0}; insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
-      "values ({0}, 'expanding', {1}, encode(sha256(convert_to({1}, 'UTF8')), 'hex'), {2}, {3}, {4}); commit",
-      key, quote_literal(plan), quote_literal(recipe_to_json(recipe)), k_recipe_format, quote_literal(ECMIGRATE_VERSION)));
+      "{1} delete from ecmigrate.migrations where name = {0}; "
+      "insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version, description, plan_file) "
+      "values ({0}, 'expanding', {2}, encode(sha256(convert_to({2}, 'UTF8')), 'hex'), {3}, {4}, {5}, {6}, {7})",
+      quote_literal(plan.name), forget, quote_literal(plan.canonical), quote_literal(recipe_to_json(recipe)), k_recipe_format, quote_literal(ECMIGRATE_VERSION),
+      quote_literal(plan.description), quote_literal(plan.file)));
+  record_columns(plan.name, recipe.tables, false);
+  m_connection.query("commit");
   return std::nullopt;
+}
+
+void Journal::record_columns(const std::string& name, const std::vector<QualifiedName>& tables, bool added) {
+  std::string names;
+  for (const QualifiedName& table : tables) {
+    names += (names.empty() ? "" : ", ") + quote_literal(table.sql());
+  }
+  m_connection.query(
+      fmt::format("update ecmigrate.migrations m set columns = coalesce(m.columns, '[]') || coalesce((select jsonb_agg(jsonb_build_object("
+                  "'schema', n.nspname, 'table', c.relname, 'oid', c.oid::bigint, 'number', a.attnum, 'name', a.attname, "
+                  "'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'nullable', not a.attnotnull, 'added', {}) order by c.oid, a.attnum) "
+                  "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace join pg_catalog.pg_attribute a on a.attrelid = c.oid "
+                  "where c.oid in (select pg_catalog.to_regclass(t) from unnest(array[{}]::text[]) t) and a.attnum > 0 and not a.attisdropped "
+                  "and not exists (select from jsonb_array_elements(coalesce(m.columns, '[]')) k "
+                  "where (k->>'oid')::bigint = c.oid::bigint and (k->>'number')::integer = a.attnum)), '[]') where name = $1",
+                  added, names),
+      {name});
 }
 
 void Journal::set_state(const std::string& name, State state) {
@@ -185,10 +185,12 @@ void Journal::set_state(const std::string& name, State state) {
                      {name, std::string(state_name(state))});
 }
 
-std::int64_t Journal::begin_run(const std::string& name, const std::string& command) {
+std::int64_t Journal::begin_run(const std::string& name, const RunStart& start) {
   return m_connection
-      .query("insert into ecmigrate.runs (migration, command, host, process, backend) values ($1, $2, $3, $4, $5) returning id",
-             {name, command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid())})
+      .query("insert into ecmigrate.runs (migration, command, host, process, backend, plan_file, target, arguments) "
+             "values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
+             {name, start.command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid()), start.plan_file, start.target,
+              start.arguments})
       .integer(0, 0);
 }
 
@@ -196,26 +198,9 @@ std::pair<int, int> Journal::run_lock(const std::string& name) {
   return {k_lock_class, static_cast<int>(static_cast<std::uint32_t>(stable_hash(name)))};
 }
 
-std::optional<RunRecord> Journal::last_run(const std::string& name) {
-  // Whoever runs holds the lock; a host that died keeps it for about a minute, but gives no heartbeat any more.
-  const auto [lock_class, lock] = run_lock(name);
-  const pg::Rows rows = m_connection.query(
-      fmt::format("select command, host, process, {}, {}, outcome, finished_at is null and ("
-                  "not exists (select from pg_catalog.pg_locks l where l.locktype = 'advisory' and l.granted and l.classid = {}::oid and l.objid = {}::oid "
-                  "and l.database = (select oid from pg_catalog.pg_database where datname = current_database())) or "
-                  "(seen_at < clock_timestamp() - interval '30 seconds' and exists (select from ecmigrate.walks w where w.run = r.id and not w.finished))) "
-                  "from ecmigrate.runs r where migration = $1 order by id desc limit 1",
-                  utc("started_at"), utc("seen_at"), lock_class, static_cast<std::uint32_t>(lock)),
-      {name});
-  if (rows.size() == 0) {
-    return std::nullopt;
-  }
-  return RunRecord{rows.text(0, 0), rows.text(0, 1), rows.integer(0, 2), rows.text(0, 3), rows.maybe(0, 4), rows.maybe(0, 5), rows.boolean(0, 6)};
-}
-
-void Journal::end_run(std::int64_t run, const std::string& outcome, const std::string& message) {
-  m_connection.query("update ecmigrate.runs set finished_at = clock_timestamp(), outcome = $2, message = $3 where id = $1",
-                     {std::to_string(run), outcome, message});
+void Journal::end_run(std::int64_t run, const RunEnd& end) {
+  m_connection.query("update ecmigrate.runs set finished_at = clock_timestamp(), outcome = $2, message = $3, hint = $4, next = $5 where id = $1",
+                     {std::to_string(run), end.outcome, end.message, end.hint, end.next});
 }
 
 std::vector<std::string> Journal::done_steps(const std::string& name, const std::string& phase) {
@@ -253,31 +238,24 @@ void Journal::record_verification(const std::string& name, std::int64_t run, con
        std::to_string(result.repaired), std::to_string(result.duration_ms)});
 }
 
-std::vector<VerificationRecord> Journal::verifications(const std::string& name) {
-  const pg::Rows rows = m_connection.query(
-      "select distinct on (relation) relation, rows, pending + inconsistent - repaired, to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') "
-      "from ecmigrate.verifications where migration = $1 order by relation, id desc",
-      {name});
-  std::vector<VerificationRecord> records;
-  for (int row = 0; row < rows.size(); ++row) {
-    records.push_back({rows.text(row, 0), rows.integer(row, 1), rows.integer(row, 2), rows.text(row, 3)});
+void Journal::record_event(const std::string& name, std::int64_t run, const Event& event) {
+  m_connection.query("insert into ecmigrate.events (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), event_to_json(event)});
+  if (const auto* failed = std::get_if<event::LockTryFailed>(&event)) {
+    m_connection.query(
+        "insert into ecmigrate.lock_tries (migration, run, phase, step, relation, mode, try, waited_ms, retry_in_ms, blockers) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb->'blockers')",
+        {name, std::to_string(run), failed->phase, failed->step, failed->relation, failed->mode, std::to_string(failed->tries),
+         std::to_string(failed->waited_ms), std::to_string(failed->retry_in_ms), event_to_json(event)});
   }
-  return records;
 }
 
-void Journal::record_event(const std::string& name, std::int64_t run, const std::string& json) {
-  m_connection.query("insert into ecmigrate.events (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), json});
+void Journal::record_progress(const std::string& name, std::int64_t run, const event::Progress& progress) {
+  m_connection.query("insert into ecmigrate.progress (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), event_to_json(progress)});
 }
 
-void Journal::record_progress(const std::string& name, std::int64_t run, const std::string& json) {
-  m_connection.query("insert into ecmigrate.progress (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), json});
-}
-
-std::vector<std::string> Journal::last_progress(const std::string& name) {
-  return first_column(m_connection.query(
-      "select distinct on (data->>'relation') data from ecmigrate.progress where migration = $1 "
-      "and run = (select max(run) from ecmigrate.progress where migration = $1) order by data->>'relation', id desc",
-      {name}));
+void Journal::record_comparison(const std::string& migration, std::int64_t rows, const std::string& server, const std::string& json) {
+  m_connection.query("insert into ecmigrate.comparisons (migration, rows, server, data) values ($1, $2, $3, $4)",
+                     {migration, std::to_string(rows), server, json});
 }
 
 }  // namespace ecmigrate

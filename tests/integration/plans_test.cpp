@@ -2,6 +2,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "ecmigrate/scene/embedded_server.hpp"
 #include "support/catch.hpp"
 #include "support/server.hpp"
 
@@ -18,8 +19,8 @@ std::string text_of(const std::filesystem::path& path) {
 
 /// The demo's table, with fewer users.
 void load_demo_users(Database& database) {
-  database.exec("set demo.users = '2000'");
-  database.exec(text_of(ECMIGRATE_SOURCE_DIR "/demo/users.sql"));
+  const auto session = database.connect();
+  scene::load_users(*session, 2'000);
 }
 
 }  // namespace

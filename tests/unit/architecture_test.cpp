@@ -9,11 +9,11 @@
 namespace {
 
 /// The floors of docs/architecture.md: a folder may include lower ones, and its own.
-const std::map<std::string, int> k_floors{{"base", 0},     {"model", 1},    {"pg", 1},     {"op", 2},  {"store", 3},
-                                          {"planfile", 3}, {"report", 3}, {"engine", 4}, {"cli", 5}};
+const std::map<std::string, int> k_floors{{"base", 0},   {"model", 1},  {"pg", 1},    {"op", 2},    {"store", 3}, {"planfile", 3},
+                                          {"report", 4}, {"engine", 4}, {"serve", 5}, {"scene", 6}, {"cli", 7}};
 
 /// Libraries that only their own folder knows.
-const std::map<std::string, std::string> k_libraries{{"yaml-cpp/", "planfile"}, {"CLI/", "cli"}};
+const std::map<std::string, std::string> k_libraries{{"yaml-cpp/", "planfile"}, {"CLI/", "cli"}, {"libpq", "pg"}, {"httplib", "serve"}};
 
 std::string module_of(const std::filesystem::path& file) {
   for (const auto& part : file) {
@@ -35,8 +35,8 @@ TEST_CASE("every include goes down the floors of the architecture") {
       if (!entry.is_regular_file()) {
         continue;
       }
-      const std::string module = module_of(entry.path());
-      const int floor = module == "main" ? 6 : k_floors.at(module);
+      const std::string module = module_of(entry.path().lexically_relative(ECMIGRATE_SOURCE_DIR));
+      const int floor = module == "main" ? 8 : k_floors.at(module);
       ++files;
       std::ifstream file(entry.path());
       for (std::string line; std::getline(file, line);) {
@@ -68,6 +68,6 @@ TEST_CASE("docs/architecture.md shows the floors that hold") {
     }
   }
   std::map<std::string, int> floors = k_floors;
-  floors["main"] = 6;
+  floors["main"] = 8;
   CHECK(shown == floors);
 }

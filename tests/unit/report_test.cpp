@@ -1,4 +1,5 @@
 #include "ecmigrate/report/report.hpp"
+#include "ecmigrate/store/event_json.hpp"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -145,7 +146,8 @@ struct Plain {
 };
 
 event::LockTryFailed lock_try_failed() {
-  return {.step = "add first_name",
+  return {.phase = "expand",
+          .step = "add first_name",
           .relation = "users",
           .mode = "ACCESS EXCLUSIVE",
           .tries = 1,
@@ -187,6 +189,7 @@ event::Progress progress(double percent) {
           .batch_ms = 41,
           .hot_percent = 74,
           .wal_bytes_per_second = 38.0 * 1024 * 1024,
+          .lag_ms = {},
           .slow_because = {}};
 }
 
@@ -554,7 +557,7 @@ TEST_CASE("every JSON line is an object with the common head", "[report]") {
 
 TEST_CASE("JSON members carry the names of the events' members", "[report]") {
   CHECK(event_to_json(lock_try_failed()) ==
-        R"({"v":1,"type":"lock_try_failed","step":"add first_name","relation":"users","mode":"ACCESS EXCLUSIVE",)"
+        R"({"v":1,"type":"lock_try_failed","phase":"expand","step":"add first_name","relation":"users","mode":"ACCESS EXCLUSIVE",)"
         R"("tries":1,"waited_ms":500.0,"retry_in_ms":812.0,"blockers":[{"pid":4121,"user":"report",)"
         R"("application":"metabase","backend_type":"client backend","state":"idle in transaction",)"
         R"("transaction_age_ms":125034.0,"query":"SELECT u.id,\n       u.email\tFROM users u"}]})");
@@ -567,7 +570,7 @@ TEST_CASE("JSON members carry the names of the events' members", "[report]") {
         R"("rows_estimated":4466810,"rows_per_second":118400.0,"eta_ms":null,"eta_low_ms":null,"eta_high_ms":null,)"
         R"("batch_rows":2600,"batch_ms":41.0,"batch_p50_ms":0.0,"batch_p99_ms":0.0,"hot_percent":74.0,)"
         R"("wal_bytes_per_second":39845888.0,"lag_ms":null,"workers":0,"paused_percent":0.0,)"
-        R"("slow_because":""})");
+        R"("slow_because":"","paused":false,"reasons":[]})");
   CHECK(event_to_json(event::IndexProgress{"i", "p", 1, std::nullopt}) ==
         R"({"v":1,"type":"index_progress","index":"i","phase":"p","percent":1.0,"waiting_for":null})");
   CHECK(event_to_json(event::TrialFinished{"users", 2, 1, {"a"}}) ==

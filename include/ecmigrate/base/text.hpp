@@ -38,6 +38,9 @@ std::string truncate_utf8(std::string_view text, std::size_t bytes);
 /// As truncate_utf8, with "…" where something was cut off; for showing values and queries to people.
 std::string abbreviate(std::string_view text, std::size_t bytes);
 
+/// A word as a POSIX shell reads it back: quoted where it has to be.
+std::string shell_quote(std::string_view word);
+
 /// FNV-1a, 64 bit (http://www.isthe.com/chongo/tech/comp/fnv/): names and lock keys, never security.
 std::uint64_t stable_hash(std::string_view text);
 

@@ -8,6 +8,7 @@
 #include "ecmigrate/model/plan.hpp"
 #include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/model/state.hpp"
+#include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate {
 
@@ -36,7 +37,7 @@ class Migration {
   /// The journal's number of this run; 0 before a phase has opened it.
   [[nodiscard]] std::int64_t run_id() const;
   /// Writes into the journal how the run ended.
-  void end(const std::string& outcome, const std::string& message);
+  void end(const RunEnd& end);
   /// Nothing before the migration was begun.
   [[nodiscard]] std::optional<State> state();
   /// Whether a phase changed anything in the database (the journal aside).

@@ -8,6 +8,7 @@
 
 #include "ecmigrate/engine/oldest_snapshot.hpp"
 #include "ecmigrate/engine/position_lag.hpp"
+#include "ecmigrate/model/event.hpp"
 #include "ecmigrate/model/pace_limits.hpp"
 
 namespace ecmigrate {
@@ -79,17 +80,17 @@ struct LoadReading {
 /// does not flutter around it.
 class LoadJudge {
  public:
-  /// All reasons to pause that hold now, as text for people; empty: go on.
-  std::vector<std::string> reasons(const LoadReading& reading, const PaceLimits& limits);
+  /// All reasons to pause that hold now; empty: go on.
+  std::vector<PauseReason> reasons(const LoadReading& reading, const PaceLimits& limits);
   /// The abort limit that is exceeded, by the same reading; nothing: none.
   [[nodiscard]] std::optional<std::string> abort_reason(const LoadReading& reading, const PaceLimits& limits) const;
   /// Of the replicas that can be watched, by the last reading; nothing without replicas.
   [[nodiscard]] std::optional<double> longest_lag_ms() const { return m_longest_lag_ms; }
 
  private:
-  void judge_replicas(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons);
-  void judge_sessions(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons);
-  void judge_wal(const LoadReading& reading, const PaceLimits& limits, std::vector<std::string>& reasons);
+  void judge_replicas(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons);
+  void judge_sessions(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons);
+  void judge_wal(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons);
   /// Whether a value above a limit pauses, with hysteresis under the signal's name. A limit of 0 does not look.
   bool above(const std::string& signal, double value, double limit);
 

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -18,6 +20,24 @@ struct Blocker {
   double transaction_age_ms = 0;
   std::string query;
 };
+
+/// Why the backfill does not go on now.
+struct PauseReason {
+  std::string code;  ///< of k_pause_codes: stable, for programs
+  std::string text;  ///< for people: "replica db2 is 4.1 s behind (limit 2.0 s)"
+  std::optional<double> value{};  ///< as measured, in the limit's unit: milliseconds, or a count
+  std::optional<double> limit{};  ///< goes on at four fifths of it
+
+  friend bool operator==(const PauseReason&, const PauseReason&) = default;
+};
+
+/// Every code of a PauseReason.
+inline constexpr std::array<std::string_view, 16> k_pause_codes{
+    "paused_by_user", "outside_windows", "replica_lag",    "replica_unwatched", "replicas_missing", "waiting_sessions",   "sessions_unwatched", "active_sessions",
+    "snapshot_age",   "commit_latency",  "archive_queue", "archiver_failing",  "endangered_slot",  "wraparound_vacuum", "pause_query",     "load_unreadable"};
+
+/// "replica db2 is 4.1 s behind (limit 2.0 s); paused by ann".
+std::string join_reasons(const std::vector<PauseReason>& reasons);
 
 namespace event {
 
@@ -36,6 +56,7 @@ struct Note {
 
 /// A try at a lock ended without it.
 struct LockTryFailed {
+  std::string phase;
   std::string step;      ///< title
   std::string relation;  ///< display name
   std::string mode;      ///< "ACCESS EXCLUSIVE"
@@ -91,6 +112,24 @@ struct Progress {
   int workers = 0;             ///< that have work now
   double paused_percent = 0;   ///< the part of the time in which a signal held the work up
   std::string slow_because;  ///< empty, or why it does not go faster now
+  std::vector<PauseReason> reasons{};  ///< not empty: it is paused
+};
+
+/// A signal holds the backfill up from now on, or other signals than before.
+struct Paused {
+  std::string relation;
+  std::vector<PauseReason> reasons;
+};
+
+struct Resumed {
+  std::string relation;
+  double after_ms = 0;  ///< how long it was paused, whatever the reasons
+};
+
+/// Somebody steered the migration from outside.
+struct Steered {
+  std::string text;  ///< "paused", "max_wal_rate=8MB/s", "throttled to 50 %"
+  std::string by;    ///< the role
 };
 
 /// A walk ended.
@@ -160,7 +199,7 @@ struct Result {
 
 using Event = std::variant<event::Started, event::Note, event::LockTryFailed, event::StepFinished, event::IndexProgress,
                            event::Progress, event::WalkFinished, event::TrialFinished, event::Difference,
-                           event::VerifyFinished, event::StateChanged, event::Result>;
+                           event::VerifyFinished, event::StateChanged, event::Paused, event::Resumed, event::Steered, event::Result>;
 
 /// Who is told. Called from one thread at a time; must not throw.
 class Observer {

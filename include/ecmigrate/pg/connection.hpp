@@ -140,6 +140,13 @@ class Connection {
   int m_backend_pid = 0;
 };
 
+/// The version of libpq, as PQlibVersion: 150018.
+int library_version();
+
+/// A connection string that may be shown and written down: the same without password. What cannot be read as one is left
+/// out whole, as a part of it might be the password.
+std::string without_password(const std::string& conninfo);
+
 /// Waits until an answer comes on one of the connections, at most so long.
 void wait_for_any(const std::vector<Connection*>& connections, std::chrono::milliseconds longest);
 

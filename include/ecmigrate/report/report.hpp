@@ -24,7 +24,4 @@ std::unique_ptr<Observer> make_terminal_report(const ReportOptions& options, std
 /// instants as RFC 3339 UTC.
 std::unique_ptr<Observer> make_json_report(std::FILE* out);
 
-/// One event as the JSON object that make_json_report prints, without "seq" and "ts"; also what the journal stores.
-std::string event_to_json(const Event& event);
-
 }  // namespace ecmigrate

@@ -8,11 +8,15 @@
 #include <vector>
 
 #include "ecmigrate/model/event.hpp"
+#include "ecmigrate/model/plan.hpp"
 #include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/model/state.hpp"
 #include "ecmigrate/pg/connection.hpp"
 
 namespace ecmigrate {
+
+/// The format of the journal that this program makes; src/store/journal_formats.hpp says what each is.
+inline constexpr int k_journal_format = 2;
 
 /// What the journal says of one migration.
 struct MigrationRecord {
@@ -25,23 +29,19 @@ struct MigrationRecord {
   std::string changed_at;
 };
 
-/// The newest run of a migration.
-struct RunRecord {
+/// What a run was given, so that its command can be shown again.
+struct RunStart {
   std::string command;
-  std::string host;
-  std::int64_t process = 0;
-  std::string since;
-  std::optional<std::string> seen_at;  ///< its last heartbeat; nothing before its backfill
-  std::optional<std::string> outcome;  ///< nothing while it has not ended
-  bool lost = false;                   ///< it has not ended, and its runner is gone or gives no sign of life
+  std::string plan_file;
+  std::string target;     ///< the --dbname that was given, without password; empty where the environment says it
+  std::string arguments;  ///< the other flags, as a shell would read them
 };
 
-/// The newest verification of a relation.
-struct VerificationRecord {
-  std::string relation;
-  std::int64_t rows = 0;
-  std::int64_t differences = 0;
-  std::string at;
+struct RunEnd {
+  std::string outcome;  ///< a name of k_outcomes
+  std::string message;
+  std::string hint;
+  std::string next;
 };
 
 /// The journal: schema `ecmigrate` of the target database. Every call is one statement or one message on the
@@ -50,24 +50,29 @@ class Journal {
  public:
   explicit Journal(pg::Connection& connection) : m_connection(connection) {}
 
+  /// 0: there is none.
+  [[nodiscard]] int format();
+  /// Whether there is one. Throws Error{refused} when it is of a newer format than this program knows.
   [[nodiscard]] bool installed();
-  /// Creates the schema and its tables; harmless when they exist. Throws Error{refused} where the role may not.
+  /// Creates the schema and its tables, or brings those of an older format to this program's, in one transaction; harmless
+  /// when all is there. Throws Error{refused} where the role may not, and Error{lock_not_obtained}.
   void install();
 
   std::optional<MigrationRecord> find(const std::string& name);
-  std::vector<MigrationRecord> all();
   /// The migration, other than `name`, that is not finished and works on one of the tables; nothing if there is none.
   std::optional<std::string> other_on(const std::string& name, const std::vector<QualifiedName>& tables);
   /// Starts a migration in state `expanding`, forgetting an earlier one of that name that was rolled back. Gives the
   /// name of another that is under way on one of its tables, and then starts nothing.
-  std::optional<std::string> begin(const std::string& name, const std::string& plan, const Recipe& recipe);
+  std::optional<std::string> begin(const Plan& plan, const Recipe& recipe);
+  /// Keeps those columns of the tables that are not on record yet: PostgreSQL forgets a dropped one's name and type. `added`:
+  /// the migration made them.
+  void record_columns(const std::string& name, const std::vector<QualifiedName>& tables, bool added);
   void set_state(const std::string& name, State state);
 
-  std::int64_t begin_run(const std::string& name, const std::string& command);
-  std::optional<RunRecord> last_run(const std::string& name);
+  std::int64_t begin_run(const std::string& name, const RunStart& start);
   /// The two halves of the key of the advisory lock that a migration's runner holds.
   static std::pair<int, int> run_lock(const std::string& name);
-  void end_run(std::int64_t run, const std::string& outcome, const std::string& message);
+  void end_run(std::int64_t run, const RunEnd& end);
 
   /// Steps of a phase that are done, by id.
   std::vector<std::string> done_steps(const std::string& name, const std::string& phase);
@@ -94,12 +99,12 @@ class Journal {
   void steer_limit(const std::string& name, const std::string& limit, const std::string& value);
 
   void record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result);
-  std::vector<VerificationRecord> verifications(const std::string& name);
-  void record_event(const std::string& name, std::int64_t run, const std::string& json);
-  /// The time series of a backfill.
-  void record_progress(const std::string& name, std::int64_t run, const std::string& json);
-  /// The newest progress of each relation in the newest run that made any.
-  std::vector<std::string> last_progress(const std::string& name);
+  /// `run`: 0 when nobody ran.
+  void record_event(const std::string& name, std::int64_t run, const Event& event);
+  /// The time series of a backfill or a verify.
+  void record_progress(const std::string& name, std::int64_t run, const event::Progress& progress);
+  /// What `ecmigrate compare` measured.
+  void record_comparison(const std::string& migration, std::int64_t rows, const std::string& server, const std::string& json);
 
  private:
   pg::Connection& m_connection;
