@@ -134,6 +134,7 @@ int run_command_line(int argc, char** argv) {
   add_serve_command(app, chosen);
   add_new_command(app, chosen);
   add_schema_command(app, chosen);
+  add_compare_command(app, chosen);
   add_version_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -1,4 +1,4 @@
-#include "lock_watch.hpp"
+#include "ecmigrate/engine/lock_watch.hpp"
 
 #include <algorithm>
 #include <condition_variable>

@@ -9,7 +9,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
-#include "lock_watch.hpp"
+#include "ecmigrate/engine/lock_watch.hpp"
 
 namespace ecmigrate {
 

@@ -29,8 +29,10 @@ struct Traffic::State {
   Meter all;
   std::array<Meter, 2> of_shape;
 
-  std::mutex mutex;  ///< of `serving`
+  std::mutex mutex;  ///< of `serving` and `under_way`
+  std::condition_variable answered;
   std::vector<Shape> serving;
+  std::array<int, 2> under_way{};
   SteadyClock::time_point begin;
   std::atomic<std::int64_t> next{0};  ///< number of the next request to arrive
   bool started = false;
@@ -40,9 +42,19 @@ struct Traffic::State {
     return begin + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(static_cast<double>(number) / options.rate));
   }
 
-  [[nodiscard]] Shape shape_for(std::int64_t number) {
+  [[nodiscard]] Shape begin_request(std::int64_t number) {
     const std::lock_guard lock(mutex);
-    return serving[static_cast<std::size_t>(number) % serving.size()];
+    const Shape shape = serving[static_cast<std::size_t>(number) % serving.size()];
+    ++under_way[static_cast<std::size_t>(shape)];
+    return shape;
+  }
+
+  void end_request(Shape shape) {
+    {
+      const std::lock_guard lock(mutex);
+      --under_way[static_cast<std::size_t>(shape)];
+    }
+    answered.notify_all();
   }
 
   /// False when a stop was requested before.
@@ -85,7 +97,9 @@ struct Traffic::State {
       if (!in_time && (options.timeout.count() == 0 || SteadyClock::now() < arrival + options.timeout)) {
         return;
       }
-      make(client, shape_for(number), arrival);
+      const Shape shape = begin_request(number);
+      make(client, shape, arrival);
+      end_request(shape);
     }
   }
 
@@ -138,6 +152,11 @@ void Traffic::serve(const std::vector<Shape>& shapes) {
     }
   }
   state.serving = shapes;
+}
+
+void Traffic::drain(Shape shape) const {
+  std::unique_lock lock(m_state->mutex);
+  m_state->answered.wait(lock, [&] { return m_state->under_way[static_cast<std::size_t>(shape)] == 0; });
 }
 
 void Traffic::stop() {

@@ -181,7 +181,7 @@ void FrontDesk::give_to_worker(std::unique_ptr<Connection> connection, IncomingR
     Connection& served = **held;
     Outlet outlet(served.socket.number(), m_limits.write_timeout, m_stopping);
     served.close_after = !served.server->answer(request, outlet) || outlet.is_stream();
-    served.to_send = std::move(outlet.rest());
+    served.to_send = std::move(outlet.answer());
     served.sent = 0;
     {
       const std::scoped_lock lock(m_mutex);

@@ -23,7 +23,7 @@ struct DeskLimits {
 };
 
 /// One thread that has every connection while it waits for its client: for a request to come whole, or for an answer to
-/// be taken. A worker gets a connection only with a whole request, and gives it back with what is left to send. So
+/// be taken. A worker gets a connection only with a whole request, and gives it back with the answer. So
 /// clients that are slow or say nothing cost memory, and no thread.
 ///
 /// When there are as many connections as there may be, some more are let in to be told so, and to ask for /health.

@@ -190,14 +190,28 @@ class JournalContent::Impl {
       names.insert("");
     }
     if (m_told_current && *m_told_current != m_picture.current) {
-      m_hub.publish({"restart", "", true, "{}"});  // those who follow the current one begin anew, with another
-      m_told.clear();
+      tell_all_anew();
     }
     m_told_current = m_picture.current;
     for (const std::string& name : names) {
       publish_migration(name);
     }
     std::erase_if(m_told, [&](const auto& entry) { return !names.contains(entry.first); });
+  }
+
+  /// For those who follow the current migration, which is another one now: everything, as at the beginning of a stream.
+  void tell_all_anew() {
+    const auto found = m_picture.migrations.find(m_picture.current);
+    const MigrationPicture migration = found == m_picture.migrations.end() ? MigrationPicture() : found->second;
+    constexpr int k_points = 720;
+    constexpr int k_events = 50;
+    // A migration's name that no stream can have asked for: only those that asked for none get it.
+    m_hub.publish({"snapshot", "\n", true,
+                   dump({{"state", document_of(m_picture.current)},
+                         {"series", series_document(migration, k_points)},
+                         {"events", events_document(migration, 0, k_events)},
+                         {"locks", locks_document(migration)}})});
+    m_told.erase(m_picture.current);
   }
 
   void publish_migration(const std::string& name) {

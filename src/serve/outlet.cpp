@@ -36,19 +36,17 @@ bool Outlet::wait_for_room() const {
 }
 
 bool Outlet::write(const char* data, std::size_t size) {
-  while (size > 0 && !m_broken && m_rest.empty()) {
+  if (!m_stream) {
+    m_answer.append(data, size);
+    return true;
+  }
+  while (size > 0 && !m_broken) {
     const std::size_t sent = send_some(data, size);
     data += sent;
     size -= sent;
-    if (size > 0 && sent == 0) {
-      if (!m_stream) {
-        break;
-      }
+    if (sent == 0) {
       m_broken = m_broken || !wait_for_room();
     }
-  }
-  if (!m_broken) {
-    m_rest.append(data, size);
   }
   return !m_broken;
 }

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 
@@ -158,3 +160,17 @@ Answer request(int port, const std::string& method, const std::string& target, c
 }
 
 Answer get(int port, const std::string& target, const std::string& headers) { return request(port, "GET", target, headers); }
+
+std::string error_code(const Answer& answer) {
+  CHECK(answer.headers.at("content-type") == "application/json");
+  CHECK(answer.headers.at("cache-control") == "no-store");
+  CHECK(answer.headers.at("content-security-policy").starts_with("default-src 'none'; script-src 'self';"));
+  CHECK(answer.headers.at("x-content-type-options") == "nosniff");
+  CHECK(answer.headers.at("referrer-policy") == "no-referrer");
+  CHECK(answer.headers.at("cross-origin-resource-policy") == "same-origin");
+  CHECK(answer.headers.at("cross-origin-opener-policy") == "same-origin");
+  const nlohmann::json error = nlohmann::json::parse(answer.body).at("error");
+  CHECK(error.contains("message"));
+  CHECK(error.contains("hint"));
+  return error.at("code");
+}

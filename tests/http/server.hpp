@@ -123,3 +123,6 @@ class RawClient {
 /// GET with such headers, on a connection of its own.
 Answer get(int port, const std::string& target, const std::string& headers = "");
 Answer request(int port, const std::string& method, const std::string& target, const std::string& headers = "", const std::string& body = "");
+/// "not_found" of {"error":{"code":"not_found",…}}. Checks that the answer is well formed, and says how a browser has to
+/// treat it.
+std::string error_code(const Answer& answer);

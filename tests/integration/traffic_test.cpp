@@ -190,6 +190,7 @@ TEST_CASE("traffic: which version serves can change at any moment, with figures 
   migrate(database, split_plan(), "backfill verify");
   traffic.serve({Shape::new_shape});
   const std::int64_t old_requests = traffic.stats(Shape::old_shape).requests;
+  traffic.drain(Shape::old_shape);
   CHECK_FALSE(traffic.stats(Shape::old_shape).running);
   const std::int64_t enough = traffic.stats().requests + 100;
   wait_for(traffic, [&](const TrafficStats& stats) { return stats.requests >= enough; });

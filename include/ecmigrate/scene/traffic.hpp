@@ -72,6 +72,8 @@ class Traffic {
   void start();
   /// From now on, requests are made by these versions in turn; options.shape until then. From any thread.
   void serve(const std::vector<Shape>& shapes);
+  /// Waits until no request of that version is under way; call when it no longer serves.
+  void drain(Shape shape) const;
   /// Waits for the requests under way, and reads back every write that was acknowledged. Harmless when repeated.
   void stop();
 

@@ -1,201 +1,159 @@
-// The three charts over time, by Chart.js where it was loaded. A pause or a lost runner is a gap, hatched where it is known why: never 0, never a slope.
+// The three charts over time, by Chart.js if it came. A pause or a lost runner is a gap, hatched where it is known why: never 0, never a slope.
 import { announce, byId, h, mount } from './dom.js';
-import { clock, integer, millis, minute } from './format.js';
+import { clock, integer, millis, minute, seconds } from './format.js';
+import { swatch } from './parts.js';
 import { letter } from './panels/backfill.js';
-import { spansPlugin } from './spans.js';
+import { spans } from './spans.js';
 
-const seconds = (n) => (n / 1000).toFixed(1) + ' s';
 const CHARTS = [
-  { key: 'rate', title: 'Rows per second', height: 150, lines: [['rows_per_second', 'ours', true]], middle: true, letters: true,
-    tick: (y) => (y >= 1000 ? y / 1000 + 'k' : String(y)), read: (p) => (p.rows_per_second === null ? 'no batch' : integer(p.rows_per_second) + ' rows/s') },
-  { key: 'batch', title: 'Batch time', height: 74, lines: [['batch_p50_ms', 'old'], ['batch_p99_ms', 'ours']], limit: 'target_batch_ms', legend: [['series', 'p99'], ['series alt', 'p50'], ['limit', 'target']],
-    tick: (y) => y + ' ms', read: (p) => (p.batch_p99_ms === null ? 'no batch' : `p50 ${millis(p.batch_p50_ms)}, p99 ${millis(p.batch_p99_ms)}`) },
-  { key: 'lag', title: 'Lag of the replica that is furthest behind', height: 74, lines: [['lag_ms', 'ours']], limit: 'max_replica_lag_ms', legend: [['limit', 'limit: above it the backfill pauses']],
-    tick: (y) => y / 1000 + ' s', read: (p) => (p.lag_ms === null ? 'not known' : seconds(p.lag_ms)) },
+  { key: 'rate', title: 'Rows per second', lines: { rows_per_second: 'ours' }, area: true, middle: true, letters: true, tick: (y) => (y < 1000 ? y : y / 1000 + 'k'), read: (p) => integer(p('rows_per_second'), ' rows/s') },
+  { key: 'batch', title: 'Batch time', lines: { batch_p50_ms: 'old', batch_p99_ms: 'ours' }, limit: 'target_batch_ms', tick: (y) => y + ' ms',
+    legend: (limit) => [['series', 'p99'], ['series alt', 'p50'], ['limit', `target ${limit} ms`]], read: (p) => `p50 ${millis(p('batch_p50_ms'))}, p99 ${millis(p('batch_p99_ms'))}` },
+  { key: 'lag', title: 'Lag of the replica that is furthest behind', lines: { lag_ms: 'ours' }, limit: 'max_replica_lag_ms', tick: (y) => y / 1000 + ' s',
+    legend: (limit) => [['limit', `limit ${limit / 1000} s: above it the backfill pauses`]], read: (p) => seconds(p('lag_ms')) },
 ];
+const KEYS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -12, PageDown: 12, Home: -Infinity, End: Infinity };
+const STEPS_S = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10800, 21600, 43200, 86400, 604800];
 const LEFT = 52;
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
+const font = () => ({ size: 11, family: getComputedStyle(document.body).fontFamily });
 
 // The next round figure above a value, so that an axis changes seldom.
 function roundUp(value) {
-  if (!(value > 0)) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
+  const power = 10 ** Math.floor(Math.log10(value || 1));
   return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((n) => n * power >= value) * power;
 }
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
-
-// What all charts share: the points, the spans, the time they cover and the point that is read.
-const shared = { series: null, t: [], spans: [], from: 0, to: 1, limits: {}, index: null, last: null };
-let charts = null;
-let chosen = false; // whether the visitor or the first message has decided if the charts are open
+// What all charts share; `index` is the point that is read.
+const shared = { series: { t: [] }, pauses: [], limits: {}, from: 0, to: 1, index: null };
+let charts = [];
 
 // Where points are missing the line is broken: a point that is no number stands between.
-function points(key, { series }) {
-  const { t } = series;
-  const usual = t.length > 2 ? [...t.slice(1).map((x, i) => x - t[i])].sort((a, b) => a - b)[Math.floor((t.length - 1) / 2)] : 0;
-  const out = [];
-  t.forEach((x, i) => {
-    if (i && x - t[i - 1] > Math.max(15000, 4 * usual)) out.push({ x: t[i - 1] + 1, y: NaN });
-    out.push({ x, y: series[key][i] ?? NaN });
-  });
-  return out;
+function points(key) {
+  const { t } = shared.series;
+  const usual = t.slice(1).map((x, i) => x - t[i]).sort((a, b) => a - b)[t.length >> 1] ?? 0;
+  return t.flatMap((x, i) => [...(x - t[i - 1] > Math.max(15000, 4 * usual) ? [{ x: x - 1, y: NaN }] : []), { x, y: shared.series[key][i] ?? NaN }]);
+}
+
+function move(index) {
+  shared.index = index;
+  for (const chart of charts) { chart.show(); chart.drawn?.draw(); }
 }
 
 class TimeChart {
   constructor(spec, root) {
     this.spec = spec;
-    this.node = root.querySelector(`[data-chart=${spec.key}]`);
-    this.box = this.node.querySelector('.plot');
-    this.readout = mount(this.node.querySelector('.read'));
-    const move = (i) => { shared.index = i; charts.forEach((chart) => chart.point()); };
-    this.box.addEventListener('pointermove', (event) => move(this.nearest(event)));
-    this.box.addEventListener('pointerleave', () => move(null));
-    this.box.addEventListener('blur', () => move(null));
-    this.box.addEventListener('keydown', (event) => {
+    this.node = root.querySelector('.' + spec.key);
+    this.plot = this.node.lastChild;
+    this.fill = mount(this.node.querySelector('.read'));
+    this.plot.onpointermove = (event) => move(this.nearest(event.offsetX));
+    this.plot.onpointerleave = this.plot.onblur = () => move(null);
+    this.plot.onkeydown = (event) => {
+      const last = shared.series.t.length - 1;
       if (event.key === 'Escape') move(null);
-      const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -12, PageDown: 12, Home: -Infinity, End: Infinity }[event.key];
-      if (step === undefined || !shared.t.length) return;
+      if (!(event.key in KEYS) || last < 0) return;
       event.preventDefault();
-      const from = shared.index ?? shared.t.length;
-      move(Math.max(0, Math.min(shared.t.length - 1, from + step)));
-      announce(this.text());
-    });
-    this.point();
+      move(Math.max(0, Math.min(last, (shared.index ?? last + 1) + KEYS[event.key])));
+      announce(this.read(shared.index));
+    };
   }
 
-  nearest(event) {
-    if (!this.chart || !shared.t.length) return null;
-    const x = this.chart.scales.x.getValueForPixel(event.offsetX);
-    const right = shared.t.findIndex((t) => t >= x);
-    if (right <= 0) return right === 0 ? 0 : shared.t.length - 1;
-    return x - shared.t[right - 1] < shared.t[right] - x ? right - 1 : right;
+  nearest(pixel) {
+    const x = this.drawn?.scales.x.getValueForPixel(pixel);
+    return shared.series.t.reduce((best, t, i, all) => (best === null || Math.abs(t - x) < Math.abs(all[best] - x) ? i : best), null);
   }
 
-  text() {
-    const i = shared.index;
-    const span = this.spec.letters && shared.spans.find((s) => shared.t[i] >= s.from && shared.t[i] <= s.to);
-    const value = Object.fromEntries(this.spec.lines.map(([key]) => [key, shared.series[key][i]]));
-    return `${clock(shared.t[i])} ${span ? `paused (${span.letter})` : this.spec.read(value)}`;
+  read(i) {
+    const t = shared.series.t[i];
+    const pause = shared.pauses.find((p) => t >= p.from && t <= p.to);
+    return `${clock(t)} ${pause && this.spec.letters ? `paused (${pause.letter})` : this.spec.read((key) => shared.series[key][i])}`;
   }
 
-  // Only what is read changes; the lines stay.
-  point() {
-    if (shared.index !== null && shared.index >= shared.t.length) shared.index = null;
-    this.readout(shared.index === null ? (this.spec.legend ?? []).map(([cls, text]) => h('span', {}, h('svg', { viewBox: '0 0 16 8', 'aria-hidden': 'true' }, h('line', { class: cls, x1: 0, x2: 16, y1: 4, y2: 4 })), this.named(cls, text))) : h('span', {}, this.text()));
-    this.chart?.draw();
-  }
-
-  named(cls, text) {
-    const limit = cls === 'limit' ? shared.limits[this.spec.limit] : null;
-    if (!limit) return text;
-    return text.replace(/^(target|limit)/, `$1 ${this.spec.key === 'lag' ? limit / 1000 + ' s' : limit + ' ms'}`);
+  show() {
+    const { legend, limit } = this.spec;
+    this.fill(shared.index === null ? legend?.(shared.limits[limit]).map(([cls, text]) => swatch(text, h('line', { class: cls, x2: 18, y1: 4, y2: 4 }))) : h('span', this.read(shared.index)));
   }
 
   make() {
-    if (this.chart || !globalThis.Chart) return;
-    const { spec } = this;
     const canvas = document.createElement('canvas');
-    canvas.setAttribute('aria-hidden', 'true');
-    this.box.replaceChildren(canvas);
-    this.chart = new globalThis.Chart(canvas, {
-      type: 'line',
-      data: { datasets: spec.lines.map(([, , area]) => ({ data: [], fill: area ? 'origin' : false })) },
-      plugins: [spansPlugin(shared, spec, colour)],
+    this.plot.replaceChildren(canvas);
+    const { spec } = this;
+    const axis = { drawBorder: false, drawTicks: false };
+    this.drawn = new globalThis.Chart(canvas, {
+      type: 'line', data: { datasets: Object.keys(spec.lines).map(() => ({ data: [], fill: spec.area && 'origin' })) }, plugins: [spans(shared, spec, colour)],
       options: {
-        animation: false, parsing: false, normalized: true, responsive: true, maintainAspectRatio: false, events: [],
-        elements: { point: { radius: 0 }, line: { borderWidth: 1.5, borderJoinStyle: 'round' } },
+        animation: false, parsing: false, normalized: true, maintainAspectRatio: false, events: [], elements: { point: { radius: 0 }, line: { borderWidth: 1.5 } },
         plugins: { legend: { display: false }, tooltip: { enabled: false } },
         scales: {
-          x: { type: 'linear', afterBuildTicks: (scale) => { scale.ticks = this.times(scale.width || 600); },
-            grid: { display: false, drawBorder: false }, ticks: { autoSkip: false, maxRotation: 0, padding: 0, callback: (x) => (shared.step < 60000 ? clock(x) : minute(x)) } },
-          y: { min: 0, afterFit: (scale) => { scale.width = LEFT; }, afterBuildTicks: (scale) => { scale.ticks = (spec.middle ? [0, scale.max / 2, scale.max] : [0, scale.max]).map((value) => ({ value })); },
-            grid: { drawBorder: false, drawTicks: false }, ticks: { autoSkip: false, padding: 6, callback: spec.tick } },
+          x: { type: 'linear', grid: { ...axis, display: false }, ticks: { autoSkip: false, maxRotation: 0, callback: (x) => (shared.step < 60000 ? clock(x) : minute(x)) }, afterBuildTicks: (scale) => { scale.ticks = this.times(scale.width); } },
+          y: { min: 0, grid: axis, ticks: { autoSkip: false, padding: 6, callback: spec.tick }, afterFit: (scale) => { scale.width = LEFT; },
+            afterBuildTicks: (scale) => { scale.ticks = [0, spec.middle && scale.max / 2, scale.max].filter((y) => y !== undefined).map((value) => ({ value })); } },
         },
       },
     });
   }
 
   times(width) {
-    const seconds = (shared.to - shared.from) / 1000;
-    shared.step = (STEPS_S.find((s) => seconds / s <= Math.max(2, width / 90)) ?? STEPS_S.at(-1)) * 1000;
-    const ticks = [];
-    for (let t = Math.ceil(shared.from / shared.step) * shared.step; t <= shared.to; t += shared.step) ticks.push({ value: t });
-    return ticks;
+    shared.step = 1000 * STEPS_S.find((s) => (shared.to - shared.from) / 1000 / s <= Math.max(2, width / 90));
+    const first = Math.ceil(shared.from / shared.step);
+    return Array.from({ length: Math.floor(shared.to / shared.step) - first + 1 }, (_, i) => ({ value: (first + i) * shared.step }));
   }
 
-  update() {
+  update(last) {
     const { spec } = this;
-    const now = shared.t.length - 1;
-    const value = Object.fromEntries(spec.lines.map(([key]) => [key, now < 0 ? null : shared.series[key][now]]));
-    const label = `${spec.title}. ${now < 0 ? 'No point yet.' : `Last, at ${clock(shared.t[now])}: ${spec.read(value)}.`} ${spec.letters ? `Paused ${shared.spans.length} times. ` : ''}Arrow keys read the points.`;
-    this.box.setAttribute('aria-label', label);
-    this.make();
-    this.point();
-    if (!this.chart) return;
-    const { x, y } = this.chart.options.scales;
-    const limit = shared.limits[spec.limit] ?? 0;
-    const most = Math.max(limit, ...spec.lines.map(([key]) => shared.series[key].reduce((max, v) => Math.max(max, v ?? 0), 0)));
-    const last = shared.last === spec.key;
+    const { t } = shared.series;
+    this.plot.setAttribute('aria-label', `${spec.title}. ${t.length ? 'Last, at ' + this.read(t.length - 1) : 'No point yet'}. ${spec.letters ? `Paused ${shared.pauses.length} times. ` : ''}Arrow keys read the points.`);
+    this.show();
+    if (!globalThis.Chart) return;
+    if (!this.drawn) this.make();
+    const { options, data } = this.drawn;
+    const { x, y } = options.scales;
+    const lines = Object.entries(spec.lines);
     Object.assign(x, { min: shared.from, max: shared.to });
-    Object.assign(x.ticks, { display: last, color: colour('muted'), font: FONT() });
-    y.max = roundUp(most * 1.02);
-    Object.assign(y.ticks, { color: colour('muted'), font: FONT() });
+    Object.assign(x.ticks, { display: last, color: colour('muted'), font: font() });
+    Object.assign(y.ticks, { color: colour('muted'), font: font() });
+    Object.assign(y, { max: roundUp(1.02 * lines.flatMap(([key]) => shared.series[key]).reduce((most, v) => Math.max(most, v), shared.limits[spec.limit] ?? 0)) });
     y.grid.color = colour('line');
-    this.chart.options.layout = { padding: { top: 10, right: 8, bottom: last ? 0 : 6 } };
-    this.chart.data.datasets.forEach((set, i) => {
-      const [key, name, area] = spec.lines[i];
-      Object.assign(set, { data: points(key, shared), borderColor: colour(name), backgroundColor: area ? colour('accent-soft') : 'transparent' });
-    });
-    this.chart.update('none');
+    options.layout = { padding: { top: 10, right: 8 } };
+    data.datasets.forEach((set, i) => Object.assign(set, { data: points(lines[i][0]), borderColor: colour(lines[i][1]), backgroundColor: colour('accent-soft') }));
+    this.drawn.update('none');
   }
 }
-const FONT = () => ({ size: 11, family: getComputedStyle(document.body).fontFamily });
 
-function build() {
-  const root = byId('charts');
-  mount(root)(CHARTS.map((spec) => h('div', { class: 'chart', 'data-chart': spec.key }, h('div', { class: 'chart-head' }, h('b', {}, spec.title), h('span', { class: 'read' })),
-    h('div', { class: 'plot ' + spec.key, tabindex: 0, role: 'img', 'aria-label': spec.title }))));
-  charts = CHARTS.map((spec) => new TimeChart(spec, root));
-}
-
+let root = null;
 let before = [];
-let redraw = true;
+let folded = false;
 
 export function drawCharts({ series, migration, stale }) {
-  const backfill = migration.backfill;
-  const details = byId('over-time');
-  details.hidden = !backfill;
-  if (!backfill) return;
-  // Of a backfill that is long done the charts are folded; one that ends while somebody looks stays as it is.
-  if (!chosen) details.open = !backfill.done;
-  chosen = true;
-  details.classList.toggle('folds', backfill.done);
-  const needs = [series, migration.pauses, backfill.limits, Boolean(stale)];
-  if (!redraw && needs.every((value, i) => value === before[i])) return;
-  before = needs;
-  redraw = false;
-  if (!charts) build();
-  const { t } = series;
-  const open = migration.pauses.some((pause) => !pause.to);
-  const until = t.at(-1) ?? Date.now();
-  Object.assign(shared, { series, t, limits: backfill.limits ?? {}, from: t[0] ?? until - 10000, to: until });
-  const starts = migration.pauses.map((pause) => Date.parse(pause.from));
-  if (open) shared.to = Math.max(shared.to, ...starts);
-  if (shared.to - shared.from < 10000) shared.from = shared.to - 10000;
-  shared.spans = migration.pauses.map((pause, i) => ({ from: starts[i], to: pause.to ? Date.parse(pause.to) : shared.to, letter: letter(i) })).filter((s) => s.to >= shared.from);
-  const shown = charts.filter(({ spec }) => spec.key !== 'lag' || series.lag_ms.some((v) => v !== null));
-  shared.last = shown.at(-1).spec.key;
-  for (const chart of charts) {
-    chart.node.hidden = !shown.includes(chart);
-    if (shown.includes(chart)) chart.update();
+  const here = byId('charts');
+  if (!here) return;
+  if (root !== here) {
+    root = here;
+    before = [];
+    mount(root)(CHARTS.map(({ key, title }) => h('div.chart', { class: key }, h('div.chart-head', h('b', title), h('span.read')), h('div.plot', { tabindex: 0, role: 'img', 'aria-label': title }))));
+    charts = CHARTS.map((spec) => new TimeChart(spec, root));
+    // Folded if the backfill is done when the page opens; what ends while somebody looks does not move.
+    if (!folded && migration.backfill.done) byId('over-time').open = false;
+    folded = true;
   }
+  const { backfill, pauses } = migration;
+  const needs = [series, pauses, JSON.stringify(backfill.limits), Boolean(stale)];
+  if (needs.every((value, i) => value === before[i])) return;
+  before = needs;
+  const until = series.t.at(-1) ?? Date.parse(migration.changed_at);
+  const parsed = pauses.map((p, i) => ({ from: Date.parse(p.from), to: p.to && Date.parse(p.to), letter: letter(i) }));
+  const to = Math.max(until, ...parsed.filter((p) => !p.to).map((p) => p.from));
+  const from = Math.min(series.t[0] ?? until, to - 10000);
+  Object.assign(shared, { series, limits: backfill.limits ?? {}, to, from, index: null, pauses: parsed.map((p) => ({ ...p, to: p.to ?? to })).filter((p) => p.to >= from) });
+  const shown = charts.filter(({ spec }) => spec.key !== 'lag' || series.lag_ms.some((v) => v !== null));
+  charts.forEach((chart) => { chart.node.hidden = !shown.includes(chart); });
+  shown.forEach((chart, i) => chart.update(i === shown.length - 1));
 }
 
-// Colours are read from the style sheet: again when the theme changes; and charts are made when the library has come, if it comes.
-export function readCharts(changed) {
-  const again = () => { redraw = true; changed(); };
-  for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) matchMedia(query).addEventListener('change', again);
-  byId('chart-library').addEventListener('load', again);
-  byId('over-time').addEventListener('toggle', again);
+// Colours are read from the style sheet, again when the theme changes; charts are drawn once the library has come.
+export function onChartChange(changed) {
+  const again = () => { before = []; changed(); };
+  for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) matchMedia(query).onchange = again;
+  byId('chart-library').onload = again;
 }

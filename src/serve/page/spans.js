@@ -1,4 +1,4 @@
-// Drawn into a chart by hand: hatched spans with their letter, the limit, and the cursor that all charts share.
+// Drawn into a chart by hand: hatched pauses, the limit, and the point that all charts read.
 function hatch(context, line, ground) {
   const tile = document.createElement('canvas');
   tile.width = tile.height = 8;
@@ -7,22 +7,23 @@ function hatch(context, line, ground) {
   pen.fillRect(0, 0, 8, 8);
   pen.strokeStyle = line;
   pen.globalAlpha = 0.6;
-  pen.beginPath();
   for (const x of [-8, 0, 8]) { pen.moveTo(x, 8); pen.lineTo(x + 8, 0); }
   pen.stroke();
   return context.createPattern(tile, 'repeat');
 }
 
-function vertical(context, x, { top, bottom }, colour) {
+function line(context, colour, x1, y1, x2, y2, dash = []) {
+  const sharp = (n) => Math.round(n) + 0.5;
   context.strokeStyle = colour;
   context.lineWidth = 1;
+  context.setLineDash(dash);
   context.beginPath();
-  context.moveTo(Math.round(x) + 0.5, top);
-  context.lineTo(Math.round(x) + 0.5, bottom);
+  context.moveTo(sharp(x1), sharp(y1));
+  context.lineTo(sharp(x2), sharp(y2));
   context.stroke();
 }
 
-function tag(context, x, y, text, colour) {
+function tag(context, colour, x, y, text) {
   context.fillStyle = colour('bg');
   context.fillRect(x - 8, y, 16, 16);
   context.fillStyle = colour('text');
@@ -32,34 +33,24 @@ function tag(context, x, y, text, colour) {
   context.fillText(text, x, y + 8.5);
 }
 
-export const spansPlugin = (shared, spec, colour) => ({
-  id: 'spans',
-  beforeDatasetsDraw({ ctx, chartArea, scales: { x } }) {
-    const inside = (t) => Math.max(chartArea.left, Math.min(chartArea.right, x.getPixelForValue(t)));
+export const spans = (shared, spec, colour) => ({
+  beforeDatasetsDraw({ ctx, chartArea: { left, right, top, bottom }, scales: { x } }) {
     ctx.save();
-    for (const span of shared.spans) {
-      const [a, b] = [inside(span.from), inside(span.to)];
+    for (const pause of shared.pauses) {
+      const [a, b] = [pause.from, pause.to].map((t) => Math.max(left, Math.min(right, x.getPixelForValue(t))));
       ctx.fillStyle = hatch(ctx, colour('line-strong'), colour('sunk'));
-      ctx.fillRect(a, chartArea.top, Math.max(2, b - a), chartArea.bottom - chartArea.top);
-      for (const edge of [a, b]) vertical(ctx, edge, chartArea, colour('line-strong'));
-      if (spec.letters) tag(ctx, Math.min(chartArea.right - 8, (a + b) / 2), chartArea.top + 5, span.letter, colour);
+      ctx.fillRect(a, top, Math.max(2, b - a), bottom - top);
+      for (const edge of [a, b]) line(ctx, colour('line-strong'), edge, top, edge, bottom);
+      if (spec.letters) tag(ctx, colour, Math.min(right - 8, (a + b) / 2), top + 5, pause.letter);
     }
     ctx.restore();
   },
-  afterDatasetsDraw({ ctx, chartArea, scales: { x, y } }) {
+  afterDatasetsDraw({ ctx, chartArea: { left, right, top, bottom }, scales: { x, y } }) {
     ctx.save();
     const limit = shared.limits[spec.limit];
-    if (limit) {
-      const at = Math.round(y.getPixelForValue(limit)) + 0.5;
-      ctx.strokeStyle = colour('warn-mark');
-      ctx.setLineDash([4, 3]);
-      ctx.beginPath();
-      ctx.moveTo(chartArea.left, at);
-      ctx.lineTo(chartArea.right, at);
-      ctx.stroke();
-      ctx.setLineDash([]);
-    }
-    if (shared.index !== null) vertical(ctx, x.getPixelForValue(shared.t[shared.index]), chartArea, colour('text'));
+    const at = x.getPixelForValue(shared.series.t[shared.index]);
+    if (limit) line(ctx, colour('warn-mark'), left, y.getPixelForValue(limit), right, y.getPixelForValue(limit), [4, 3]);
+    if (shared.index !== null) line(ctx, colour('text'), at, top, at, bottom);
     ctx.restore();
   },
 });

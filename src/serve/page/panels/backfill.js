@@ -1,61 +1,48 @@
 import { h } from '../dom.js';
-import { bytes, clock, integer, millis, percent, short, span } from '../format.js';
-import { bar, figures, note } from '../parts.js';
+import { bytes, clock, integer, known, millis, percent, seconds, short, span } from '../format.js';
+import { bar, note } from '../parts.js';
 
-const known = (n) => n !== null && n !== undefined;
 const sum = (list, key) => list.reduce((total, item) => (known(item[key]) ? (total ?? 0) + Number(item[key]) : total), null);
-const left = (r) => [span(r.eta_ms), known(r.eta_low_ms) && known(r.eta_high_ms) ? `${span(r.eta_low_ms)} to ${span(r.eta_high_ms)}` : ''];
-// What only holds for the moment it was measured in is not shown of a moment that is past.
-const moving = (value, still) => (still ? null : value);
+const figures = (list) => h('dl.figs', list.map(([name, value, more]) => h('div', { key: name }, h('dt', name), h('dd', value, more && h('small', ' ' + more)))));
 
-function finished(b, pauses) {
-  const r = b.relations.length === 1 ? b.relations[0] : {};
+function finished({ relations: list, took_ms: took }, pauses) {
+  const [r] = list;
   const paused = pauses.reduce((total, p) => total + (p.to ? Date.parse(p.to) - Date.parse(p.from) : 0), 0);
-  return figures([['Rows', integer(sum(b.relations, 'rows'))], ['Took', span(b.took_ms), paused >= 1000 && span(paused) + ' paused'], ['Batches', integer(sum(b.relations, 'batches'))],
-    ['Batch p50, p99', `${millis(r.batch_p50_ms)}, ${millis(r.batch_p99_ms)}`], ['On their page (HOT)', percent(r.hot_percent)], ['WAL', bytes(sum(b.relations, 'wal_bytes'))]]);
+  return figures([['Rows', integer(sum(list, 'rows'))], ['Took', span(took), paused >= 1000 && span(paused) + ' paused'], ['Batches', integer(sum(list, 'batches'))],
+    list.length === 1 && ['Batch p50, p99', `${millis(r.batch_p50_ms)}, ${millis(r.batch_p99_ms)}`], list.length === 1 && ['On their page (HOT)', percent(r.hot_percent)], ['WAL', bytes(sum(list, 'wal_bytes'))]].filter(Boolean));
 }
 
-function running(r, paused, still) {
-  const [eta, range] = left(r);
-  const rate = moving(r.rows_per_second, still);
-  const batch = moving(r.batch_rows, still);
-  const lag = moving(r.lag_ms, still);
-  return figures([['Rows', short(r.rows), known(r.rows_estimated) && 'of about ' + short(r.rows_estimated)], ['Rate', integer(rate), known(rate) && 'rows/s'],
-    ['Left', paused && !still ? 'paused' : moving(r.eta_ms, still) === null ? '–' : eta, !paused && !still && range],
-    ['Batch', known(batch) ? `${integer(batch)} rows, ${millis(r.batch_p50_ms)}` : '–'], ['On their page (HOT)', percent(r.hot_percent)],
-    ['WAL', known(moving(r.wal_bytes_per_second, still)) ? bytes(r.wal_bytes_per_second) + '/s' : '–'], ['Replica lag', known(lag) ? (lag < 1000 ? (lag / 1000).toFixed(1) + ' s' : (lag / 1000).toFixed(1) + ' s') : '–'],
-    ['Workers', integer(moving(r.workers, still))]]);
+// What holds only for its moment is not shown of a moment that is past.
+const PASSING = Object.fromEntries(['rows_per_second', 'eta_ms', 'eta_low_ms', 'batch_rows', 'wal_bytes_per_second', 'lag_ms', 'workers'].map((key) => [key, null]));
+
+function running(r, paused) {
+  const [low, high] = [span(r.eta_low_ms), span(r.eta_high_ms)];
+  const unit = high.replace(/^\d+/, '');
+  return figures([['Rows', short(r.rows), 'of about ' + short(r.rows_estimated)], ['Rate', integer(r.rows_per_second), known(r.rows_per_second) && 'rows/s'],
+    ['Left', known(r.eta_ms) ? span(r.eta_ms) : paused ? 'paused' : '–', known(r.eta_low_ms) && `${low.replace(unit, '')} to ${high}`],
+    ['Batch', integer(r.batch_rows, ' rows, ' + millis(r.batch_p50_ms))], ['On their page (HOT)', percent(r.hot_percent)],
+    ['WAL', bytes(r.wal_bytes_per_second, '/s')], ['Replica lag', seconds(r.lag_ms)], ['Workers', integer(r.workers)]]);
 }
 
-const several = (b, still) => h('ul', { class: 'relations' }, b.relations.map((r) => h('li', { key: r.relation },
-  h('span', { class: 'who' }, h('code', {}, r.relation)), bar(r.percent, `Backfill of ${r.relation}`, 'small-bar' + (b.paused ? ' paused' : '')), h('span', { class: 'num' }, percent(r.percent)),
-  h('span', { class: 'muted' }, r.finished ? 'done' : !still && known(r.rows_per_second) ? integer(r.rows_per_second) + ' rows/s' : `${short(r.rows)} of about ${short(r.rows_estimated)}`))));
+const several = (list, paused) => h('ul.relations', list.map((r) => h('li', { key: r.relation }, h('code', r.relation), bar(r.percent, 'Backfill of ' + r.relation, 'small-bar' + (paused ? ' paused' : '')),
+  h('span.num', percent(r.percent)), h('span.muted', r.finished ? 'done' : known(r.rows_per_second) ? integer(r.rows_per_second, ' rows/s') : `${short(r.rows)} of about ${short(r.rows_estimated)}`))));
 
-function pauseList(pauses) {
-  const shown = pauses.map((pause, i) => ({ ...pause, letter: letter(i) })).slice(-8);
-  return shown.length > 0 && h('ol', { class: 'pauses', 'aria-label': 'Pauses' }, shown.map((p) => h('li', { key: p.from },
-    h('span', { class: 'tag' }, p.letter), h('span', { class: 'when' }, `${clock(p.from)} to ${p.to ? clock(p.to) : 'now'}`), h('span', { class: 'why' }, p.text))));
-}
 export const letter = (i) => String.fromCharCode(65 + (i % 26));
 
 export const backfill = {
-  name: 'backfill',
-  needs: ({ migration, stale }) => [migration?.backfill, migration?.pauses, Boolean(stale)],
-  sub({ migration }) {
-    const run = migration.run?.command === 'backfill' && !migration.run.outcome ? migration.run : null;
-    const rate = migration.backfill?.limits?.max_rows_rate;
-    return [run && !migration.backfill?.done && `${run.host}, process ${run.process}`, migration.backfill && 'from the journal', rate && `max_rows_rate=${rate}`].filter(Boolean).join(', ');
+  name: 'backfill', title: 'Backfill',
+  needs: ({ migration: m, stale }) => [m.backfill, m.pauses, Boolean(stale)],
+  sub({ migration: { backfill: b, run } }) {
+    const runner = run?.command === 'backfill' && !run.outcome && `${run.host}, process ${run.process}`;
+    return b && [runner, 'from the journal', b.limits?.max_rows_rate && 'max_rows_rate=' + b.limits.max_rows_rate].filter(Boolean).join(', ');
   },
   body({ migration: { backfill: b, pauses }, stale }) {
     if (!b) return note('Not begun. The backfill comes after expand.');
-    const still = Boolean(stale);
-    return [bar(b.total_percent, 'Backfill of ' + b.relations.map((r) => r.relation).join(', '), b.paused ? 'paused' : ''),
-      b.relations.length > 1 && several(b, still), b.done ? finished(b, pauses) : b.relations.length === 1 && running(b.relations[0], b.paused, still),
-      !b.done && h('p', { class: 'held small muted' }, b.paused ? b.reasons.map((reason) => reason.text).join('; ') : b.slow_because)];
+    const list = stale ? b.relations.map((r) => ({ ...r, ...PASSING })) : b.relations;
+    return [bar(b.total_percent, 'Backfill of ' + list.map((r) => r.relation).join(', '), b.paused && 'paused'), list.length > 1 && several(list, b.paused),
+      b.done ? finished(b, pauses) : list.length === 1 && running(list[0], b.paused && !stale),
+      h('p.held.small.muted', { hidden: b.done }, b.paused ? b.reasons.map((reason) => reason.text).join('; ') : b.slow_because),
+      h('details.over-time', { id: 'over-time', class: b.done && 'folds', open: true }, h('summary', 'Rate, batch time and lag over time'), h('div', { id: 'charts' }),
+        pauses.length > 0 && h('ol.pauses', { 'aria-label': 'Pauses' }, pauses.map((p, i) => h('li', { key: p.from }, h('span.tag', letter(i)), h('span.when', `${clock(p.from)} to ${p.to ? clock(p.to) : 'now'}`), h('span.why', p.text))).slice(-8)))];
   },
-};
-
-export const pauses = {
-  needs: ({ migration }) => [migration?.pauses],
-  body: ({ migration }) => pauseList(migration?.pauses ?? []),
 };

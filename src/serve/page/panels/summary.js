@@ -1,48 +1,47 @@
-// What stands above the panels: the connection, the migration's name, the three answers, and the notice.
 import { h } from '../dom.js';
 import { bytes, clock, short } from '../format.js';
 import { mark } from '../marks.js';
 import { command } from '../parts.js';
+import { selected } from '../api.js';
 
-export function link({ link, stale, seen, error }) {
-  const [dot, text] = error ? ['bad', 'No state'] : stale?.link ? ['warn', stale.at ? 'Reconnecting, figures of ' + clock(stale.at) : 'No answer, trying again']
-    : stale ? ['bad', stale.at ? 'No connection, figures of ' + clock(stale.at) : 'No connection to the database']
-      : link === 'live' ? ['ok', 'Live, updated ' + clock(seen)]
-        : link === 'polling' ? ['ok', 'Asking every 2 s, updated ' + clock(seen)] : ['', 'Connecting'];
-  return [h('span', { class: 'dot ' + dot, 'aria-hidden': 'true' }), h('span', {}, text)];
+function link({ link: way, stale, heardAt, error }) {
+  if (error) return ['bad', 'No state'];
+  if (stale?.link) return ['warn', stale.at ? 'Reconnecting, figures of ' + clock(stale.at) : 'No answer, trying again'];
+  if (stale) return ['bad', 'No connection' + (stale.at ? ', figures of ' + clock(stale.at) : '')];
+  if (way === 'connecting') return ['', 'Connecting'];
+  return ['ok', `${way === 'live' ? 'Live' : 'Asking every 2 s'}, updated ${clock(heardAt)}`];
 }
 
-export function title({ state, migration }) {
-  if (!migration) return h('h1', {}, state ? state.answers.migration.lead : 'ecmigrate');
-  const { name, description, tables, rows_estimated: rows, bytes: size } = migration;
-  return [h('div', { class: 'title-row' }, h('h1', {}, name),
-    h('span', { class: 'muted' }, [tables.join(', '), rows !== null && `about ${short(rows)} rows`, size !== null && bytes(size)].filter(Boolean).join(', '))),
-  h('p', {}, description)];
+export function top(v) {
+  const [dot, text] = link(v);
+  return [h('span.brand', 'ecmigrate'), h('span.target', v.state?.database.target), h('span.link', h('span.dot', { class: dot, 'aria-hidden': 'true' }), text)];
+}
+
+export function title({ state, migration: m }) {
+  if (!m) return h('div.title', { key: 'title' }, h('h1', state?.answers.migration.lead ?? 'ecmigrate'));
+  const size = [m.tables.join(', '), m.rows_estimated !== null && `about ${short(m.rows_estimated)} rows`, m.bytes !== null && bytes(m.bytes)].filter(Boolean).join(', ');
+  return h('div.title', { key: 'title' }, h('div.title-row', h('h1', m.name), h('span.muted', size)), h('p', m.description));
 }
 
 const QUESTIONS = [['application', 'Is my application fine?'], ['migration', 'Where is the migration?'], ['next', 'What happens next?']];
-const UNKNOWN = { level: 'none', lead: '–', more: '' };
+const UNKNOWN = { level: 'none', lead: '–' };
 
-export function answers({ state, stale }) {
-  return QUESTIONS.map(([key, question]) => {
-    const { level, lead, more, qualifier, command: text } = state?.answers[key] ?? UNKNOWN;
-    const aside = [qualifier, stale?.link && stale.at && `As of ${clock(stale.at)}.`].filter(Boolean).join(' ');
-    return h('div', { class: 'answer', key }, h('h2', { class: 'q' }, question, aside && h('span', {}, ' ' + aside)),
-      h('p', { class: 'lead' }, mark(level), h('span', { class: level === 'bad' ? 'bad' : null }, lead)), h('p', { class: 'more' }, more), text && command(text));
-  });
+export const answers = ({ state, stale }) => h('section.verdict', { key: 'verdict', 'aria-label': 'Summary' }, QUESTIONS.map(([key, question]) => {
+  const { level, lead, more, qualifier, command: text } = state?.answers[key] ?? UNKNOWN;
+  const aside = [qualifier, stale?.link && stale.at && `As of ${clock(stale.at)}.`].filter(Boolean).join(' ');
+  return h('div.answer', { key }, h('h2.q', question, aside && h('span', ' ' + aside)), h('p.lead', mark(level), h('span', { class: level === 'bad' && 'bad' }, lead)), h('p.more', more), text && command(text));
+}));
+
+export function documentTitle({ state, migration, stale, error }) {
+  const words = error ? [error.message] : state ? [stale?.link && 'Reconnecting', state.answers.migration.lead, state.answers.application.lead, state.answers.next.lead, migration?.name] : [];
+  return [...words, !migration && 'ecmigrate'].filter(Boolean).join(' · ');
 }
-
-export const documentTitle = ({ state, migration, stale, error }) => (error ? [error.message, 'ecmigrate']
-  : !state ? ['ecmigrate'] : [stale?.link && 'Reconnecting', ...['migration', 'application', 'next'].map((key) => state.answers[key].lead), migration?.name ?? 'ecmigrate']).filter(Boolean).join(' · ');
 
 export function notice({ state, error }) {
-  const { title, text, steps = [] } = error ? { title: error.message, text: error.hint } : state?.notice ?? {};
-  return [h('h2', {}, title), h('p', {}, text), steps.length > 0 && h('ol', {}, steps.map((step) => h('li', {}, step.text, step.command && command(step.command))))];
+  const shown = error ? { level: 'bad', title: error.message, text: error.hint } : state?.notice;
+  return shown && h('section.notice', { key: 'notice', class: shown.level, 'aria-labelledby': 'h-notice' }, h('h2', { id: 'h-notice' }, shown.title), h('p', shown.text),
+    shown.steps?.length > 0 && h('ol', shown.steps.map((step) => h('li', step.text, step.command && command(step.command)))));
 }
-export const noticeLevel = ({ state, error }) => (error ? 'bad' : state?.notice ? state.notice.level || 'none' : null);
 
-export const foot = ({ state, selected }) => {
-  const query = selected ? '?m=' + encodeURIComponent(selected) : '';
-  return [h('span', {}, 'ecmigrate ' + (state?.program ?? '')), state && h('span', {}, state.demo ? `Demo: ${state.demo.server}` : 'Read only'), h('span', {}, 'Times are UTC'),
-    h('a', { href: '/api/state' + query }, 'API'), h('a', { href: '/metrics' }, 'Metrics')];
-};
+export const foot = ({ state }) => [h('span', `ecmigrate ${state?.program ?? ''}`), state && h('span', state.demo ? `Demo: ${state.demo.server}` : 'Read only'), h('span', 'Times are UTC'),
+  h('a', { href: '/api/state' + (selected ? '?m=' + encodeURIComponent(selected) : '') }, 'API'), h('a', { href: '/metrics' }, 'Metrics')];
