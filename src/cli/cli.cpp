@@ -135,6 +135,7 @@ int run_command_line(int argc, char** argv) {
   add_new_command(app, chosen);
   add_schema_command(app, chosen);
   add_compare_command(app, chosen);
+  add_demo_command(app, chosen);
   add_version_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -44,6 +44,7 @@ void add_serve_command(CLI::App& app, ChosenCommand& chosen);
 void add_new_command(CLI::App& app, ChosenCommand& chosen);
 void add_schema_command(CLI::App& app, ChosenCommand& chosen);
 void add_compare_command(CLI::App& app, ChosenCommand& chosen);
+void add_demo_command(CLI::App& app, ChosenCommand& chosen);
 void add_version_command(CLI::App& app, ChosenCommand& chosen);
 
 /// A command to be run next, as a shell reads it, with the target and the schema that this one was given; no password.

@@ -50,7 +50,7 @@ void Interrupt::listen() {
       _exit(128 + number);
     }
     m_signal = number;
-    std::fputs("\nstopping at the next checkpoint; again to stop at once\n", stderr);
+    std::fputs("\nstopping; again to stop at once\n", stderr);
     m_stop.request_stop();
   }
 }

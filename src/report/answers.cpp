@@ -450,16 +450,15 @@ std::optional<double> backfill_percent(const MigrationView& migration) {
   if (reached(migration, State::backfilled)) {
     return 100;
   }
-  double weight = 0;
+  double pages = 0;
   double done = 0;
-  for (const ProgressView& view : migration.progress) {
-    if (view.progress.phase == "backfill") {
-      const double rows = static_cast<double>(std::max<std::int64_t>(1, view.progress.rows_estimated));
-      weight += rows;
-      done += rows * view.progress.percent / 100;
-    }
+  for (const WalkView& walk : migration.walks) {
+    const double weight = static_cast<double>(std::max<std::int64_t>(1, walk.pages));
+    const auto progress = std::ranges::find_if(migration.progress, [&](const ProgressView& view) { return view.progress.phase == "backfill" && view.progress.relation == walk.relation; });
+    pages += weight;
+    done += weight * (walk.finished ? 1 : progress == migration.progress.end() ? 0 : progress->progress.percent / 100);
   }
-  return weight == 0 || migration.state < State::backfilling ? std::nullopt : std::optional(std::min(99.9, 100 * done / weight));
+  return pages == 0 || migration.state < State::backfilling ? std::nullopt : std::optional(std::min(99.9, 100 * done / pages));
 }
 
 std::string command_of(const MigrationView& migration, std::string_view command) {

@@ -9,6 +9,7 @@
 #include "ecmigrate/base/clock.hpp"
 #include "ecmigrate/engine/migration.hpp"
 #include "ecmigrate/report/answers.hpp"
+#include "side_observer.hpp"
 
 namespace ecmigrate::scene {
 
@@ -73,20 +74,7 @@ class Stage {
     wait(k_beside, m_setting.stop);
     m_traffic.stop();
     read_sizes(m_side.table_bytes_after, m_side.index_bytes_after);
-    const TrafficStats stats = m_traffic.stats();
-    m_side.requests = stats.requests;
-    m_side.failed = stats.failed;
-    m_side.p50_ms = stats.p50_ms;
-    m_side.p99_ms = stats.p99_ms;
-    m_side.slowest_ms = stats.slowest_ms;
-    m_side.longest_gap_ms = stats.longest_gap_ms;
-    m_side.errors = stats.errors;
-    for (const LockTime& lock : m_side.locks) {
-      m_side.sessions_blocked = std::max(m_side.sessions_blocked, lock.blocked_sessions);
-      if (stopped_by(lock.mode) != "nothing") {
-        m_side.longest_stopping_lock_ms = std::max(m_side.longest_stopping_lock_ms, lock.stopped_ms);
-      }
-    }
+    add_traffic(m_side, m_traffic.stats());
     return std::move(m_side);
   }
 
@@ -121,49 +109,6 @@ class Stage {
   pg::Connection m_connection;
   Traffic m_traffic;
   Side m_side;
-};
-
-/// Takes the figures of a side from the events of its phases.
-class SideObserver final : public Observer {
- public:
-  explicit SideObserver(Side& side) : m_side(side) {}
-
-  void on(const Event& event) override {
-    if (const auto* failed = std::get_if<event::LockTryFailed>(&event)) {
-      m_failed_ms += failed->waited_ms;
-      m_longest_failed_ms = std::max(m_longest_failed_ms, failed->waited_ms);
-    } else if (const auto* step = std::get_if<event::StepFinished>(&event); step != nullptr && !step->mode.empty()) {
-      add(*step);
-    } else if (const auto* walk = std::get_if<event::WalkFinished>(&event); walk != nullptr && walk->phase == "backfill") {
-      m_rows += static_cast<double>(walk->rows);
-      m_walk_ms += walk->duration_ms;
-      m_side.rows_per_second = m_rows * 1000 / std::max(1.0, m_walk_ms);
-    }
-  }
-
- private:
-  void add(const event::StepFinished& step) {
-    LockTime lock;
-    lock.phase = step.phase;
-    lock.step = step.step;
-    lock.relation = step.relation;
-    lock.mode = step.mode;
-    lock.tries = step.tries;
-    lock.waited_ms = step.waited_ms;
-    lock.held_ms = step.held_ms;
-    lock.stopped_ms = std::max(m_longest_failed_ms, step.waited_ms - m_failed_ms + step.held_ms);
-    lock.blocked_sessions = step.blocked_sessions;
-    lock.blocked_longest_ms = step.blocked_longest_ms;
-    lock.at = utc_time(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
-    m_side.locks.push_back(std::move(lock));
-    m_failed_ms = m_longest_failed_ms = 0;
-  }
-
-  Side& m_side;
-  double m_failed_ms = 0;  ///< tries of the present step
-  double m_longest_failed_ms = 0;
-  double m_rows = 0;
-  double m_walk_ms = 0;
 };
 
 /// As the command of that name runs it.

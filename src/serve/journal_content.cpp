@@ -219,24 +219,12 @@ class JournalContent::Impl {
     Told& told = m_told[name];
     const auto tell = [&](const std::string& type, const std::string& data) { m_hub.publish({type, name, current, data}); };
     for (const Part& part : parts_of(document_of(name))) {
-      std::string data = dump(part.data);
-      // The moment of looking is in every document, and no news by itself.
-      Document compared = part.data;
-      for (const char* moment : {"at", "database", "seq"}) {
-        if (compared.is_object() && compared.contains(moment) && std::string_view(part.type) != "sample") {
-          if (std::string_view(moment) == "database") {
-            compared["database"].erase("seen_at");
-          } else {
-            compared.erase(moment);
-          }
-        }
-      }
-      const std::string fingerprint = dump(compared);
+      const std::string fingerprint = dump(without_moments(part));
       if (told.parts[part.type] != fingerprint) {
         const bool first = told.parts[part.type].empty();
         told.parts[part.type] = fingerprint;
         if (!first) {
-          tell(part.type, data);
+          tell(part.type, dump(part.data));
         }
       }
     }
@@ -266,6 +254,20 @@ class JournalContent::Impl {
       }
     }
     told.any = true;
+  }
+
+  /// The moment of looking is in most parts, and is no news by itself; but that nobody waits is said again now and then, as
+  /// the page shows how old the word is.
+  [[nodiscard]] Document without_moments(const Part& part) const {
+    constexpr Instant k_again_ms = 4'000;
+    Document compared = part.data;
+    if (std::string_view(part.type) == "blockers") {
+      compared["at"] = m_picture.now / k_again_ms;
+    } else if (std::string_view(part.type) == "state") {
+      compared.erase("at");
+      compared["database"].erase("seen_at");
+    }
+    return compared;
   }
 
   static std::vector<Part> parts_of(Document document) {

@@ -47,7 +47,7 @@ void run_server(const ServeOptions& options, Content& content, Hub& hub, Control
                 const std::function<void(const Addresses&)>& started) {
   const Address page_address = parse_address("--listen", options.listen);
   const Address api_address = parse_address("--api-listen", options.api_listen);
-  if (options.token.empty() && !only_loopback(options)) {
+  if (options.token.empty() && !options.open_to_all && !only_loopback(options)) {
     const std::string& open_to_all = is_loopback(page_address) ? options.api_listen : options.listen;
     throw Error(Outcome::usage, fmt::format("other machines would reach {}, and there is no token", open_to_all),
                 "Leave it on 127.0.0.1 and reach it by \"ssh -L 3000:127.0.0.1:3000 HOST\" or through a reverse proxy that asks who it is; "

@@ -309,8 +309,7 @@ Document backfill_document(const MigrationView& view) {
     if (progress.progress.phase != "backfill") {
       continue;
     }
-    // Progress has a relation's name for people, a walk the one for SQL.
-    const auto walk = std::ranges::find_if(view.walks, [&](const WalkView& one) { return view.walks.size() == 1 || one.relation.ends_with("\"" + progress.progress.relation + "\""); });
+    const auto walk = std::ranges::find(view.walks, progress.progress.relation, &WalkView::relation);
     relations.push_back(relation_document(progress.progress.relation, &progress.progress, walk == view.walks.end() ? nullptr : &*walk, alive));
     if (walk != view.walks.end()) {
       seen.push_back(walk->relation);
@@ -351,6 +350,9 @@ Document pauses_document(const MigrationView& view) {
                     {"to", time_or_null(pause.to)},
                     {"code", pause.reasons.empty() ? "" : pause.reasons.front().code},
                     {"text", join_reasons(pause.reasons)}});
+  }
+  if (situation_of(view) == Situation::lost && view.state == State::backfilling) {
+    list.push_back({{"from", utc_time(view.run->seen_at.value_or(view.run->since))}, {"to", nullptr}, {"code", "no_runner"}, {"text", "no runner"}});
   }
   return list;
 }

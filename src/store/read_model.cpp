@@ -66,14 +66,18 @@ std::string details_sql(int format) {
                              ms("at"), of_m)) +
          " as locks, ";
   sql += tries + " as tries, " + blockers + " as blockers, ";
-  sql += list_of("select w.relation, coalesce(sum(rows), 0) as rows, coalesce(sum(hot_rows), 0) as hot_rows, coalesce(sum(batches), 0) as batches, "
-                 "coalesce(sum(wal_bytes), 0) as wal_bytes, (select k.finished from ecmigrate.walks k where k.migration = m.name and k.relation = w.relation) as finished "
-                 "from ecmigrate.windows w where migration = m.name group by w.relation order by w.relation") +
+  sql += list_of("select k.relation, k.pages, k.finished, coalesce(sum(w.rows), 0) as rows, coalesce(sum(w.hot_rows), 0) as hot_rows, "
+                 "coalesce(sum(w.batches), 0) as batches, coalesce(sum(w.wal_bytes), 0) as wal_bytes from ecmigrate.walks k "
+                 "left join ecmigrate.windows w on w.migration = k.migration and w.relation = k.relation where k.migration = m.name "
+                 "group by k.relation, k.pages, k.finished order by k.relation") +
          " as walks, ";
-  sql += list_of(fmt::format("select distinct on (data->>'phase', data->>'relation') {} as at, data from ecmigrate.progress where migration = m.name "
-                             "and run = (select max(run) from ecmigrate.progress where migration = m.name) order by data->>'phase', data->>'relation', id desc",
-                             ms("at"))) +
-         " as progress, ";
+  // The newest points alone, by the index: of a relation that has none among them the walk says what is to be said.
+  const auto newest = [&](std::string_view phase) {
+    return fmt::format("(select distinct on (data->>'relation') {} as at, data from (select at, id, data from ecmigrate.progress where migration = m.name "
+                       "and data->>'phase' = '{}' order by id desc limit 300) p order by data->>'relation', id desc)",
+                       ms("at"), phase);
+  };
+  sql += list_of(newest("backfill") + " union all " + newest("verify")) + " as progress, ";
   sql += list_of(fmt::format("select distinct on (relation) relation, rows, pending + inconsistent - repaired as differences, {} as at from ecmigrate.verifications "
                              "where {} order by relation, id desc",
                              ms("at"), of_m)) +
@@ -173,6 +177,24 @@ std::vector<PauseView> pauses_of(const json& rows) {
   return pauses;
 }
 
+/// `"public"."users"`, as a walk has it, for people: as QualifiedName::display().
+std::string display_of(const std::string& sql) {
+  std::vector<std::string> parts(1);
+  bool quoted = false;
+  for (std::size_t i = 0; i < sql.size(); ++i) {
+    if (sql[i] == '"' && quoted && i + 1 < sql.size() && sql[i + 1] == '"') {
+      parts.back() += sql[i++];
+    } else if (sql[i] == '"') {
+      quoted = !quoted;
+    } else if (sql[i] == '.' && !quoted) {
+      parts.emplace_back();
+    } else {
+      parts.back() += sql[i];
+    }
+  }
+  return parts.size() == 2 ? QualifiedName{parts[0], parts[1]}.display() : sql;
+}
+
 MigrationView migration_of(const json& in) {
   const json& row = in.at("row");
   MigrationView view;
@@ -209,7 +231,8 @@ MigrationView migration_of(const json& in) {
     view.locks.push_back(lock_of(item));
   }
   for (const json& item : in.at("walks")) {
-    view.walks.push_back({member<std::string>(item, "relation"),
+    view.walks.push_back({display_of(member<std::string>(item, "relation")),
+                          member<std::int64_t>(item, "pages"),
                           {member<std::int64_t>(item, "rows"), member<std::int64_t>(item, "hot_rows"), member<std::int64_t>(item, "batches"), member<double>(item, "wal_bytes")},
                           member<bool>(item, "finished")});
   }

@@ -1,9 +1,11 @@
 #include "ecmigrate/base/text.hpp"
 
+
 #include <array>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/quote.hpp"
+#include "ecmigrate/pg/connection.hpp"
 #include "support/catch.hpp"
 
 using namespace ecmigrate;
@@ -78,3 +80,25 @@ TEST_CASE("rates are amounts a second") {
   CHECK_FALSE(parse_rate("64MB").has_value());
   CHECK_FALSE(parse_rate("MB/s").has_value());
 }
+
+TEST_CASE("a word is quoted as a shell needs it") {
+  CHECK(shell_quote("plans/split-full-name.yaml") == "plans/split-full-name.yaml");
+  CHECK(shell_quote("my plan.yaml") == "'my plan.yaml'");
+  CHECK(shell_quote("it's") == "'it'\\''s'");
+  CHECK(shell_quote("") == "''");
+  CHECK(shell_quote("$(rm -rf x)") == "'$(rm -rf x)'");
+}
+
+TEST_CASE("a connection string is shown without its password, and what cannot be read is not shown at all") {
+  using pg::without_password;
+  CHECK(without_password("shop") == "shop");
+  CHECK(without_password("postgres://app@db1/shop") == "postgres://app@db1/shop");
+  CHECK(without_password("host=db1 dbname='my shop'") == "host=db1 dbname='my shop'");
+  for (const char* secret : {"postgres://app:s3cret@db1/shop", "host=db1 password=s3cret user=app dbname=shop", "postgres://app@db1/shop?password=s3cret", "host=db1 sslpassword='s3cret'",
+                             "postgres://app:s3cret%@db1/shop", "password=s3cret host"}) {
+    INFO(secret << " became " << without_password(secret));
+    CHECK(without_password(secret).find("s3cret") == std::string::npos);
+  }
+  CHECK(without_password("postgres://app:s3cret@db1:5433/shop") == "user=app dbname=shop host=db1 port=5433");
+}
+

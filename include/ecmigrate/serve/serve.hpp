@@ -18,6 +18,7 @@ struct ServeOptions {
   std::size_t max_streams = 64;
   std::vector<std::string> allowed_hosts;  ///< names a request may give as its Host, besides the loopback's
   std::string token;                       ///< what requests have to bring; empty: nothing
+  bool open_to_all = false;                ///< no token is needed, whoever reaches it
   std::size_t max_connections = 1'000;
   std::chrono::milliseconds request_timeout{10'000};  ///< for a request to come whole, or the next to begin
   std::chrono::milliseconds write_timeout{5'000};     ///< for a client to take something of its answer
@@ -30,7 +31,7 @@ struct Addresses {
 };
 
 /// Serves until the stop, which it answers within two seconds. `controls` may be null: there are none then. Throws
-/// Error{usage} for addresses that cannot be, or are not on this machine's loopback while there is no token;
+/// Error{usage} for addresses that cannot be, or are not on this machine's loopback while there is no token and it is not open to all;
 /// Error{failed} for those that are taken.
 void run_server(const ServeOptions& options, Content& content, Hub& hub, Controls* controls, std::stop_token stop,
                 const std::function<void(const Addresses&)>& started);

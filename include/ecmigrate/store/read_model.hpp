@@ -57,7 +57,8 @@ struct RunView {
 
 /// What a backfill wrote to a relation in all its runs.
 struct WalkView {
-  std::string relation;
+  std::string relation;    ///< display name, as in progress
+  std::int64_t pages = 0;  ///< that it goes through
   Written written;
   bool finished = false;
 };
@@ -117,7 +118,7 @@ struct MigrationView {
   std::vector<StateView> states;  ///< in the order in which they were entered
   std::vector<StepLock> locks;
   std::vector<WalkView> walks;
-  std::vector<ProgressView> progress;  ///< the newest of each phase and relation, of the newest run that has any
+  std::vector<ProgressView> progress;  ///< the newest of each phase and relation, of those that told any lately
   std::vector<VerificationView> verifications;
   std::vector<PauseView> pauses;
   std::vector<Blocker> last_blockers;  ///< of the newest try at a lock that failed

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "ecmigrate/report/report.hpp"
+#include "ecmigrate/serve/serve.hpp"
+
+namespace ecmigrate {
+
+/// Flags of the commands that have the page.
+struct ServeFlags {
+  serve::ServeOptions options;
+  std::string token_file;
+
+  [[nodiscard]] serve::ServeOptions read() const;
+};
+void add_serve_flags(CLI::App& command, ServeFlags& flags);
+
+void tell_addresses(const serve::Addresses& addresses, const ReportOptions& report);
+
+}  // namespace ecmigrate
