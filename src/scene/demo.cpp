@@ -4,27 +4,26 @@
 
 #include <algorithm>
 #include <cctype>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "demo_controls.hpp"
 #include "demo_database.hpp"
+#include "demo_look.hpp"
 #include "demo_migration.hpp"
 #include "demo_plan.hpp"
+#include "demo_replies.hpp"
 #include "demo_view.hpp"
 #include "ecmigrate/base/clock.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/scene/embedded_server.hpp"
-#include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate::scene {
 
 namespace {
 
 using namespace std::chrono_literals;
-using Json = nlohmann::ordered_json;
 
 constexpr const char* k_plan_file = "plans/split-full-name.yaml";
 constexpr const char* k_database = "shop";
@@ -37,22 +36,6 @@ std::string short_conninfo(const EmbeddedServer& server) {
   const std::string folder = server.folder().string();
   const bool plain = std::ranges::all_of(folder, [](unsigned char c) { return std::isalnum(c) != 0 || c == '/' || c == '-' || c == '_' || c == '.'; });
   return plain ? fmt::format("host={} port=5432 user=postgres dbname={}", folder, k_database) : server.conninfo(k_database);
-}
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-serve::Controls::Answer answer(int status, const std::string& text) {
-  return {status, dump({{"ok", true}, {"text", text}})};
-}
-
-serve::Controls::Answer refusal(int status, const std::string& code, const std::string& message, const std::string& hint) {
-  return {status, dump({{"error", {{"code", code}, {"message", message}, {"hint", hint}}}})};
-}
-
-serve::Controls::Answer busy(const std::string& what, Instant since) {
-  return refusal(409, "busy", fmt::format("{} is at work, since {}", what, clock_time(since, wall_clock())), "One thing at a time: wait until it is done.");
 }
 
 const Control& named(const std::vector<Control>& controls, const std::string& name) {
@@ -81,7 +64,7 @@ class Demo::Impl {
       stop_server();
       throw;
     }
-    refresh();
+    m_look->refresh();
     follow();
     m_watcher = std::jthread([this](const std::stop_token& end) { watch(end); });
     m_ticker = std::jthread([this](const std::stop_token& end) {
@@ -103,27 +86,27 @@ class Demo::Impl {
   Answer post(const std::string& name) {
     const std::vector<Control> all = controls_of({});
     if (std::ranges::find(all, name, &Control::name) == all.end()) {
-      return refusal(404, "not_found", fmt::format("there is no control \"{}\"", name), "");
+      return refused(404, "not_found", fmt::format("there is no control \"{}\"", name), "");
     }
     // Two visitors who click at once are answered one after the other.
     const std::lock_guard turn(m_turn);
     const auto at_work = m_view.busy();
     if (at_work && (named(all, name).alone || at_work->control == "reset")) {
-      return busy(fmt::format("\"{}\"", named(all, at_work->control).label), at_work->since);
+      return busy_with(fmt::format("\"{}\"", named(all, at_work->control).label), at_work->since);
     }
-    refresh();
+    m_look->refresh();
     const Standing standing = m_view.standing();
     if (!standing.database_up) {
-      return refusal(503, "database_down", "the database does not answer", m_view.error());
+      return refused(503, "database_down", "the database does not answer", m_view.error());
     }
     const std::vector<Control> controls = controls_of(standing);
     const Control& control = named(controls, name);
     if (!control.enabled) {
       if (!at_work && control.alone && !standing.running.empty()) {
-        return busy("another ecmigrate " + standing.running, m_view.run_since());
+        return busy_with("another ecmigrate " + standing.running, m_view.run_since());
       }
       const auto next = std::ranges::find(controls, true, &Control::primary);
-      return refusal(409, "not_now", fmt::format("{}: {}", control.label, control.reason),
+      return refused(409, "not_now", fmt::format("{}: {}", control.label, control.reason),
                      next == controls.end() ? "" : fmt::format("What comes next is {}.", next->label));
     }
     if (!control.alone) {
@@ -132,7 +115,7 @@ class Demo::Impl {
     m_view.begin(name);
     m_worker = {};  // the one before is as good as over
     m_worker = std::jthread([this, control] { work(control); });
-    return answer(202, control.label + ": begun.");
+    return done(202, control.label + ": begun.");
   }
 
   std::string finish() {
@@ -175,34 +158,13 @@ class Demo::Impl {
     shop.where = m_server ? shop.where : connection.description();
     m_view.set_old_version(!facts.old_version_ended);
     m_migration.emplace(parse_plan(k_demo_plan, k_plan_file), m_conninfo, shop.target, m_live, m_end.get_token());
+    m_look.emplace(m_conninfo, plan().name, m_view);
     m_view.set_shop(std::move(shop));
   }
 
   void stop_server() {
     if (m_server) {
       m_server->stop();
-    }
-  }
-
-  /// Reads where the migration stands.
-  void refresh() {
-    const std::lock_guard look(m_look);
-    try {
-      if (!m_connection) {
-        m_connection = std::make_unique<pg::Connection>(pg::Target{m_conninfo, "ecmigrate demo", nullptr});
-        m_connection->script("set statement_timeout = '2s'");
-        m_format = 0;
-      }
-      m_format = m_format > 0 ? m_format : Journal(*m_connection).format();
-      std::optional<MigrationView> migration;
-      if (m_format > 0) {
-        std::vector<MigrationView> found = ReadModel(*m_connection, m_format).look({plan().name}).migrations;
-        migration = found.empty() ? std::nullopt : std::optional(std::move(found.front()));
-      }
-      m_view.see(std::move(migration));
-    } catch (const std::exception& error) {
-      m_connection.reset();
-      m_view.see_failure(error.what());
     }
   }
 
@@ -223,7 +185,7 @@ class Demo::Impl {
 
   void watch(const std::stop_token& end) {
     while (!end.stop_requested()) {
-      refresh();
+      m_look->refresh();
       follow();
       system_clock().sleep(1'000ms, end);
     }
@@ -240,7 +202,7 @@ class Demo::Impl {
     } catch (const std::exception& error) {
       message = {"bad", fmt::format("{} failed: {}.", control.label, error.what())};
     }
-    refresh();
+    m_look->refresh();
     m_view.end(message);
     if (!m_end.stop_requested()) {
       follow();
@@ -328,9 +290,9 @@ class Demo::Impl {
     try {
       if (name == "pause" || name == "resume") {
         m_migration->set_paused(name == "pause");
-        refresh();
+        m_look->refresh();
         m_view.say({"ok", name == "pause" ? "Paused. Resume lets the backfill go on where it is." : "Resumed."});
-        return answer(200, name == "pause" ? "Paused." : "Resumed.");
+        return done(200, name == "pause" ? "Paused." : "Resumed.");
       }
       if (name == "report") {
         return open_report();
@@ -338,9 +300,9 @@ class Demo::Impl {
       const Shape shape = name == "write_old" ? Shape::old_shape : Shape::new_shape;
       pg::Connection connection({m_conninfo, "shop, a visitor", nullptr});
       m_view.show(shape, write_user(connection, shape));
-      return answer(200, fmt::format("The {} version wrote a user.", shape == Shape::old_shape ? "old" : "new"));
+      return done(200, fmt::format("The {} version wrote a user.", shape == Shape::old_shape ? "old" : "new"));
     } catch (const Error& error) {
-      return refusal(503, "failed", first_line(error.what()), error.hint());
+      return refused(503, "failed", first_line(error.what()), error.hint());
     }
   }
 
@@ -354,7 +316,7 @@ class Demo::Impl {
       m_view.set_report(false);
     });
     m_view.say({"ok", "A report has read users and stays open for 5 s: a lock that would wait for it gives up and tries again, so that no request waits long behind it."});
-    return answer(200, "A report is open for 5 s.");
+    return done(200, "A report is open for 5 s.");
   }
 
   std::unique_ptr<EmbeddedServer> m_server;
@@ -362,12 +324,10 @@ class Demo::Impl {
   DemoTraffic m_live{"users"};
   DemoView m_view;
   std::optional<DemoMigration> m_migration;
+  std::optional<DemoLook> m_look;
 
   std::mutex m_turn;     ///< of those who press
   std::mutex m_serving;  ///< of who says which versions run
-  std::mutex m_look;     ///< of `m_connection` and `m_format`
-  std::unique_ptr<pg::Connection> m_connection;
-  int m_format = 0;
 
   bool m_finished = false;
   std::stop_source m_end;
