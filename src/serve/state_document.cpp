@@ -639,7 +639,7 @@ Document locks_document(const MigrationPicture& migration) {
       naive_of = {{"rows", measured.value("rows", 0)}, {"at", measured.value("at", "")}, {"version", measured.value("server", "")}};
     }
   }
-  return {{"expand_contract", ours}, {"naive", naive}, {"naive_of", naive_of}, {"command", migration.view ? command_of(*migration.view, "compare") : std::string()}};
+  return {{"expand_contract", ours}, {"naive", naive}, {"naive_of", naive_of}, {"command", migration.view ? compare_command(*migration.view) : std::string()}};
 }
 
 }  // namespace ecmigrate::serve
