@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <sstream>
 
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
@@ -20,7 +21,8 @@ constexpr std::int64_t k_usual_rows = 200'000;
 
 struct CompareFlags {
   std::string plan_file;
-  std::vector<std::string> rows;
+  std::string rows;
+  std::vector<std::string> accept_drop;
   double rate = 200;
   bool scratch = false;
   bool record = false;
@@ -52,9 +54,11 @@ scene::CompareOptions options_of(const CompareFlags& flags, const CommonFlags& c
   scene::CompareOptions options;
   options.requests_per_second = flags.rate;
   options.scratch = flags.scratch ? common.dbname : std::string();
-  for (const std::string& rows : flags.rows) {
+  std::istringstream list(flags.rows);
+  for (std::string rows; std::getline(list, rows, ',');) {
     options.sizes.push_back(read_rows(rows));
   }
+  options.accept_drop = {flags.accept_drop.begin(), flags.accept_drop.end()};
   if (options.sizes.empty() && options.scratch.empty()) {
     options.sizes = {k_usual_rows};
   }
@@ -117,11 +121,10 @@ void add_compare_command(CLI::App& app, ChosenCommand& chosen) {
   auto flags = std::make_shared<CompareFlags>();
   CLI::App* command = app.add_subcommand("compare", "Measure a plan against the naive migration, under traffic, on a server of its own");
   command->add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
-  command->add_option("--rows", flags->rows, "Rows of the sample table users, for example 50k,500k,5M; default 200k, with --scratch the tables as they are")
-      ->delimiter(',')
-      ->expected(1)
+  command->add_option("--rows", flags->rows, "Rows of the sample table users, for example 50k,500k,5M; default 200k, or the tables of --scratch as they are")
       ->type_name("LIST");
   command->add_option("--rate", flags->rate, "Requests of the application a second; default 200")->check(CLI::Range(1.0, 100'000.0))->type_name("N");
+  command->add_option("--accept-drop", flags->accept_drop, "An index, constraint or statistics object that may go with a dropped column")->type_name("NAME");
   command->add_flag("--scratch", flags->scratch, "The server of --dbname is meant for this: compare makes, loads and drops databases on it");
   command->add_option("--out", flags->out, "Write the result as JSON into this file")->type_name("FILE");
   command->add_flag("--record", flags->record, "Write the result into the journal of --dbname, for the status page");

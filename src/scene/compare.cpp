@@ -83,7 +83,7 @@ class Comparing {
     return study;
   }
 
-  [[nodiscard]] Setting setting(bool reader) const { return {m_plan, m_study.tables, m_options.requests_per_second, m_stop, reader}; }
+  [[nodiscard]] Setting setting(bool reader) const { return {m_plan, m_study.tables, m_options, m_stop, reader}; }
 
   void compare_tables() {
     m_study = study();
@@ -106,7 +106,7 @@ class Comparing {
   }
 
   void queue_behind_reader() {
-    if (!m_study.naive.why_not.empty()) {
+    if (!m_study.naive.why_not.empty() || !m_study.naive.stops_reads) {
       return;
     }
     note(fmt::format("both ways again beside a transaction that has read {} and stays open for {}", m_study.relations,

@@ -22,9 +22,12 @@ struct Line {
 };
 
 void print_sides(std::string& out, const Side& ours, const Side* naive, const std::vector<Line>& lines) {
-  out += fmt::format("{:<34}{:>24}{:>24}\n", "", "expand-contract", naive == nullptr ? "" : "naive");
+  const auto print = [&](const std::string& title, const std::string& left, const std::string& right) {
+    out += fmt::format("{:<34}{:>24}", title, left) + (naive == nullptr ? std::string() : fmt::format("{:>24}", right)) + "\n";
+  };
+  print("", "expand-contract", "naive");
   for (const Line& line : lines) {
-    out += fmt::format("{:<34}{:>24}{:>24}\n", line.title, line.text(ours), naive == nullptr ? "" : line.text(*naive));
+    print(line.title, line.text(ours), naive == nullptr ? "" : line.text(*naive));
   }
 }
 

@@ -141,7 +141,7 @@ class Demo::Impl {
       }
       const bool alone = std::ranges::find(all, name, &Control::name)->alone;
       if (m_busy && (alone || m_busy->control == "reset")) {
-        return busy(label_of(m_busy->control), m_busy->since);
+        return busy(fmt::format("\"{}\"", label_of(m_busy->control)), m_busy->since);
       }
     }
     refresh();
@@ -399,7 +399,7 @@ class Demo::Impl {
   }
 
   [[nodiscard]] static Answer busy(const std::string& what, Instant since) {
-    return refusal(409, "busy", fmt::format("{} is at work since {}", what, clock_time(since, wall_clock())), "One thing at a time: wait until it is done.");
+    return refusal(409, "busy", fmt::format("{} is at work, since {}", what, clock_time(since, wall_clock())), "One thing at a time: wait until it is done.");
   }
 
   Answer start(std::unique_lock<std::mutex>& lock, const Control& control) {
@@ -420,7 +420,7 @@ class Demo::Impl {
     } catch (const pg::Stopped&) {
       message = {"warn", fmt::format("{}: stopped at a checkpoint.", control.label)};
     } catch (const Error& error) {
-      message = {"bad", fmt::format("{} failed: {}. {}", control.label, error.what(), error.hint())};
+      message = {"bad", trim(fmt::format("{} failed: {}. {}", control.label, first_line(error.what()), error.hint()))};
     } catch (const std::exception& error) {
       message = {"bad", fmt::format("{} failed: {}.", control.label, error.what())};
     }
@@ -445,6 +445,7 @@ class Demo::Impl {
     }
     if (name == "backfill") {
       mark("backfill");
+      let_go_on();
       run_phase(name, &Migration::backfill);
       return {"ok", "Backfilled. Every row has its new columns."};
     }
@@ -471,28 +472,61 @@ class Demo::Impl {
     if (command == "expand" || command == "rollback") {
       m_own_run.reset();
     }
-    pg::Connection connection({m_conninfo, "ecmigrate demo", nullptr});
     if (command == "expand" && m_live.stats().failed == 0) {
       m_own_run.emplace();
-      std::tie(m_own_run->side.table_bytes_before, m_own_run->side.index_bytes_before) = bytes_of(connection, "public.users");
     }
-    Side unseen;
-    Side& side = m_own_run ? m_own_run->side : unseen;
+    Side side = m_own_run ? m_own_run->side : Side();
+    measure([&](pg::Connection& connection) {
+      if (command == "expand") {
+        std::tie(side.table_bytes_before, side.index_bytes_before) = bytes_of(connection, "public.users");
+      }
+      side.wal_bytes -= wal_position(connection);
+    });
     SideObserver observer(side);
-    const double wal = wal_position(connection);
     const auto begin = SteadyClock::now();
     run_demo_phase({m_plan, m_conninfo, m_target, command, phase}, observer, m_end.get_token());
     side.duration_ms += std::chrono::duration<double, std::milli>(SteadyClock::now() - begin).count();
-    side.wal_bytes += wal_position(connection) - wal;
-    if (!m_own_run) {
-      return;
-    }
-    m_own_run->phases.insert(command);
-    if (command == "contract" && m_own_run->phases.size() == 4) {
+    measure([&](pg::Connection& connection) {
+      side.wal_bytes += wal_position(connection);
       std::tie(side.table_bytes_after, side.index_bytes_after) = bytes_of(connection, "public.users");
-      add_traffic(side, m_live.stats());
-      m_own_run->complete = true;
+    });
+    if (m_own_run) {
+      m_own_run->phases.insert(command);
+      if (command == "contract" && m_own_run->phases.size() == 4) {
+        add_traffic(side, m_live.stats());
+        m_own_run->complete = true;
+      }
+      m_own_run->side = std::move(side);
     }
+  }
+
+  /// A figure that cannot be had fails no phase: there is no comparison then.
+  template <typename Read>
+  void measure(const Read& read) {
+    try {
+      pg::Connection connection({m_conninfo, "ecmigrate demo", nullptr});
+      read(connection);
+    } catch (const Error&) {
+      m_own_run.reset();
+    }
+  }
+
+  /// Who presses for a backfill wants it to run: a pause that an earlier one left is over.
+  void let_go_on() {
+    {
+      const std::lock_guard lock(m_mutex);
+      if (!m_view || !m_view->steering.paused) {
+        return;
+      }
+    }
+    set_paused(false);
+  }
+
+  void set_paused(bool paused) {
+    pg::Connection connection({m_conninfo, "ecmigrate demo", nullptr});
+    Journal journal(connection);
+    journal.steer_pause(m_plan.name, paused);
+    journal.record_event(m_plan.name, 0, event::Steered{paused ? "paused" : "resumed", connection.query("select current_user").text(0, 0)});
   }
 
   void note(pg::Connection& connection, event::Note::Level level, const std::string& text) {
@@ -628,10 +662,7 @@ class Demo::Impl {
   }
 
   Answer steer(bool paused) {
-    pg::Connection connection({m_conninfo, "ecmigrate demo", nullptr});
-    Journal journal(connection);
-    journal.steer_pause(m_plan.name, paused);
-    journal.record_event(m_plan.name, 0, event::Steered{paused ? "paused" : "resumed", connection.query("select current_user").text(0, 0)});
+    set_paused(paused);
     refresh();
     say("ok", paused ? "Paused. Resume lets the backfill go on where it is." : "Resumed.");
     return answer(200, paused ? "Paused." : "Resumed.");

@@ -117,6 +117,10 @@ Json strip_json(const Strip& strip) {
           {"gap", strip.gap ? Json{{"from", strip.gap->first}, {"to", strip.gap->second}, {"ms", strip.gap->second - strip.gap->first}} : Json(nullptr)}};
 }
 
+std::string first_line(const std::string& text) {
+  return trim(text.substr(0, text.find('\n')));
+}
+
 std::string failed_of(const TrafficStats& stats) {
   return fmt::format("{} failed of {} requests", with_thousands(stats.failed), with_thousands(stats.requests));
 }
@@ -136,7 +140,7 @@ Answer answer_of(const TrafficStats& stats) {
   if (stats.failed > 0) {
     answer.level = failed > 0 ? "bad" : "warn";
     answer.more = (failed > 0 ? fmt::format("{} of them in the last 60 s.", with_thousands(failed)) : "None of them in the last 60 s.") +
-                  (stats.errors.empty() ? "" : " The first: " + abbreviate(stats.errors.front(), 160) + ".");
+                  (stats.errors.empty() ? "" : " The first: " + abbreviate(first_line(stats.errors.front()), 160) + ".");
   }
   return answer;
 }

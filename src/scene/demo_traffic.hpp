@@ -63,5 +63,7 @@ std::string failed_of(const TrafficStats& stats);
 Answer answer_of(const TrafficStats& stats);
 
 Instant wall_clock();
+/// Of a message of libpq, which may have several.
+std::string first_line(const std::string& text);
 
 }  // namespace ecmigrate::scene

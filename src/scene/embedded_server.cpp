@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -22,9 +23,24 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* k_marker = "ecmigrate-throwaway";
+constexpr const char* k_half = "data.new";
 
 /// A socket's path may have 107 bytes; its name in the folder takes 15.
 constexpr std::size_t k_longest_folder = 90;
+
+/// Also where a program that is about to end still writes.
+void delete_whole(const fs::path& path) {
+  constexpr int k_tries = 100;
+  std::error_code error;
+  for (int i = 0; i < k_tries; ++i) {
+    fs::remove_all(path, error);
+    if (!error) {
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  throw Error(Outcome::failed, fmt::format("{} cannot be deleted: {}", path.string(), error.message()));
+}
 
 /// What a program said, its end if that is long.
 std::string said(const fs::path& file) {
@@ -114,10 +130,15 @@ void EmbeddedServer::release() {
 }
 
 void EmbeddedServer::make_cluster() {
-  // Under another name until it is whole, so that an interrupted initdb is done again.
-  const fs::path half = m_folder / "data.new";
+  // Under another name until it is whole, so that an interrupted initdb is done again; one of our own, as the server that
+  // such an initdb had started may still be at work in its folder for a moment.
+  for (const auto& entry : fs::directory_iterator(m_folder)) {
+    if (entry.path().filename().string().starts_with(k_half)) {
+      delete_whole(entry.path());
+    }
+  }
+  const fs::path half = m_folder / fmt::format("{}-{}", k_half, getpid());
   const fs::path log = m_folder / "initdb.log";
-  fs::remove_all(half);
   const int status = run_as(server_user(), {server_programs() / "initdb", "--pgdata", half, "--username", "postgres", "--auth", "trust", "--encoding", "UTF8",
                                             "--locale", "C.UTF-8", "--no-sync"}, log);
   if (status != 0) {
@@ -172,7 +193,7 @@ void EmbeddedServer::remove() {
   if (fs::exists(data() / "postmaster.pid")) {
     stop();
   }
-  fs::remove_all(m_folder);
+  delete_whole(m_folder);
   release();
 }
 

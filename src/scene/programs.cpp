@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +51,8 @@ std::vector<char*> environment() {
   if (user.other && (setgroups(groups.size(), groups.data()) != 0 || setgid(user.gid) != 0 || setuid(user.uid) != 0)) {
     _exit(126);
   }
+  // An initdb without us would go on writing into a folder that the next start cleans up. What pg_ctl starts is not meant.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   // From /, because that user may not enter the folder of whoever called, and the programs look where they are.
   if (chdir("/") == 0) {
     execve(arguments[0], arguments, variables);

@@ -81,7 +81,7 @@ class Stage {
  private:
   static TrafficOptions options(const Setting& setting) {
     TrafficOptions options;
-    options.rate = setting.requests_per_second;
+    options.rate = setting.options.requests_per_second;
     options.timeout = k_application_timeout;
     return options;
   }
@@ -115,6 +115,7 @@ class Stage {
 void run_phase(const Setting& setting, const std::string& conninfo, Observer& observer, const std::string& command, void (Migration::*phase)()) {
   RunOptions options;
   options.pace = setting.plan.backfill;
+  options.accept_drop = setting.options.accept_drop;
   Session session({conninfo, "ecmigrate " + command, nullptr}, options, observer, system_clock(), setting.stop);
   Migration migration(session, setting.plan);
   (migration.*phase)();

@@ -21,7 +21,7 @@ inline constexpr std::chrono::milliseconds k_reader{5'000};
 struct Setting {
   const Plan& plan;
   std::shared_ptr<const std::vector<AppTable>> tables;
-  double requests_per_second = 0;
+  const CompareOptions& options;
   std::stop_token stop;
   bool reader = false;  ///< a transaction that has read the table is open whenever a lock is asked for that stops reads
 };

@@ -286,12 +286,11 @@ class JournalContent::Impl {
     }
     parts.push_back({"progress", std::move(progress)});
     parts.push_back({"blockers", document["blockers"]});
-    if (!document["demo"].is_null()) {
-      parts.push_back({"demo", document["demo"]});
-    }
     // What has a message of its own is no news of the rest.
     document.erase("blockers");
-    document.erase("demo");
+    if (document["demo"].is_object()) {
+      document["demo"].erase("traffic");
+    }
     parts.push_back({"state", std::move(document)});
     return parts;
   }

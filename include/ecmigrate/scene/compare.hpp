@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct CompareOptions {
   double requests_per_second = 200;
   /// A database on a server that is meant for this, which gets further databases; empty: a server of its own.
   std::string scratch;
+  std::set<std::string> accept_drop;  ///< as RunOptions has it, for contract
 };
 
 /// A lock of a migration. The naive way has one a table, which it keeps to its end.
@@ -82,7 +84,7 @@ struct Comparison {
   std::string no_naive;  ///< why there is no naive side, or empty
   Side expand_contract;
   std::optional<Side> naive;
-  /// The same beside a transaction that has read the table and stays open.
+  /// The same beside a transaction that has read the table and stays open; nothing where the naive way's lock lets others read.
   struct LockQueue {
     std::int64_t rows = 0;
     double reader_ms = 0;

@@ -10,8 +10,8 @@ const BEFORE = Object.entries({ Expand: 'new columns beside the old', Backfill: 
   .map(([title, fact]) => ({ name: title, title, status: title === 'Your release' ? 'you' : 'todo', facts: [fact] }));
 
 // Without the database nobody knows whether a phase still goes on.
-function look({ status }, { state, migration, stale }) {
-  if (status === 'you' && state.answers.next.level === 'you') return 'yours';
+function look({ status }, { migration, stale }) {
+  if (status === 'you' && migration.phases.find((p) => p.name === 'verify').status === 'done') return 'yours';
   if (status === 'failed' && migration.situation === 'lost') return 'stopped';
   return status === 'now' && stale && !stale.link ? 'stopped' : status;
 }

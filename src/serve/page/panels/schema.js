@@ -22,7 +22,7 @@ export const schema = {
     if (!m.columns.length) return note('Not read yet.');
     const kept = m.columns.filter((c) => c.side === 'kept');
     return [scroll('Columns of ' + m.tables.join(', '), h('table.schema', heads('Column', 'Type', 'Nullable', 'Shape', hidden('What happens')), h('tbody', byTable(m, moved(m), columnRow)))),
-      h('div.tagline', m.triggers.length ? m.triggers.map((t) => h('p', { key: t.relation }, `Sync trigger on ${t.relation}: `, h('span', { class: ['disabled', 'missing'].includes(t.status) && 'warn' }, t.status))) : 'No sync trigger.'),
+      h('div.tagline', m.triggers.length ? m.triggers.map((t) => h('p', { key: t.relation }, `Sync trigger on ${t.relation}: `, h('span', { class: ['disabled', 'missing'].includes(t.status) && 'warn' }, t.status.replace('_', ' ')))) : 'No sync trigger.'),
       kept.length > 0 && h('details', h('summary', `${kept.length} other ${kept.length === 1 ? 'column' : 'columns'}, unchanged`), h('table', heads('Column', 'Type', 'Nullable'),
         h('tbody', byTable(m, kept, (c) => h('tr', { key: keyOf(c) }, h('td', h('code', c.name)), h('td', c.type), h('td.nowrap', nullable(c)))))))];
   },
