@@ -99,6 +99,7 @@ start() {
     echo "the demo did not start; the end of $log:" >&2
     tail -n 20 "$log" | sed 's/^/  /' >&2
     stop_all >&2
+    echo "if what is in $demo_dir is in its way: scripts/demo.sh remove gives that up" >&2
     exit 1
   fi
   echo "the demo is running (process $pid)"
