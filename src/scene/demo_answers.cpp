@@ -47,6 +47,9 @@ std::optional<Answer> next_answer(const Standing& standing, const std::optional<
   if (standing.running == "backfill") {
     return Answer{"none", "Then verify", "Press Run verify when it is done, or:", command("verify")};
   }
+  if (standing.running == "naive") {
+    return Answer{"none", "Nothing to do", "It ends by itself, and the copy is dropped."};
+  }
   if (!standing.running.empty()) {
     return std::nullopt;
   }

@@ -63,7 +63,17 @@ double wal_position(pg::Connection& connection) {
   return connection.query("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')").number(0, 0);
 }
 
-NaiveScene run_naive_scene(const std::string& conninfo, const std::string& plan_text, DemoTraffic& traffic, const std::function<void(const std::string&)>& mark,
+Strip strip_of_naive(const DemoTraffic& traffic, std::optional<Instant> committed) {
+  Strip strip = strip_of(traffic);
+  strip.naive = true;
+  const auto gap = static_cast<Instant>(traffic.stats().longest_gap_ms);
+  if (committed && gap >= k_slow.count()) {
+    strip.gap = {*committed - gap, *committed};
+  }
+  return strip;
+}
+
+NaiveScene run_naive_scene(const std::string& conninfo, const std::string& plan_text, DemoTraffic& traffic, const NaiveListener& listener,
                            const std::stop_token& stop) {
   pg::Connection connection({conninfo, "ecmigrate demo, naive", nullptr});
   connection.cancel_on_stop(stop);
@@ -80,24 +90,17 @@ NaiveScene run_naive_scene(const std::string& conninfo, const std::string& plan_
     traffic.serve(conninfo, {Shape::old_shape});
     wait(k_before, stop);
     const double wal = wal_position(connection);
-    mark("naive begins");
+    listener.begins();
     NaiveRun run = run_naive(conninfo, way, [&] { traffic.serve(conninfo, {Shape::new_shape}); }, stop);
     const Instant committed = wall_clock();
-    mark("commit");
+    listener.committed();
     side.wal_bytes = wal_position(connection) - wal;
     side.duration_ms = run.duration_ms;
     side.rows_per_second = static_cast<double>(scene.rows) * 1000 / std::max(1.0, run.fill_ms);
     side.locks = std::move(run.locks);
     side.statements = std::move(run.statements);
     wait(k_after, stop);
-    // Rates are of a traffic that runs, so the strip is what it was at this moment.
-    scene.strip.naive = true;
-    scene.strip.at = wall_clock();
-    scene.strip.lanes = {traffic.stats(Shape::old_shape), traffic.stats(Shape::new_shape)};
-    const auto gap = static_cast<Instant>(traffic.stats().longest_gap_ms);
-    if (gap >= k_slow.count()) {
-      scene.strip.gap = {committed - gap, committed};
-    }
+    scene.strip = strip_of_naive(traffic, committed);  // rates are of a traffic that runs
   }
   add_traffic(side, traffic.stats());
   std::tie(side.table_bytes_after, side.index_bytes_after) = bytes_of(connection, k_naive_table);

@@ -104,6 +104,10 @@ TrafficStats DemoTraffic::stats(Shape shape) const {
   return traffic ? traffic->stats(shape) : TrafficStats();
 }
 
+Strip strip_of(const DemoTraffic& traffic) {
+  return {wall_clock(), false, {traffic.stats(Shape::old_shape), traffic.stats(Shape::new_shape)}, {}, std::nullopt};
+}
+
 Json strip_json(const Strip& strip) {
   Json marks = Json::array();
   for (const Mark& mark : strip.marks) {

@@ -55,6 +55,8 @@ struct Strip {
   std::vector<Mark> marks;
   std::optional<std::pair<Instant, Instant>> gap;  ///< without an answer
 };
+/// At this moment, without marks.
+Strip strip_of(const DemoTraffic& traffic);
 nlohmann::ordered_json strip_json(const Strip& strip);
 
 /// "0 failed of 11,982 requests".
