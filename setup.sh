@@ -12,3 +12,4 @@ scripts/demo.sh ports
 ./build.sh ecmigrate
 scripts/demo.sh start
 scripts/smoke.sh
+scripts/demo.sh addresses

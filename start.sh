@@ -7,3 +7,4 @@ if [ "${1:-}" = --docker ]; then
 fi
 scripts/demo.sh start
 scripts/smoke.sh
+scripts/demo.sh addresses

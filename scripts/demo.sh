@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The demo (`ecmigrate demo`) as a process that outlives the terminal, one a user.
 #
-#   scripts/demo.sh start    start it and wait until it answers; nothing to do if it runs as it is built and set
-#   scripts/demo.sh stop     stop it, with its database server
-#   scripts/demo.sh remove   stop it and delete its folders
-#   scripts/demo.sh ports    exit 0 if its ports are free, or its own
+#   scripts/demo.sh start       start it and wait until it answers; nothing to do if it runs as it is built and set
+#   scripts/demo.sh addresses   say where it answers
+#   scripts/demo.sh stop        stop it, with its database server
+#   scripts/demo.sh remove      stop it and delete its folders
+#   scripts/demo.sh ports       exit 0 if its ports are free, or its own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/settings.sh
@@ -98,6 +99,7 @@ start() {
     echo "the demo did not start; the end of $log:" >&2
     tail -n 20 "$log" | sed 's/^/  /' >&2
     stop_all >&2
+    echo "if what is in $demo_dir is in its way: scripts/demo.sh remove gives that up" >&2
     exit 1
   fi
   echo "the demo is running (process $pid)"
@@ -107,6 +109,8 @@ case "${1:-}" in
   start)
     make_run_dir
     start
+    ;;
+  addresses)
     cat <<TEXT
 
   page  $page_url/
@@ -134,5 +138,5 @@ TEXT
   ports)
     running || require_ports
     ;;
-  *) sed -n '2,7p' "$0"; exit 2 ;;
+  *) sed -n '2,8p' "$0"; exit 2 ;;
 esac

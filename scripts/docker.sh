@@ -101,7 +101,8 @@ case "${1:-}" in
   cleanup)
     require_engine
     compose --profile tests down --volumes --remove-orphans --rmi all
-    # Stages and earlier builds, which have no names.
+    # What builds left: steps that ended in the middle, stages and earlier images, all without names.
+    docker container prune --force --filter label=org.ecmigrate.image
     docker image prune --force --filter label=org.ecmigrate.image
     ;;
   *) sed -n '2,8p' "$0"; exit 2 ;;

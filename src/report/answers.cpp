@@ -78,6 +78,12 @@ const event::Progress* at_work(const MigrationView& migration) {
   return nullptr;
 }
 
+/// As a shell reads it.
+std::string plan_of(const MigrationView& migration) {
+  const std::string plan = migration.run && !migration.run->plan_file.empty() ? migration.run->plan_file : migration.plan_file;
+  return plan.empty() ? "PLAN" : shell_quote(plan);
+}
+
 Answer application_answer(const MigrationView& migration, const WaitingNow& waiting) {
   Answer answer;
   if (waiting.sessions > 0) {
@@ -461,9 +467,12 @@ std::optional<double> backfill_percent(const MigrationView& migration) {
   return pages == 0 || migration.state < State::backfilling ? std::nullopt : std::optional(std::min(99.9, 100 * done / pages));
 }
 
+std::string compare_command(const MigrationView& migration) {
+  return "ecmigrate compare " + plan_of(migration);
+}
+
 std::string command_of(const MigrationView& migration, std::string_view command) {
-  const std::string plan = migration.run && !migration.run->plan_file.empty() ? migration.run->plan_file : migration.plan_file;
-  std::string line = fmt::format("ecmigrate {} {}", command, plan.empty() ? "PLAN" : shell_quote(plan));
+  std::string line = fmt::format("ecmigrate {} {}", command, plan_of(migration));
   return migration.run && !migration.run->target.empty() ? line + " -d " + shell_quote(migration.run->target) : line;
 }
 

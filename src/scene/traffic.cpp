@@ -29,13 +29,13 @@ struct Traffic::State {
   Meter all;
   std::array<Meter, 2> of_shape;
 
-  std::mutex mutex;  ///< of `serving` and `under_way`
+  std::mutex mutex;  ///< of `started`, `serving` and `under_way`
   std::condition_variable answered;
+  bool started = false;
   std::vector<Shape> serving;
   std::array<int, 2> under_way{};
   SteadyClock::time_point begin;
   std::atomic<std::int64_t> next{0};  ///< number of the next request to arrive
-  bool started = false;
   bool stopped = false;
 
   [[nodiscard]] SteadyClock::time_point arrival_of(std::int64_t number) const {
@@ -129,6 +129,7 @@ Traffic::~Traffic() {
 
 void Traffic::start() {
   State& state = *m_state;
+  const std::lock_guard lock(state.mutex);
   state.started = true;
   state.begin = SteadyClock::now();
   state.all.begin();

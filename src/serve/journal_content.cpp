@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "backfill_document.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "metrics_text.hpp"
 #include "poller.hpp"

@@ -82,6 +82,9 @@ std::optional<double> backfill_percent(const MigrationView& migration);
 /// The whole command that runs a phase of this migration, as it was given last: plan and target as a shell reads them.
 std::string command_of(const MigrationView& migration, std::string_view command);
 
+/// The one that measures both ways on a server of its own.
+std::string compare_command(const MigrationView& migration);
+
 /// An event for people: a level ("info", "warn", "bad", "ok") and one line.
 struct EventWords {
   std::string level;
