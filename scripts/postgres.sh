@@ -35,8 +35,10 @@ as_server_user() {
   fi
 }
 
+# By the process itself: after a crash of the machine the pid in the file may be another's, and pg_ctl would signal that.
 running() {
-  [ -f "$1/data/postmaster.pid" ] && as_server_user "$(bindir)/pg_ctl" --pgdata "$1/data" status >/dev/null 2>&1
+  local pid
+  pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && [ "$(readlink "/proc/$pid/cwd")" = "$(realpath "$1/data")" ]
 }
 
 # Makes the folder; only one that this script made is ever deleted.
@@ -79,7 +81,10 @@ start() {
     } >>"$dir/data.new/postgresql.conf"
     mv "$dir/data.new" "$dir/data"
   fi
-  running "$dir" || begin "$dir"
+  if ! running "$dir"; then
+    rm -f "$dir/data/postmaster.pid"
+    begin "$dir"
+  fi
 }
 
 standby() {
@@ -93,7 +98,7 @@ standby() {
 
 stop() {
   local dir=$1
-  if [ -f "$dir/data/postmaster.pid" ]; then
+  if running "$dir"; then
     as_server_user "$(bindir)/pg_ctl" --pgdata "$dir/data" --mode immediate --silent stop >/dev/null || true
   fi
 }

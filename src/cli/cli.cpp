@@ -151,7 +151,6 @@ int run_command_line(int argc, char** argv) {
   const auto observer = with_step_summary(flags.report.json ? make_json_report(stdout) : make_terminal_report(flags.report, stdout, stderr));
   event::Result result;
   result.command = app.get_subcommands().front()->get_name();
-  flags.words.assign(std::find(argv + 1, argv + argc, result.command) + 1, argv + argc);
   Invocation invocation{flags, interrupt, *observer, result};
   const auto begin = system_clock().now();
   run_chosen(chosen, invocation);

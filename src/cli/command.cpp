@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <iostream>
 
@@ -52,23 +51,6 @@ void end_run(Migration& migration, JournalRecorder& recorder, Observer& observer
   } catch (const std::exception&) {
     // How the run ended is told to the caller in any case.
   }
-}
-
-/// The flags that are not the target's, how the report looks, or the plan.
-std::string arguments_of(const CommonFlags& flags, const std::string& plan_file) {
-  constexpr std::array<std::string_view, 5> k_report{"--json", "-q", "--quiet", "-v", "--verbose"};
-  constexpr std::array<std::string_view, 3> k_target{"-d", "--dbname", "--url"};
-  std::vector<std::string> kept;
-  for (std::size_t i = 0; i < flags.words.size(); ++i) {
-    const std::string& word = flags.words[i];
-    if (std::ranges::find(k_target, word) != k_target.end()) {
-      ++i;  // and its value
-    } else if (word != plan_file && std::ranges::find(k_report, word) == k_report.end() &&
-               std::ranges::none_of(k_target, [&](std::string_view flag) { return word.starts_with(flag); })) {
-      kept.push_back(shell_quote(word));
-    }
-  }
-  return join(kept, " ");
 }
 
 RunEnd failed_end(Outcome outcome, const std::string& message, const std::string& hint) {
@@ -139,7 +121,6 @@ void with_migration(Invocation& invocation, const RunFlags& flags, const std::fu
                            plan.name, [&open] { return open == nullptr ? 0 : open->run_id(); });
   RunOptions options = flags.options(plan);
   options.target = pg::without_password(invocation.flags.dbname);
-  options.arguments = arguments_of(invocation.flags, flags.plan_file);
   Session session({conninfo, truncate_utf8(command, 63), nullptr}, options, recorder, system_clock(), invocation.interrupt.token());
   recorder.on(event::Started{invocation.result.command, plan.name, session.connection().description()});
   Migration migration(session, plan);

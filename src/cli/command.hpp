@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "ecmigrate/engine/migration.hpp"
 #include "ecmigrate/engine/session.hpp"
@@ -19,7 +18,6 @@ namespace ecmigrate {
 struct CommonFlags {
   std::string dbname;
   std::string schema;
-  std::vector<std::string> words;  ///< the command line behind the command's name, as given
   ReportOptions report;
 };
 

@@ -69,7 +69,7 @@ struct Migration::Run {
 
   void begin_run(const std::string& command) {
     if (id == 0) {
-      id = journal.begin_run(plan.name, {command, plan.file, session.options().target, session.options().arguments, session.options().pace});
+      id = journal.begin_run(plan.name, {command, plan.file, session.options().target, session.options().pace});
     }
   }
 

@@ -111,6 +111,14 @@ void Connection::connect() {
   add("fallback_application_name", m_target.application_name.c_str());
   keys.push_back(nullptr);
   values.push_back(nullptr);
+  if (m_target.conninfo.find("://") != std::string::npos) {
+    // What libpq says of a URI that it cannot read quotes a part of it, which may be the password's.
+    const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> read(PQconninfoParse(m_target.conninfo.c_str(), nullptr), PQconninfoFree);
+    if (read == nullptr) {
+      throw Error(Outcome::cannot_connect, "the URI of the database cannot be read",
+                  "Characters other than letters and digits have to be percent-encoded in it, % itself as %25; or give the password in PGPASSWORD.");
+    }
+  }
   m_connection.reset(PQconnectdbParams(keys.data(), values.data(), 1));
   if (PQstatus(m_connection.get()) != CONNECTION_OK) {
     std::string hint = "The target is taken from --dbname, ECMIGRATE_DATABASE_URL, DATABASE_URL, or libpq's own variables.";
@@ -170,7 +178,7 @@ std::vector<Rows> Connection::finish_script() {
 }
 
 void Connection::begin_call(const std::string& sql, bool single) {
-  if (m_stop.stop_requested()) {
+  if (m_stop.stop_requested() || m_abandon.stop_requested()) {
     throw Stopped();
   }
   if (m_target.hook) {
@@ -200,8 +208,20 @@ void Connection::collect() {
   }
 }
 
+void Connection::give_up(std::chrono::milliseconds patience, std::stop_token stop) {
+  m_patience = patience;
+  m_abandon = std::move(stop);
+}
+
 std::vector<Rows> Connection::finish_call() {
+  const auto begin = std::chrono::steady_clock::now();
   for (collect(); !m_answer.complete; collect()) {
+    if (m_abandon.stop_requested()) {
+      throw Stopped();
+    }
+    if (m_patience.count() > 0 && std::chrono::steady_clock::now() - begin > m_patience) {
+      throw SqlError("08006", fmt::format("the server has not answered for {}", format_milliseconds(static_cast<double>(m_patience.count()))), "", 0);
+    }
     if (m_stop.stop_requested()) {
       m_answer.stopped = true;
       cancel();  // again at each turn: the first may arrive between two statements of a script

@@ -44,8 +44,8 @@ EventWords words(const event::TrialFinished& e) {
   if (e.lossy == 0) {
     return {"info", fmt::format("tried up and down on {} of {}: all come back equal", count(e.rows, "row"), e.relation)};
   }
-  return {"warn", fmt::format("tried up and down on {} of {}: {} lose something, for example {}", count(e.rows, "row"), e.relation, with_thousands(e.lossy),
-                              e.examples.empty() ? "–" : e.examples.front())};
+  return {"warn", fmt::format("tried up and down on {} of {}: {} lose something{}", count(e.rows, "row"), e.relation, with_thousands(e.lossy),
+                              e.examples.empty() ? "" : ", for example " + e.examples.front())};
 }
 
 EventWords words(const event::Difference& e) {

@@ -43,11 +43,8 @@ RunOptions DemoMigration::options_of(const std::string& phase) const {
   options.target = m_target;
   // A request that arrives behind a try at a lock is answered before it counts as slow.
   options.lock_timeout = std::chrono::milliseconds(200);
-  options.arguments = "--lock-timeout 200ms";
   if (phase == "backfill") {
-    const std::string rate = fmt::format("{}/s", k_demo_rows_rate);
-    set_limit(options.pace, "max_rows_rate", rate);
-    options.arguments += " --max-rows-rate " + rate;
+    set_limit(options.pace, "max_rows_rate", fmt::format("{}/s", k_demo_rows_rate));
   }
   return options;
 }

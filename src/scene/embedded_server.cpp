@@ -157,7 +157,11 @@ void EmbeddedServer::make_cluster() {
 }
 
 bool EmbeddedServer::running() const {
-  return fs::exists(data() / "postmaster.pid") && run_as(server_user(), {server_programs() / "pg_ctl", "--pgdata", data(), "status"}, {}) == 0;
+  // By the process itself: after a crash of the machine the pid in the file may be another's, and pg_ctl would signal that.
+  std::ifstream file(data() / "postmaster.pid");
+  std::string pid;
+  std::error_code error;
+  return std::getline(file, pid) && fs::read_symlink("/proc/" + pid + "/cwd", error) == fs::canonical(data(), error) && !error;
 }
 
 void EmbeddedServer::start() {
@@ -169,6 +173,7 @@ void EmbeddedServer::start() {
   if (running()) {
     return;
   }
+  fs::remove(data() / "postmaster.pid");  // of one that is gone
   const fs::path log = m_folder / "server.log";
   const int status = run_as(server_user(), {server_programs() / "pg_ctl", "--pgdata", data(), "--log", log, "--wait", "--silent", "start"}, {});
   if (status != 0) {
@@ -177,7 +182,7 @@ void EmbeddedServer::start() {
 }
 
 void EmbeddedServer::stop() {
-  if (fs::exists(data() / "postmaster.pid")) {
+  if (running()) {
     run_as(server_user(), {server_programs() / "pg_ctl", "--pgdata", data(), "--mode", "immediate", "--silent", "stop"}, {});
   }
   release();
@@ -190,7 +195,7 @@ void EmbeddedServer::remove() {
   if (m_claim < 0) {
     claim();
   }
-  if (fs::exists(data() / "postmaster.pid")) {
+  if (running()) {
     stop();
   }
   delete_whole(m_folder);

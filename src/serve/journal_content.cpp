@@ -82,6 +82,8 @@ class JournalContent::Impl {
     });
   }
 
+  [[nodiscard]] const JournalContentOptions& options() const { return m_options; }
+
   std::string metrics() {
     return with_picture("", [&](const std::string&) { return metrics_text(m_picture, m_statement_times); });
   }
@@ -104,7 +106,7 @@ class JournalContent::Impl {
   [[nodiscard]] Document document_of(const std::string& name) const { return state_document(m_picture, name, m_options, m_options.demo ? &m_demo : nullptr); }
 
   void run(const std::stop_token& stop) {
-    auto poller = std::make_unique<Poller>(m_target, m_options);
+    auto poller = std::make_unique<Poller>(m_target, m_options, stop);
     auto next = Clock::now();
     while (!stop.stop_requested()) {
       std::set<std::string> wanted;
@@ -117,7 +119,7 @@ class JournalContent::Impl {
             return;
           }
           // Nobody knows what happened meanwhile: everything is read anew.
-          poller = std::make_unique<Poller>(m_target, m_options);
+          poller = std::make_unique<Poller>(m_target, m_options, stop);
           m_picture.migrations.clear();
           m_picture.database.journal = DatabasePicture::Journal::none;
           next = Clock::now();
@@ -210,7 +212,7 @@ class JournalContent::Impl {
     m_hub.publish({"snapshot", "\n", true,
                    dump({{"state", document_of(m_picture.current)},
                          {"series", series_document(migration, k_points)},
-                         {"events", events_document(migration, 0, k_events)},
+                         {"events", events_document(migration, 0, k_events, m_options)},
                          {"locks", locks_document(migration)}})});
     m_told.erase(m_picture.current);
   }
@@ -237,7 +239,7 @@ class JournalContent::Impl {
     for (const EventView& event : migration.events) {
       if (event.id > told.event) {
         if (told.any) {
-          tell("event", dump(event_document(event)));
+          tell("event", dump(event_document(event, m_options)));
         }
         told.event = event.id;
       }
@@ -338,7 +340,7 @@ std::optional<std::string> JournalContent::series(const std::string& migration, 
 }
 
 std::optional<std::string> JournalContent::events(const std::string& migration, std::int64_t before, int limit) {
-  return m_impl->of_migration(migration, [&](const MigrationPicture& picture) { return events_document(picture, before, limit); });
+  return m_impl->of_migration(migration, [&](const MigrationPicture& picture) { return events_document(picture, before, limit, m_impl->options()); });
 }
 
 std::optional<std::string> JournalContent::locks(const std::string& migration) {

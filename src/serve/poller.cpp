@@ -18,6 +18,9 @@ constexpr std::string_view k_settings =
     "set default_transaction_read_only = on; set statement_timeout = '1s'; set lock_timeout = '50ms'; set client_min_messages = warning; "
     "set idle_in_transaction_session_timeout = '5s'; set timezone = 'UTC'";
 
+/// More than the server's own limit on a statement.
+constexpr std::chrono::milliseconds k_patience{3'000};
+
 constexpr int k_sample_rows = 5;
 constexpr int k_first_events = 200;
 
@@ -85,11 +88,13 @@ std::vector<double> Poller::take_statement_times() {
 }
 
 void Poller::look(Picture& picture, const std::set<std::string>& wanted) {
+  bool journal_read = false;
   try {
     if (!m_connection) {
       connect(picture);
     }
     read_journal(picture, wanted);
+    journal_read = true;
     picture.waiting = timed([&] { return read_waiting(*m_connection); });
     picture.waiting_at = picture.now;
     read_in_turn(picture);
@@ -98,14 +103,16 @@ void Poller::look(Picture& picture, const std::set<std::string>& wanted) {
       m_connection.reset();
       throw;
     }
-    if (error.sqlstate() != "57014" && error.sqlstate() != "55P03") {
+    if (!journal_read) {
       m_format = 0;  // the journal may have been dropped, or made anew
+      throw;         // nothing is known of now: what is shown is old
     }
   }
 }
 
 void Poller::connect(Picture& picture) {
   auto connection = std::make_unique<pg::Connection>(m_target);
+  connection->give_up(k_patience, m_stop);
   connection->script(std::string(k_settings));
   picture.database.target = connection->description();
   picture.database.role = connection->query("select current_user").text(0, 0);
@@ -151,7 +158,8 @@ void Poller::read_journal(Picture& picture, const std::set<std::string>& wanted)
     try {
       view = timed([&] { return model.look(names, m_last_event); });
       if (!view.current.empty() && std::ranges::find(names, view.current) == names.end()) {
-        view = timed([&] { return model.look({view.current}, m_last_event); });
+        names.push_back(view.current);
+        view = timed([&] { return model.look(names, m_last_event); });
       }
     } catch (const pg::SqlError& error) {
       if (error.sqlstate() != "42501") {
@@ -212,16 +220,16 @@ void Poller::read_journal(Picture& picture, const std::set<std::string>& wanted)
 void Poller::read_shape(MigrationPicture& migration) {
   const bool another = migration.shape_of.first != migration.view->started_at;
   migration.shape = timed([&] { return ReadModel(*m_connection, m_format).shape(migration.view->name); });
-  migration.shape_of = {migration.view->started_at, migration.view->state_text};
   migration.tables_at.reset();  // columns came or went
   if (another) {
     migration.keys.clear();
     migration.sample.clear();
     migration.series.clear();
-    for (ProgressView& point : timed([&] { return ReadModel(*m_connection, m_format).series(migration.view->name, 0); })) {
+    for (ProgressView& point : timed([&] { return ReadModel(*m_connection, m_format).series(migration.view->name, k_kept_points); })) {
       append_point(migration.series, std::move(point));
     }
   }
+  migration.shape_of = {migration.view->started_at, migration.view->state_text};  // last: what failed is read again
 }
 
 void Poller::read_first_events(MigrationPicture& migration) {
@@ -299,6 +307,9 @@ void Poller::read_rows(Picture& picture, MigrationPicture& migration) {
     migration.sample = timed([&] { return read_sample(*m_connection, shape, migration.keys, migration.sample_columns, both_shapes(migration)); });
     migration.sample_at = picture.now;
     migration.sample_skipped.clear();
+    if (migration.sample.size() < migration.keys.size()) {
+      migration.keys.clear();  // rows have gone: others are picked
+    }
   } catch (const pg::SqlError& error) {
     if (error.connection_lost()) {
       throw;

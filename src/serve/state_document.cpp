@@ -281,14 +281,25 @@ Document state_document(const Picture& picture, const std::string& name, const J
   return document;
 }
 
-Document event_document(const EventView& view) {
-  const auto event = event_from_json(view.data);
+Document event_document(const EventView& view, const JournalContentOptions& options) {
+  std::optional<Event> event = event_from_json(view.data);
+  if (auto* failed = event ? std::get_if<event::LockTryFailed>(&*event) : nullptr; failed != nullptr && !options.show_queries) {
+    for (Blocker& blocker : failed->blockers) {
+      blocker.query.clear();
+    }
+  }
+  if (auto* difference = event ? std::get_if<event::Difference>(&*event) : nullptr; difference != nullptr && !options.show_sample) {
+    difference->key = difference->old_values = difference->new_values = "(hidden)";
+  }
+  if (auto* trial = event ? std::get_if<event::TrialFinished>(&*event) : nullptr; trial != nullptr && !options.show_sample) {
+    trial->examples.clear();
+  }
   const EventWords words = event ? words_of(*event) : EventWords{"info", "an event of another program"};
-  const Document data = Document::parse(view.data, nullptr, false);
+  const Document data = event ? Document::parse(event_to_json(*event)) : Document::object();
   return {{"id", view.id}, {"at", utc_time(view.at)}, {"level", words.level}, {"text", words.text}, {"type", data.value("type", "")}, {"data", data}};
 }
 
-Document events_document(const MigrationPicture& migration, std::int64_t before, int limit) {
+Document events_document(const MigrationPicture& migration, std::int64_t before, int limit, const JournalContentOptions& options) {
   Document list = Document::array();
   bool older = migration.older_events;
   for (auto event = migration.events.rbegin(); event != migration.events.rend(); ++event) {
@@ -299,7 +310,7 @@ Document events_document(const MigrationPicture& migration, std::int64_t before,
       older = true;
       break;
     }
-    list.push_back(event_document(*event));
+    list.push_back(event_document(*event, options));
   }
   return {{"events", list}, {"older", older && !list.empty()}};
 }

@@ -171,7 +171,8 @@ void Journal::record_columns(const std::string& name, const std::vector<Qualifie
   m_connection.query(
       fmt::format("update ecmigrate.migrations m set columns = coalesce(m.columns, '[]') || coalesce((select jsonb_agg(jsonb_build_object("
                   "'schema', n.nspname, 'table', c.relname, 'oid', c.oid::bigint, 'number', a.attnum, 'name', a.attname, "
-                  "'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'nullable', not a.attnotnull, 'added', {}) order by c.oid, a.attnum) "
+                  "'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'nullable', not a.attnotnull, 'added', {} and m.columns is not null) "
+                  "order by c.oid, a.attnum) "
                   "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace join pg_catalog.pg_attribute a on a.attrelid = c.oid "
                   "where c.oid in (select pg_catalog.to_regclass(t) from unnest(array[{}]::text[]) t) and a.attnum > 0 and not a.attisdropped "
                   "and not exists (select from jsonb_array_elements(coalesce(m.columns, '[]')) k "
@@ -187,11 +188,11 @@ void Journal::set_state(const std::string& name, State state) {
 
 std::int64_t Journal::begin_run(const std::string& name, const RunStart& start) {
   return m_connection
-      .query("insert into ecmigrate.runs (migration, command, host, process, backend, plan_file, target, arguments, limits) "
-             "values ($1, $2, $3, $4, $5, $6, $7, $8, jsonb_build_object('target_batch_ms', $9::bigint, 'max_replica_lag_ms', $10::bigint, "
-             "'max_rows_rate', $11::double precision, 'max_wal_rate', $12::double precision)) returning id",
+      .query("insert into ecmigrate.runs (migration, command, host, process, backend, plan_file, target, limits) "
+             "values ($1, $2, $3, $4, $5, $6, $7, jsonb_build_object('target_batch_ms', $8::bigint, 'max_replica_lag_ms', $9::bigint, "
+             "'max_rows_rate', $10::double precision, 'max_wal_rate', $11::double precision)) returning id",
              {name, start.command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid()), start.plan_file, start.target,
-              start.arguments, std::to_string(start.limits.target_batch.count()), std::to_string(start.limits.max_replica_lag.count()),
+              std::to_string(start.limits.target_batch.count()), std::to_string(start.limits.max_replica_lag.count()),
               std::to_string(start.limits.max_rows_rate), std::to_string(start.limits.max_wal_rate)})
       .integer(0, 0);
 }

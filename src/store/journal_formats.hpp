@@ -64,8 +64,7 @@ create index if not exists progress_migration on ecmigrate.progress (migration, 
 create table ecmigrate.journal (format integer not null, program text not null, at timestamptz not null default clock_timestamp());
 insert into ecmigrate.journal (format, program) values (2, '');
 alter table ecmigrate.migrations add column description text, add column plan_file text, add column columns jsonb;
-alter table ecmigrate.runs add column username text, add column plan_file text, add column target text, add column arguments text,
-  add column limits jsonb, add column hint text, add column next text;
+alter table ecmigrate.runs add column username text, add column plan_file text, add column target text, add column limits jsonb, add column hint text, add column next text;
 alter table ecmigrate.runs alter column username set default current_user;
 alter table ecmigrate.events add column type text generated always as (data->>'type') stored;
 alter table ecmigrate.progress
@@ -89,6 +88,7 @@ create table ecmigrate.comparisons (
   at timestamptz not null default clock_timestamp());
 create index runs_migration on ecmigrate.runs (migration, id);
 create index locks_migration on ecmigrate.locks (migration, id);
+create index progress_phase on ecmigrate.progress (migration, phase, id);
 create index lock_tries_migration on ecmigrate.lock_tries (migration, id);
 create index verifications_migration on ecmigrate.verifications (migration, id);
 )"};

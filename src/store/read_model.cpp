@@ -71,11 +71,12 @@ std::string details_sql(int format) {
                  "left join ecmigrate.windows w on w.migration = k.migration and w.relation = k.relation where k.migration = m.name "
                  "group by k.relation, k.pages, k.finished order by k.relation") +
          " as walks, ";
-  // The newest points alone, by the index: of a relation that has none among them the walk says what is to be said.
+  // The newest points alone, by the index (which format 1 lacks): of a relation that has none among them the walk says what
+  // is to be said.
   const auto newest = [&](std::string_view phase) {
     return fmt::format("(select distinct on (data->>'relation') {} as at, data from (select at, id, data from ecmigrate.progress where migration = m.name "
-                       "and data->>'phase' = '{}' order by id desc limit 300) p order by data->>'relation', id desc)",
-                       ms("at"), phase);
+                       "and {} = '{}' order by id desc limit 300) p order by data->>'relation', id desc)",
+                       ms("at"), format < 2 ? "data->>'phase'" : "phase", phase);
   };
   sql += list_of(newest("backfill") + " union all " + newest("verify")) + " as progress, ";
   sql += list_of(fmt::format("select distinct on (relation) relation, rows, pending + inconsistent - repaired as differences, {} as at from ecmigrate.verifications "
@@ -107,7 +108,6 @@ RunView run_of(const json& row) {
   run.user = member<std::string>(row, "username");
   run.plan_file = member<std::string>(row, "plan_file");
   run.target = member<std::string>(row, "target");
-  run.arguments = member<std::string>(row, "arguments");
   run.since = member<Instant>(row, "since");
   run.seen_at = maybe<Instant>(row, "seen");
   run.finished_at = maybe<Instant>(row, "finished");
@@ -330,7 +330,7 @@ std::vector<MigrationSummary> ReadModel::list() {
       "(select sum(d) from (select distinct on (relation) pending + inconsistent - repaired as d from ecmigrate.verifications v where v.migration = m.name "
       "and v.at >= m.started_at order by relation, id desc) v), r.command, r.outcome from ecmigrate.migrations m "
       "left join lateral (select command, outcome from ecmigrate.runs where migration = m.name order by id desc limit 1) r on true "
-      "order by m.started_at desc, m.name limit 200",
+      "order by m.state in ('contracted', 'rolled_back'), m.started_at desc, m.name limit 1000",
       ms("m.started_at"), ms("m.changed_at")));
   std::vector<MigrationSummary> list;
   for (int row = 0; row < rows.size(); ++row) {
@@ -424,12 +424,12 @@ std::int64_t ReadModel::last_event() {
   return m_connection.query("select coalesce(max(id), 0) from ecmigrate.events").integer(0, 0);
 }
 
-std::vector<ProgressView> ReadModel::series(const std::string& name, Instant after) {
+std::vector<ProgressView> ReadModel::series(const std::string& name, std::size_t most) {
   const pg::Rows rows = m_connection.query(
-      fmt::format("select {}, data from ecmigrate.progress p where migration = $1 and data->>'phase' = 'backfill' "
-                  "and at >= (select started_at from ecmigrate.migrations where name = $1) and {} > $2::bigint order by id",
-                  ms("at"), ms("at")),
-      {name, std::to_string(after)});
+      fmt::format("select at, data from (select id, {} as at, data from ecmigrate.progress where migration = $1 and {} = 'backfill' "
+                  "and at >= (select started_at from ecmigrate.migrations where name = $1) order by id desc limit $2::bigint) newest order by id",
+                  ms("at"), m_format < 2 ? "data->>'phase'" : "phase"),
+      {name, std::to_string(most)});
   std::vector<ProgressView> series;
   for (int row = 0; row < rows.size(); ++row) {
     const auto event = event_from_json(rows.text(row, 1));

@@ -19,6 +19,8 @@ constexpr std::size_t k_most_early = 200;
 /// Of events that wait to be written; some minutes of a broken connection.
 constexpr std::size_t k_most_queued = 2'000;
 constexpr std::chrono::milliseconds k_connect_pause{1'000};
+/// More than the server's own limit on a statement: who is silent for longer is gone.
+constexpr std::chrono::milliseconds k_patience{8'000};
 
 // Neither a lock on the journal's tables nor a synchronous replica that is gone may hold the recorder up for long.
 constexpr std::string_view k_settings =
@@ -122,7 +124,7 @@ bool JournalRecorder::write(const Item& item, const std::stop_token& stop) {
   try {
     if (!m_connection) {
       m_connection.emplace(m_target);
-      m_connection->cancel_on_stop(stop);
+      m_connection->give_up(k_patience, stop);
       m_connection->script(std::string(k_settings));
     }
     Journal journal(*m_connection);
@@ -140,6 +142,7 @@ bool JournalRecorder::write(const Item& item, const std::stop_token& stop) {
   } catch (const Error&) {
     return false;
   } catch (const pg::Stopped&) {
+    m_connection.reset();
     return false;
   }
   // The server will not have this one; the next may fare better.

@@ -140,7 +140,7 @@ Waiting read_waiting(pg::Connection& connection) {
   // of the time. Our own sessions are told by their name, as who they are is for the journal of another process to know.
   const pg::Rows rows = connection.query(
       "with w as materialized (select pid, pg_catalog.pg_blocking_pids(pid) as b from pg_catalog.pg_stat_activity "
-      "where wait_event_type = 'Lock' and datname = current_database()) "
+      "where wait_event_type = 'Lock' and datname = current_database() order by query_start limit 100) "
       "select coalesce((select json_agg(json_build_object('pid', p.pid, 'user', coalesce(a.usename, ''), 'application', coalesce(a.application_name, ''), "
       "'type', coalesce(a.backend_type, 'prepared transaction'), 'state', coalesce(a.state, ''), "
       "'age', coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0), 'query', coalesce(left(a.query, 500), ''), 'for', to_json(w.b), "

@@ -30,7 +30,7 @@ int port_of(const std::string& url) { return std::stoi(url.substr(url.rfind(':')
 TestServer::TestServer(serve::ServeOptions options, serve::Controls* controls) {
   if (options.listen == serve::ServeOptions().listen) {
     options.listen = "127.0.0.1:0";
-    options.api_listen = "localhost:0";
+    options.api_listen = "127.0.0.1:00";  // the same text would mean one server for both; localhost may be ::1
   }
   std::promise<serve::Addresses> started;
   std::future<serve::Addresses> addresses = started.get_future();

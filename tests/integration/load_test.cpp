@@ -164,6 +164,7 @@ void check_pauses_for_wraparound_vacuum(Database& database, const std::string& r
     }
   });
   backfill(database.conninfo(role), options, observer);
+  database.exec("reset lock_timeout");  // what the caller tidies up may wait for the next worker
   CHECK(observer.seen());
   check_all_filled(database);
 }

@@ -305,6 +305,48 @@ TEST_CASE("what changes is told to the streams, an event once and a point of the
   CHECK(types.contains("progress"));
 }
 
+TEST_CASE("where rows and queries are hidden, events are told without them") {
+  Database database;
+  database.exec(k_users);
+  run(database, "expand");
+  database.exec("insert into ecmigrate.events (migration, run, data) values "
+                "('split', 1, '{\"v\":1,\"type\":\"difference\",\"relation\":\"users\",\"key\":\"id=42\",\"kind\":\"pending\",\"old_values\":\"Secret Name\",\"new_values\":\"null\"}'), "
+                "('split', 1, '{\"v\":1,\"type\":\"lock_try_failed\",\"tries\":1,\"blockers\":[{\"pid\":7,\"user\":\"ann\",\"query\":\"select secret\"}]}'), "
+                "('split', 1, '{\"v\":1,\"type\":\"trial_finished\",\"relation\":\"users\",\"rows\":9,\"lossy\":1,\"examples\":[\"Secret \"]}')");
+  Page open(database.conninfo());
+  Page hidden(database.conninfo(), {.show_sample = false, .show_queries = false});
+  const std::string all = *open.content().events("", 0, 50);
+  CHECK(all.find("Secret Name") != std::string::npos);
+  CHECK(all.find("select secret") != std::string::npos);
+  const std::string some = *hidden.content().events("", 0, 50);
+  CHECK(some.find("difference") != std::string::npos);
+  CHECK(some.find("ecret") == std::string::npos);
+  CHECK(hidden.state()["migration"]["sample"]["rows"].empty());
+}
+
+TEST_CASE("a migration that is not the current one is there at the first request") {
+  Database database;
+  database.exec(k_users);
+  run(database, "expand");
+  database.exec("insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
+                "select 'newer', 'expanded', plan, plan_hash, '{}', recipe_format, version from ecmigrate.migrations");
+  Page page(database.conninfo());
+  CHECK(page.state("split")["migration"]["name"] == "split");
+}
+
+TEST_CASE("a database that has stopped answering is said to be down, and the page ends all the same") {
+  Database database;
+  database.exec(k_users);
+  run(database, "expand");
+  auto page = std::make_unique<Page>(database.conninfo());
+  page->state();
+  const std::string pid = database.value("select pid from pg_stat_activity where application_name = 'ecmigrate serve' and datname = current_database()");
+  shell("kill -STOP " + pid);
+  page->wait_for([](json now) { return now["database"]["up"] == false; });
+  page.reset();  // would never return, if it waited for an answer
+  shell("kill -CONT " + pid);
+}
+
 TEST_CASE("names and values of any kind are data of the document, and the names of metrics' labels are escaped") {
   Database database;
   database.exec("create table \"<img src=x onerror=alert(1)>\" (id int primary key, \"a\"\"b\\\" text); insert into \"<img src=x onerror=alert(1)>\" values (1, E'\\u202e<script>')");

@@ -29,7 +29,6 @@ struct RunOptions {
   enum class Side { none, old_columns, new_columns } repair = Side::none;
   std::set<std::string> accept_drop;              ///< names of dependents that contract may drop
   std::string target;                             ///< for the journal, see RunStart
-  std::string arguments;                          ///< the same
 };
 
 /// One runner's dealings with one server: its connections, clock, stop request and observer. Owned by one thread; the

@@ -100,6 +100,9 @@ class Connection {
   std::vector<Rows> finish_script();
   /// From now on, a stop request cancels the running statement, and query and script throw Stopped.
   void cancel_on_stop(std::stop_token stop) { m_stop = std::move(stop); }
+  /// For a connection that nobody's work depends on: an answer is waited for so long at most, then the connection counts as
+  /// lost; and a stop request ends the wait at once (Stopped), without a word to the server, which may not hear it.
+  void give_up(std::chrono::milliseconds patience, std::stop_token stop);
   /// From any thread: asks the server to cancel the running statement.
   void cancel() const;
 
@@ -136,6 +139,8 @@ class Connection {
   std::unique_ptr<pg_conn, void (*)(pg_conn*)> m_connection;
   std::unique_ptr<pg_cancel, void (*)(pg_cancel*)> m_cancel;
   std::stop_token m_stop;
+  std::stop_token m_abandon;
+  std::chrono::milliseconds m_patience{0};  ///< 0: without end
   Answer m_answer;
   int m_backend_pid = 0;
 };

@@ -34,7 +34,6 @@ struct RunStart {
   std::string command;
   std::string plan_file;
   std::string target;     ///< the --dbname that was given, without password; empty where the environment says it
-  std::string arguments;  ///< the other flags, as a shell would read them
   PaceLimits limits{};    ///< of its backfill
 };
 

@@ -43,7 +43,6 @@ struct RunView {
   std::string user;
   std::string plan_file;
   std::string target;     ///< the --dbname that it was given, without password
-  std::string arguments;  ///< its other flags
   Instant since = 0;
   std::optional<Instant> seen_at;      ///< its last heartbeat; nothing before its backfill
   std::optional<Instant> finished_at;
@@ -180,7 +179,7 @@ class ReadModel {
 
   /// `after_event`: 0 gives no events.
   [[nodiscard]] JournalView look(const std::vector<std::string>& names, std::int64_t after_event = 0);
-  /// The newest first, 200 at most.
+  /// Those under way first, then the newest, 1,000 at most.
   [[nodiscard]] std::vector<MigrationSummary> list();
   /// Nothing when there is no such migration. A recipe of another program gives an empty shape.
   [[nodiscard]] std::optional<MigrationShape> shape(const std::string& name);
@@ -188,8 +187,8 @@ class ReadModel {
   [[nodiscard]] std::vector<EventView> events(const std::string& name, std::int64_t before, int limit);
   /// The number of the newest event.
   [[nodiscard]] std::int64_t last_event();
-  /// The backfill's time series of its newest run, oldest first, of rows after `after`; several relations are one.
-  [[nodiscard]] std::vector<ProgressView> series(const std::string& name, Instant after);
+  /// The newest so many points of the backfill's time series, oldest first; several relations are one.
+  [[nodiscard]] std::vector<ProgressView> series(const std::string& name, std::size_t most);
   /// The newest comparison of a migration as `ecmigrate compare` recorded it: a JSON document.
   [[nodiscard]] std::optional<std::string> comparison(const std::string& name);
 

@@ -65,7 +65,6 @@ class JournalRecorder final : public Observer {
   bool m_writing = false;
   std::size_t m_lost = 0;
   std::optional<pg::Connection> m_connection;  ///< the thread's own
-  std::chrono::milliseconds m_connect_again{0};
   std::jthread m_thread;  ///< last: it uses all of the above
 };
 

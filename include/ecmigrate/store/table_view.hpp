@@ -53,7 +53,7 @@ struct WaitingSession {
   bool ours = false;           ///< a session of ecmigrate
 };
 struct Waiting {
-  std::vector<WaitingSession> sessions;
+  std::vector<WaitingSession> sessions;     ///< of those that wait the 100 whose statement is oldest: to ask for each costs the server
   bool sees_all = true;                     ///< false: only the role's own sessions are seen
   std::vector<std::int64_t> locked_tables;  ///< oids of tables with an ACCESS EXCLUSIVE lock, held or asked for
 };
