@@ -72,6 +72,29 @@ Document population_of(const ColumnView& column, const ColumnNow& now, const Mig
           {"at", time_or_null(picture.tables_at)}};
 }
 
+/// Those of the shape, and those that somebody has added to its tables since.
+std::vector<ColumnView> shown_columns(const MigrationPicture& picture) {
+  std::vector<ColumnView> columns = picture.shape->columns;
+  for (const auto& [relation, table] : picture.tables) {
+    for (const auto& [number, facts] : table.columns) {
+      const bool known = std::ranges::any_of(picture.shape->columns, [&](const ColumnView& column) {
+        return column.relation == relation && (column.oid == 0 ? column.name == facts.name : column.oid == table.oid && column.number == number);
+      });
+      if (!known) {
+        ColumnView added;
+        added.relation = relation;
+        added.oid = table.oid;
+        added.number = number;
+        added.name = facts.name;
+        added.type = facts.type;
+        added.nullable = facts.nullable;
+        columns.push_back(std::move(added));
+      }
+    }
+  }
+  return columns;
+}
+
 }  // namespace
 
 Document columns_document(const MigrationPicture& picture) {
@@ -80,7 +103,7 @@ Document columns_document(const MigrationPicture& picture) {
   if (!picture.shape) {
     return list;
   }
-  for (const ColumnView& column : picture.shape->columns) {
+  for (const ColumnView& column : shown_columns(picture)) {
     const ColumnNow now = column_now(column, picture);
     const bool gone = now.status == "gone";
     std::optional<Instant> at;
