@@ -382,7 +382,7 @@ TEST_CASE("demo: takes an empty database of another server, and none with tables
   CHECK(others.value("select count(*) from users") == "3002");
 }
 
-TEST_CASE("demo: leaves no server behind when a port is taken") {
+TEST_CASE("demo: leaves no server behind when its addresses cannot be") {
   const Folder folder("demo-three");
   Database database;
   const ProgramResult usage = run_program(database, {"demo", "--folder", folder.path(), "--rows", "1000", "--listen", "0.0.0.0:0"});
