@@ -73,8 +73,8 @@ check "stop, again" "$(try stopped scripts/demo.sh stop)" 0
 check "the bystander lives" "$(kill -0 $bystander && echo yes)" yes
 # The same of the server: after a crash of the machine its number may be another's.
 mkdir -p "$work/stale/data" && touch "$work/stale/ecmigrate-throwaway" && printf '%s\n' $bystander >"$work/stale/data/postmaster.pid"
-check "a server whose process number is a bystander's is not running" "$(try stale scripts/postgres.sh running "$work/stale")" 1
-check "and is removed" "$(try stale scripts/postgres.sh remove "$work/stale")" 0
+check "a server whose process number is a bystander's is not running" "$(try pid_running scripts/postgres.sh running "$work/stale")" 1
+check "and is removed" "$(try pid_removed scripts/postgres.sh remove "$work/stale")" 0
 check "the bystander lives on" "$(kill -0 $bystander && echo yes)" yes
 kill $bystander
 
