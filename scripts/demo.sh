@@ -90,7 +90,8 @@ start() {
   fi
   require_ports
   (
-    printf '%s\n' "$BASHPID" "$(identity "$BASHPID")" "$(what)" >"$process_file.new"
+    own=$BASHPID  # in the substitution it would be that shell's, which may have begun a tick later
+    printf '%s\n' "$own" "$(identity "$own")" "$(what)" >"$process_file.new"
     mv "$process_file.new" "$process_file"
     exec setsid "$program" demo --folder "$demo_dir" --listen "127.0.0.1:$page_port" --api-listen "127.0.0.1:$api_port"
   ) </dev/null >"$log" 2>&1 9>&- &
