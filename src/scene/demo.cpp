@@ -146,7 +146,13 @@ class Demo::Impl {
       m_conninfo = shop.target = short_conninfo(*m_server);
       shop.where = "a throwaway PostgreSQL in " + options.folder.string();
       pg::Connection connection({m_server->conninfo("postgres"), "ecmigrate demo", nullptr});
-      if (connection.query("select 1 from pg_catalog.pg_database where datname = $1", {k_database}).size() == 0) {
+      bool exists = connection.query("select 1 from pg_catalog.pg_database where datname = $1", {k_database}).size() > 0;
+      if (exists && !is_prepared(m_server->conninfo(k_database))) {
+        // Of a program before the demo kept facts. Nothing on a throwaway server is worth a question.
+        connection.query(fmt::format("drop database {} with (force)", k_database));
+        exists = false;
+      }
+      if (!exists) {
         connection.query(fmt::format("create database {}", k_database));
       }
     }

@@ -42,6 +42,11 @@ void vacuum(pg::Connection& connection) {
 
 }  // namespace
 
+bool is_prepared(const std::string& conninfo) {
+  pg::Connection connection(target_of(conninfo));
+  return is_demo(connection);
+}
+
 void prepare_demo(const std::string& conninfo, std::int64_t rows, const std::stop_token& stop) {
   pg::Connection connection(target_of(conninfo));
   connection.cancel_on_stop(stop);

@@ -13,6 +13,8 @@
 /// The demo's database: the table users, the journal, and in a schema of its own what the demo has to know after a restart.
 namespace ecmigrate::scene {
 
+/// Whether the demo has made this database what it is.
+bool is_prepared(const std::string& conninfo);
 /// Makes the users where the database is empty. Throws Error{refused} where it has tables that are not the demo's.
 void prepare_demo(const std::string& conninfo, std::int64_t rows, const std::stop_token& stop);
 /// As it was in the beginning: the users are made again, and the journal says nothing of the migration.

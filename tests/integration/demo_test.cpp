@@ -382,6 +382,20 @@ TEST_CASE("demo: takes an empty database of another server, and none with tables
   CHECK(others.value("select count(*) from users") == "3002");
 }
 
+TEST_CASE("demo: makes its own server's database anew where an earlier program left another") {
+  const Folder folder("demo-four");
+  {
+    scene::EmbeddedServer earlier(folder.path());
+    earlier.start();
+    pg::Connection({earlier.conninfo("postgres"), "test", nullptr}).query("create database shop");
+    pg::Connection({earlier.conninfo("shop"), "test", nullptr}).query("create table users (id int)");
+    earlier.stop();
+  }
+  DemoProcess demo({"--folder", folder.path(), "--rows", "1000"});
+  CHECK(demo.run("expand").starts_with("Expanded."));
+  CHECK(demo.end(SIGTERM) == 0);
+}
+
 TEST_CASE("demo: leaves no server behind when its addresses cannot be") {
   const Folder folder("demo-three");
   Database database;
