@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
-#include "ecmigrate/engine/migration.hpp"
-#include "ecmigrate/engine/session.hpp"
+#include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/report/report.hpp"
+#include "ecmigrate/session/session.hpp"
 #include "interrupt.hpp"
 
 namespace ecmigrate {

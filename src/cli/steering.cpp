@@ -5,7 +5,7 @@
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
-#include "ecmigrate/engine/windows.hpp"
+#include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
 

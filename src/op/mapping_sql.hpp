@@ -35,7 +35,7 @@ std::string news_changed(const Mapping& mapping);
 /// An expression converted as an assignment to the column would: a value that is too long is an error, not cut.
 std::string assigned(const std::string& sql, const std::string& type);
 
-/// The compiled form for the engine.
+/// The compiled form for those who run it.
 SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, bool repeatable);
 
 /// The trial of a mapping before expand.

@@ -7,8 +7,8 @@
 
 #include "demo_naive.hpp"
 #include "demo_traffic.hpp"
-#include "ecmigrate/engine/migration.hpp"
 #include "ecmigrate/model/plan.hpp"
+#include "ecmigrate/phases/migration.hpp"
 
 namespace ecmigrate::scene {
 

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "ecmigrate/base/text.hpp"
-#include "ecmigrate/engine/lock_watch.hpp"
 #include "ecmigrate/report/answers.hpp"
+#include "ecmigrate/steps/lock_watch.hpp"
 
 namespace ecmigrate::scene {
 

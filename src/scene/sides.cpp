@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "ecmigrate/base/clock.hpp"
-#include "ecmigrate/engine/migration.hpp"
+#include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/report/answers.hpp"
 #include "side_observer.hpp"
 

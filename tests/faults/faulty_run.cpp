@@ -5,7 +5,7 @@
 #include <map>
 #include <sstream>
 
-#include "ecmigrate/engine/migration.hpp"
+#include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 
 namespace ecmigrate::test {

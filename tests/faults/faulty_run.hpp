@@ -19,7 +19,7 @@ class ImpatientClock final : public Clock {
   }
 };
 
-/// The runner ends here as if it had been killed. Not an Error, so that nothing in the engine handles it.
+/// The runner ends here as if it had been killed. Not an Error, so that nothing in the runner handles it.
 class Killed : public std::exception {
  public:
   [[nodiscard]] const char* what() const noexcept override { return "killed"; }

@@ -8,7 +8,7 @@
 #include <random>
 #include <thread>
 
-#include "../../src/engine/step_runner.hpp"
+#include "ecmigrate/steps/step_runner.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "faults/faulty_run.hpp"
 #include "support/catch.hpp"

@@ -1,4 +1,4 @@
-#include "ecmigrate/engine/bottom_up_deletion.hpp"
+#include "ecmigrate/fill/bottom_up_deletion.hpp"
 
 #include <fmt/format.h>
 

@@ -110,7 +110,7 @@ TEST_CASE("a record that cannot be read does not stand in the way of another mig
   }
 }
 
-TEST_CASE("events are written from a session of their own, outside the engine's transactions", "[version]") {
+TEST_CASE("events are written from a session of their own, outside the runner's transactions", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");  // makes the journal

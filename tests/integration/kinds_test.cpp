@@ -5,8 +5,8 @@
 #include <regex>
 #include <set>
 
-#include "ecmigrate/engine/migration.hpp"
 #include "ecmigrate/op/kind.hpp"
+#include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "support/catch.hpp"
 #include "support/example_table.hpp"

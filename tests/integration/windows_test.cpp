@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "ecmigrate/engine/windows.hpp"
+#include "ecmigrate/pace/windows.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
 #include "support/pausing.hpp"

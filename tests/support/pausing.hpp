@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "ecmigrate/engine/migration.hpp"
+#include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"

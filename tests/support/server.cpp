@@ -15,7 +15,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "ecmigrate/engine/migration.hpp"
+#include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 
 namespace ecmigrate::test {

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "ecmigrate/engine/session.hpp"
 #include "ecmigrate/model/event.hpp"
 #include "ecmigrate/model/plan.hpp"
 #include "ecmigrate/pg/connection.hpp"
+#include "ecmigrate/session/session.hpp"
 
 namespace ecmigrate::test {
 

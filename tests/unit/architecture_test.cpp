@@ -9,8 +9,9 @@
 namespace {
 
 /// The floors of docs/architecture.md: a folder may include lower ones, and its own.
-const std::map<std::string, int> k_floors{{"base", 0},   {"model", 1},  {"pg", 1},    {"op", 2},    {"store", 3}, {"planfile", 3},
-                                          {"report", 4}, {"engine", 4}, {"serve", 5}, {"scene", 6}, {"cli", 7}};
+const std::map<std::string, int> k_floors{{"base", 0},   {"model", 1},   {"pg", 1},   {"op", 2},    {"store", 3}, {"planfile", 3}, {"report", 4},
+                                          {"serve", 5},  {"session", 5}, {"pace", 6}, {"steps", 6}, {"fill", 7},  {"phases", 8},   {"scene", 9},
+                                          {"cli", 10}};
 
 /// Libraries that only their own folder knows.
 const std::map<std::string, std::string> k_libraries{{"yaml-cpp/", "planfile"}, {"CLI/", "cli"}, {"libpq", "pg"}, {"httplib", "serve"}};
@@ -36,7 +37,7 @@ TEST_CASE("every include goes down the floors of the architecture") {
         continue;
       }
       const std::string module = module_of(entry.path().lexically_relative(ECMIGRATE_SOURCE_DIR));
-      const int floor = module == "main" ? 8 : k_floors.at(module);
+      const int floor = module == "main" ? 11 : k_floors.at(module);
       ++files;
       std::ifstream file(entry.path());
       for (std::string line; std::getline(file, line);) {
@@ -59,7 +60,7 @@ TEST_CASE("every include goes down the floors of the architecture") {
 
 TEST_CASE("docs/architecture.md shows the floors that hold") {
   std::ifstream page(ECMIGRATE_SOURCE_DIR "/docs/architecture.md");
-  const std::regex row("^([0-9])  ([a-z]+)( .*)?$");
+  const std::regex row("^ ?([0-9]+)  ([a-z]+)( .*)?$");
   std::map<std::string, int> shown;
   for (std::string line; std::getline(page, line);) {
     std::smatch match;
@@ -68,6 +69,6 @@ TEST_CASE("docs/architecture.md shows the floors that hold") {
     }
   }
   std::map<std::string, int> floors = k_floors;
-  floors["main"] = 8;
+  floors["main"] = 11;
   CHECK(shown == floors);
 }

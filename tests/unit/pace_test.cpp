@@ -1,4 +1,4 @@
-#include "ecmigrate/engine/pace.hpp"
+#include "ecmigrate/pace/pace.hpp"
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,6 @@
 #include <cstdint>
 
-#include "ecmigrate/engine/walk.hpp"
+#include "ecmigrate/fill/walk.hpp"
 #include "support/catch.hpp"
 
 using namespace ecmigrate;

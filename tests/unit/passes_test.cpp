@@ -1,6 +1,6 @@
-#include "ecmigrate/engine/passes.hpp"
+#include "ecmigrate/fill/passes.hpp"
 
-#include "ecmigrate/engine/walk.hpp"
+#include "ecmigrate/fill/walk.hpp"
 #include "support/catch.hpp"
 
 using namespace ecmigrate;

@@ -1,4 +1,4 @@
-#include "ecmigrate/engine/walk.hpp"
+#include "ecmigrate/fill/walk.hpp"
 
 #include <map>
 

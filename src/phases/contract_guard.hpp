@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/model/plan.hpp"
+#include "ecmigrate/model/recipe.hpp"
+#include "ecmigrate/session/session.hpp"
+
+namespace ecmigrate {
+
+/// Relations that no finished walk of the backfill has been through: partitions that came later.
+std::vector<std::string> unwalked_leaves(Session& session, const std::string& migration, const Recipe& recipe);
+
+/// Why old and new data may differ although they were, or could be, seen to be equal: writes that passed the sync trigger
+/// by, rows that were never filled. Nothing: no reason.
+std::optional<Error> why_doubt(Session& session, const Plan& plan, const Recipe& recipe, std::int64_t run);
+
+/// Throws Error{refused} when something else needs, or would go with, a column that contract drops.
+void refuse_if_columns_are_needed(Session& session, const Recipe& recipe);
+
+/// Contract's steps, each with a last look, under its lock, for partitions that came after the last look before it.
+std::vector<Step> guarded_contract(const std::string& migration, const Recipe& recipe);
+
+}  // namespace ecmigrate

@@ -1,0 +1,401 @@
+#include "ecmigrate/phases/migration.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "contract_guard.hpp"
+#include "dependents.hpp"
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/fill/backfill.hpp"
+#include "ecmigrate/fill/upkeep.hpp"
+#include "ecmigrate/fill/verify.hpp"
+#include "ecmigrate/op/draft.hpp"
+#include "ecmigrate/pace/windows.hpp"
+#include "ecmigrate/steps/step_runner.hpp"
+#include "ecmigrate/store/catalog_reader.hpp"
+#include "ecmigrate/store/journal.hpp"
+#include "ecmigrate/store/probe.hpp"
+#include "ecmigrate/store/walks.hpp"
+#include "trial.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+constexpr int k_most_shown = 20;
+
+/// The first place where two texts differ, with what stands around it.
+std::string first_difference(const std::string& before, const std::string& after) {
+  const auto [a, b] = std::ranges::mismatch(before, after);
+  const auto from = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, a - before.begin() - 40));
+  return fmt::format("\n  was: …{}\n  now: …{}", abbreviate(before.substr(from), 120), abbreviate(after.substr(from), 120));
+}
+
+}  // namespace
+
+struct Migration::Run {
+  Run(Session& the_session, const Plan& the_plan) : session(the_session), plan(the_plan), journal(the_session.connection()) {}
+
+  Session& session;
+  const Plan& plan;
+  Journal journal;
+  std::optional<MigrationRecord> record;
+  std::int64_t id = 0;
+  bool changed = false;
+  bool locked = false;
+  bool may_replace_role = false;
+  std::vector<BadRow> bad_rows;
+
+  /// Takes the run lock and reads where the migration stands. False when it was never begun.
+  bool open(const std::string& command) {
+    if (!locked) {
+      session.take_run_lock(plan.name);
+      locked = true;
+    }
+    if (!journal.installed()) {
+      return false;
+    }
+    journal.install();  // one of an older format
+    record = journal.find(plan.name);
+    if (record) {
+      check_same_plan();
+      begin_run(command);
+    }
+    return record.has_value();
+  }
+
+  void begin_run(const std::string& command) {
+    if (id == 0) {
+      id = journal.begin_run(plan.name, {command, plan.file, session.options().target, session.options().pace});
+    }
+  }
+
+  void check_same_plan() const {
+    const bool over = record->state == State::contracted || record->state == State::rolled_back;
+    if (record->plan != plan.canonical && record->state != State::rolled_back) {
+      throw Error(Outcome::refused,
+                  fmt::format("\"{}\" was started with another plan{}", plan.name, first_difference(record->plan, plan.canonical)),
+                  over ? "Give the changed plan a new name." : "Restore the plan; or roll back with the old one first.");
+    }
+  }
+
+  [[noreturn]] void out_of_order(const std::string& command, const std::string& instead) const {
+    throw Error(Outcome::refused,
+                fmt::format("\"{}\" is {}: {} is not its turn", plan.name, record ? state_name(record->state) : state_name(State::planned), command),
+                fmt::format("Run: ecmigrate {} {}", instead, plan.file));
+  }
+
+  void set_state(State state) {
+    const State before = record->state;
+    if (before == state) {
+      return;
+    }
+    journal.set_state(plan.name, state);
+    record->state = state;
+    session.report(event::StateChanged{plan.name, std::string(state_name(before)), std::string(state_name(state))});
+  }
+
+  void already(const std::string& what, const std::string& then = "nothing to do") {
+    session.report(event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: {}", plan.name, what, then)});
+  }
+
+  int run_steps(const std::string& phase, const std::vector<Step>& steps) {
+    const int done = StepRunner(session, journal, plan.name, id, phase).run(steps);
+    changed = changed || done > 0;
+    return done;
+  }
+
+  Recipe compile_now() {
+    const Catalog catalog = read_catalog(session.connection(), plan);
+    may_replace_role = may_replace_replication_role(session.connection());
+    Draft draft = draft_plan(plan, catalog);
+    probe_expressions(session.connection(), draft);
+    return ecmigrate::compile(draft);
+  }
+
+  [[noreturn]] static void refuse_beside(const std::string& other) {
+    throw Error(Outcome::refused, fmt::format("migration \"{}\" is under way on the same table", other), "Contract it or roll it back first.");
+  }
+
+  /// Everything that can be known before the first lock.
+  Recipe prepare() {
+    Recipe recipe = compile_now();
+    const bool installed = journal.installed();
+    if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
+      refuse_beside(*other);
+    }
+    for (const Trial& trial : recipe.trials) {
+      try_on_rows(session, trial);
+    }
+    std::vector<std::string> warnings = recipe.warnings;
+    const Dependents dependents = find_dependents(session, recipe.drops);
+    for (const std::string& text : dependents.blocking) {
+      warnings.push_back(fmt::format("contract will be refused as long as there is {}", text));
+    }
+    for (const std::string& text : dependents.lost) {
+      warnings.push_back(fmt::format("contract would also drop {}, and will ask for --accept-drop", text));
+    }
+    for (const SyncedTable& table : recipe.synced) {
+      if (table.user_update_triggers && !may_replace_role) {
+        warnings.push_back(fmt::format(
+            "the triggers of {} will fire for every row of the backfill: this role may not set session_replication_role", table.table.display()));
+      }
+    }
+    for (const std::string& warning : warnings) {
+      session.warn(warning);
+    }
+    if (session.options().strict && !warnings.empty()) {
+      throw Error(Outcome::refused, "there are warnings, and --strict was given", "Nothing was changed.");
+    }
+    return recipe;
+  }
+
+  void begin_migration() {
+    const Recipe recipe = prepare();
+    journal.install();
+    if (const auto other = journal.begin(plan, recipe)) {
+      refuse_beside(*other);
+    }
+    record = journal.find(plan.name);
+    begin_run("expand");
+    session.report(event::StateChanged{plan.name, "planned", "expanding"});
+  }
+
+  void refuse_bad_rows() const {
+    if (bad_rows.empty()) {
+      return;
+    }
+    std::vector<std::string> lines;
+    for (const BadRow& row : bad_rows | std::views::take(k_most_shown)) {
+      lines.push_back(fmt::format("{}: {}", row.key, row.error));
+    }
+    throw Error(Outcome::work_remains,
+                fmt::format("{} rows are set aside, as they cannot be filled:\n  {}", with_thousands(static_cast<std::int64_t>(bad_rows.size())), join(lines, "\n  ")),
+                "Mend or delete them (all are in ecmigrate.bad_rows) and run the same command again: it tries these rows alone.");
+  }
+
+  /// Gives whether it wrote anything; rows that it set aside are in bad_rows.
+  bool fill_tables(bool again) {
+    may_replace_role = may_replace_replication_role(session.connection());
+    for (const SyncedTable& table : record->recipe.synced) {
+      for (const SyncedMapping& mapping : table.mappings) {
+        may_replace_role = may_replace_role && !has_validated_foreign_key(session.connection(), table.table, mapping.new_columns);
+      }
+    }
+    Backfill backfill(session, plan.name, id, may_replace_role, again);
+    if (const auto zone = unknown_zone(session.connection(), session.options().pace.windows)) {
+      throw Error(Outcome::plan_invalid, fmt::format("windows: the server knows no time zone \"{}\"", *zone),
+                  "The view pg_timezone_names lists those that it knows.");
+    }
+    for (const SyncedTable& table : record->recipe.synced) {
+      if (table.user_update_triggers && !may_replace_role) {
+        session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role, "
+                                 "or a validated foreign key has to see the rows",
+                                 table.table.display()));
+      }
+      for (const auto& [leaf, walked] : leaves(session.connection(), plan.name, table.table)) {
+        backfill.add(table, leaf);
+      }
+    }
+    const bool wrote = backfill.run();
+    changed = changed || wrote;
+    bad_rows = backfill.bad_rows();
+    return wrote;
+  }
+
+  std::int64_t compare_tables() {
+    may_replace_role = may_replace_replication_role(session.connection());
+    std::int64_t differences = 0;
+    for (const SyncedTable& table : record->recipe.synced) {
+      for (const auto& [leaf, walked] : leaves(session.connection(), plan.name, table.table)) {
+        const event::VerifyFinished result = verify_relation(session, table, leaf, may_replace_role);
+        journal.record_verification(plan.name, id, result);
+        differences += result.pending + result.inconsistent - result.repaired;
+        changed = changed || result.repaired > 0;
+      }
+    }
+    return differences;
+  }
+
+  /// What was verified is no longer known: verify, and before it perhaps the backfill, has to be run again.
+  void check_still_true() {
+    if (const auto doubt = why_doubt(session, plan, record->recipe, id)) {
+      set_state(State::backfilled);
+      throw Error(*doubt);
+    }
+  }
+
+  void backfill(bool look_again) {
+    if (!open("backfill") || record->state == State::expanding || record->state == State::rolled_back) {
+      out_of_order("backfill", "expand");
+    }
+    if (record->state == State::rolling_back) {
+      out_of_order("backfill", "rollback");
+    }
+    const bool filled = record->state == State::backfilled || record->state == State::verified;
+    if (filled && unwalked_leaves(session, plan.name, record->recipe).empty()) {
+      already(std::string(state_name(record->state)), look_again ? "looking at every row once more" : "nothing to do");
+      if (look_again && (fill_tables(true) || !bad_rows.empty())) {
+        set_state(State::backfilled);  // what was verified is no longer known
+      }
+      refuse_bad_rows();
+      return;
+    }
+    if (record->state != State::expanded && record->state != State::backfilling && !filled) {
+      already(std::string(state_name(record->state)));
+      return;
+    }
+    set_state(State::backfilling);
+    fill_tables(false);
+    refuse_bad_rows();
+    run_steps("after_fill", record->recipe.after_fill);
+    set_state(State::backfilled);
+  }
+};
+
+Migration::Migration(Session& session, const Plan& plan) : m_run(std::make_unique<Run>(session, plan)) {}
+
+Migration::~Migration() = default;
+
+bool Migration::changed() const {
+  return m_run->changed;
+}
+
+std::optional<State> Migration::state() {
+  if (m_run->record) {
+    return m_run->record->state;
+  }
+  return std::nullopt;
+}
+
+Recipe Migration::compile() {
+  Run& run = *m_run;
+  if (run.journal.installed()) {
+    run.record = run.journal.find(run.plan.name);
+    if (run.record && run.record->state != State::rolled_back) {
+      run.check_same_plan();
+      return run.record->recipe;
+    }
+  }
+  return run.prepare();
+}
+
+std::int64_t Migration::run_id() const {
+  return m_run->id;
+}
+
+void Migration::end(const RunEnd& end) {
+  if (m_run->id != 0) {
+    m_run->journal.end_run(m_run->id, end);
+  }
+}
+
+void Migration::expand() {
+  Run& run = *m_run;
+  run.open("expand");
+  if (run.record && run.record->state != State::rolled_back && run.record->state != State::expanding) {
+    if (run.record->state == State::rolling_back) {
+      run.out_of_order("expand", "rollback");
+    }
+    run.already(std::string(state_name(run.record->state)));
+    return;
+  }
+  if (!run.record || run.record->state == State::rolled_back) {
+    run.begin_migration();
+  }
+  run.run_steps("expand", run.record->recipe.expand);
+  run.journal.record_columns(run.plan.name, run.record->recipe.tables, true);
+  run.set_state(State::expanded);
+}
+
+void Migration::backfill() {
+  m_run->backfill(true);
+}
+
+void Migration::backfill_if_needed() {
+  m_run->backfill(false);
+}
+
+void Migration::verify() {
+  Run& run = *m_run;
+  if (!run.open("verify") || run.record->state == State::rolled_back) {
+    run.out_of_order("verify", "expand");
+  }
+  if (run.record->state == State::contracted || run.record->state == State::contracting) {
+    run.already(std::string(state_name(run.record->state)));
+    return;
+  }
+  if (run.record->state != State::backfilled && run.record->state != State::verified) {
+    run.out_of_order("verify", run.record->state == State::expanding    ? "expand"
+                               : run.record->state == State::rolling_back ? "rollback"
+                                                                          : "backfill");
+  }
+  run.check_still_true();
+  const std::int64_t differences = run.compare_tables();
+  if (differences > 0) {
+    run.set_state(State::backfilled);
+    throw Error(Outcome::differences_found, fmt::format("{} rows differ", with_thousands(differences)),
+                "`verify --repair` fills pending rows; --repair=old or --repair=new also says which side is right where both are filled.");
+  }
+  run.run_steps("verify", run.record->recipe.validate);
+  for (const SyncedTable& table : run.record->recipe.synced) {
+    analyze_new_columns(run.session, table);
+  }
+  run.set_state(State::verified);
+}
+
+void Migration::contract() {
+  Run& run = *m_run;
+  if (!run.open("contract") || run.record->state == State::rolled_back) {
+    run.out_of_order("contract", "expand");
+  }
+  if (run.record->state == State::contracted) {
+    run.already("contracted");
+    return;
+  }
+  if (run.record->state == State::verified ||
+      (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
+    run.check_still_true();
+    refuse_if_columns_are_needed(run.session, run.record->recipe);
+    run.set_state(State::contracting);
+  } else if (run.record->state != State::contracting) {
+    run.out_of_order("contract", run.record->state == State::expanding      ? "expand"
+                                 : run.record->state == State::backfilled   ? "verify"
+                                 : run.record->state == State::rolling_back ? "rollback"
+                                                                            : "backfill");
+  }
+  run.run_steps("contract", guarded_contract(run.plan.name, run.record->recipe));
+  run.set_state(State::contracted);
+}
+
+void Migration::rollback() {
+  Run& run = *m_run;
+  if (!run.open("rollback")) {
+    run.already("not begun");
+    return;
+  }
+  if (run.record->state == State::rolled_back) {
+    run.already("rolled back");
+    return;
+  }
+  const bool contracted = run.record->state == State::contracted ||
+                          (run.record->state == State::contracting && !run.journal.started_steps(run.plan.name, "contract").empty());
+  if (contracted) {
+    throw Error(Outcome::refused, fmt::format("\"{}\" is {}: the old columns are gone", run.plan.name, state_name(run.record->state)),
+                run.record->state == State::contracted ? "Write a plan that goes the other way." : "Run contract to its end.");
+  }
+  run.set_state(State::rolling_back);
+  // What was never begun need not be undone, and might be somebody else's by now.
+  std::vector<std::string> begun = run.journal.started_steps(run.plan.name, "expand");
+  std::ranges::copy(run.journal.started_steps(run.plan.name, "after_fill"), std::back_inserter(begun));
+  std::vector<Step> steps;
+  std::ranges::copy_if(run.record->recipe.rollback, std::back_inserter(steps),
+                       [&](const Step& step) { return std::ranges::find(begun, step.id) != begun.end(); });
+  run.run_steps("rollback", steps);
+  run.set_state(State::rolled_back);
+}
+
+}  // namespace ecmigrate

@@ -1,0 +1,79 @@
+#include "ecmigrate/steps/lock_watch.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
+#include "ecmigrate/base/error.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+// pg_blocking_pids takes all partitions of the lock table, so not more often than this; the first look comes early, as
+// the first tries at a lock are short.
+constexpr std::chrono::milliseconds k_first_look{15};
+constexpr std::chrono::milliseconds k_pause{50};
+
+constexpr const char* k_query = R"(
+select 'blocker', b.pid::text, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.backend_type, 'prepared transaction'),
+  coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0), coalesce(left(a.query, 500), '')
+from (select distinct unnest(pg_catalog.pg_blocking_pids($1::integer)) as pid) b left join pg_catalog.pg_stat_activity a on a.pid = b.pid
+union all
+select 'blocked', a.pid::text, '', '', '', '', coalesce(max(extract(epoch from clock_timestamp() - l.waitstart) * 1000), 0), ''
+from pg_catalog.pg_stat_activity a join pg_catalog.pg_locks l on l.pid = a.pid and not l.granted
+where a.wait_event_type = 'Lock' and $1::integer = any (pg_catalog.pg_blocking_pids(a.pid)) group by a.pid)";
+
+}  // namespace
+
+LockWatch::LockWatch(pg::Connection& watcher, int watched_pid) : m_watcher(watcher), m_pid(std::to_string(watched_pid)) {
+  m_thread = std::jthread([this](std::stop_token stop) { look(stop); });
+}
+
+LockWatchReport LockWatch::finish() {
+  m_thread.request_stop();
+  if (m_thread.joinable()) {
+    m_thread.join();
+  }
+  m_report.blocked_sessions = static_cast<int>(m_blocked.size());
+  return m_report;
+}
+
+void LockWatch::look(std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any woken;
+  std::chrono::milliseconds pause = k_first_look;
+  for (;;) {
+    std::unique_lock lock(mutex);
+    if (woken.wait_for(lock, stop, pause, [&] { return stop.stop_requested(); })) {
+      return;
+    }
+    pause = k_pause;
+    try {
+      sample();
+    } catch (const Error&) {
+      return;  // only the report gets poorer; the step itself does not depend on the watch
+    }
+  }
+}
+
+void LockWatch::sample() {
+  const pg::Rows rows = m_watcher.query(k_query, {m_pid});
+  std::vector<Blocker> blockers;
+  for (int row = 0; row < rows.size(); ++row) {
+    if (rows.text(row, 0) == "blocked") {
+      if (std::ranges::find(m_blocked, rows.text(row, 1)) == m_blocked.end()) {
+        m_blocked.push_back(rows.text(row, 1));
+      }
+      m_report.blocked_longest_ms = std::max(m_report.blocked_longest_ms, rows.number(row, 6));
+      continue;
+    }
+    blockers.push_back({static_cast<int>(rows.integer(row, 1)), rows.text(row, 2), rows.text(row, 3), rows.text(row, 4), rows.text(row, 5),
+                        rows.number(row, 6), rows.text(row, 7)});
+  }
+  if (!blockers.empty()) {
+    m_report.blockers = std::move(blockers);
+  }
+}
+
+}  // namespace ecmigrate

@@ -1,0 +1,336 @@
+#include "ecmigrate/steps/step_runner.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+#include <ranges>
+
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/steps/lock_watch.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+/// A catalogue change that takes longer than this under ACCESS EXCLUSIVE is not one: better an error than an outage.
+constexpr std::string_view k_ddl_timeout = "20s";
+
+/// Above deadlock_timeout the server cancels an autovacuum that is in the way; below it never does.
+constexpr std::chrono::milliseconds k_above_deadlock_timeout{200};
+
+constexpr std::chrono::milliseconds k_first_pause{200};
+constexpr std::chrono::milliseconds k_longest_pause{5'000};
+
+/// A statement that brings the server down each time must not do so for ever.
+constexpr int k_most_lost_connections = 5;
+
+constexpr std::string_view k_clock = "extract(epoch from clock_timestamp()) * 1000";
+
+bool is_lock_failure(const pg::SqlError& error) {
+  return error.sqlstate() == "55P03" || error.sqlstate() == "40P01";
+}
+
+/// LOCK TABLE takes the partitions of a table one after the other, each with a wait of its own; statement_timeout bounds
+/// them together. The same SQLSTATE much later is a catalogue change that took too long.
+bool is_lock_statement_timeout(const pg::SqlError& error, double waited_ms, std::chrono::milliseconds timeout) {
+  return error.sqlstate() == "57014" && waited_ms < static_cast<double>(timeout.count()) + 5'000;
+}
+
+/// Doubles each time, with full jitter, so that two runners do not stay in step.
+std::chrono::milliseconds pause_after(int tries) {
+  static thread_local std::mt19937 random{std::random_device{}()};
+  const auto longest = std::min<std::chrono::milliseconds>(k_longest_pause, k_first_pause * (1 << std::min(tries, 6)));
+  return std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(longest.count() / 2, longest.count())(random));
+}
+
+bool plain_autovacuum(const Blocker& blocker) {
+  return blocker.backend_type == "autovacuum worker" && blocker.query.find("to prevent wraparound") == std::string::npos;
+}
+
+}  // namespace
+
+std::chrono::milliseconds lock_try_timeout(int tries, std::chrono::milliseconds longest) {
+  constexpr std::array<int, 6> k_ladder{100, 100, 200, 300, 400, 500};
+  const std::chrono::milliseconds step(k_ladder[std::min<std::size_t>(static_cast<std::size_t>(tries), k_ladder.size() - 1)]);
+  return tries < static_cast<int>(k_ladder.size()) ? std::min(step, longest) : longest;
+}
+
+std::string lock_relations(const Step& step) {
+  std::vector<std::string> names;
+  for (const LockRequest& lock : step.locks) {
+    names.push_back(lock.relation.display());
+  }
+  return join(names, ", ");
+}
+
+std::string describe(const Blocker& blocker) {
+  if (blocker.pid == 0) {
+    return "a prepared transaction (see pg_prepared_xacts)";
+  }
+  return fmt::format("pid {} {}@{}, {} for {}", blocker.pid, blocker.user.empty() ? "?" : blocker.user,
+                     blocker.application.empty() ? blocker.backend_type : blocker.application, blocker.state.empty() ? "running" : blocker.state,
+                     format_milliseconds(blocker.transaction_age_ms));
+}
+
+int StepRunner::run(const std::vector<Step>& steps) {
+  const std::vector<std::string> done = m_journal.done_steps(m_migration, m_phase);
+  int index = 0;
+  int changed = 0;
+  for (const Step& step : steps) {
+    event::StepFinished finished;
+    finished.phase = m_phase;
+    finished.step = step.title;
+    finished.index = ++index;
+    finished.of = static_cast<int>(steps.size());
+    finished.relation = lock_relations(step);
+    finished.mode = step.locks.empty() ? std::string() : std::string(lock_mode_name(step.locks.front().mode));
+    if (std::ranges::find(done, step.id) != done.end()) {
+      finished.already_done = true;
+    } else {
+      m_session.check_stop();
+      run_step(step, finished);
+      ++changed;
+    }
+    m_session.report(finished);
+  }
+  return changed;
+}
+
+void StepRunner::run_step(const Step& step, event::StepFinished& finished) {
+  const auto begin = m_session.clock().now();
+  try {
+    switch (step.kind) {
+      case Step::Kind::transaction:
+      case Step::Kind::validate:
+        run_transaction(step, finished);
+        break;
+      case Step::Kind::index_build:
+        build_index(step);
+        break;
+      case Step::Kind::index_drop:
+        drop_index(step);
+        break;
+    }
+  } catch (const pg::SqlError& error) {
+    throw pg::SqlError(error.sqlstate(), fmt::format("{}: {}", step.title, error.what()), error.hint(), error.position());
+  }
+  finished.duration_ms = static_cast<double>((m_session.clock().now() - begin).count());
+  if (step.kind == Step::Kind::transaction || step.kind == Step::Kind::validate) {
+    m_journal.record_lock(m_migration, m_run, finished);
+  }
+}
+
+std::string StepRunner::message(const Step& step, std::chrono::milliseconds timeout) const {
+  // The wait of one try is the sum over the tables, each of which may take its share.
+  const auto share = timeout.count() / static_cast<std::int64_t>(std::max<std::size_t>(1, step.locks.size()));
+  std::string sql = fmt::format("begin; set local lock_timeout = {}; set local synchronous_commit = on; select 'requested', {}; ",
+                                std::max<std::int64_t>(share, 10), k_clock);
+  if (!step.locks.empty()) {
+    sql += fmt::format("set local statement_timeout = {}; ", std::max<std::int64_t>(share, 10));
+  }
+  for (const LockRequest& lock : step.locks) {
+    sql += fmt::format("lock table {} in {} mode; ", lock.relation.sql(), lock_mode_name(lock.mode));
+  }
+  sql += fmt::format("select 'granted', {}; ", k_clock);
+  if (!step.locks.empty()) {
+    sql += fmt::format("set local statement_timeout = '{}'; ", step.kind == Step::Kind::transaction ? k_ddl_timeout : "0");
+  }
+  for (const std::string& statement : step.sql) {
+    sql += statement + ";\n";
+  }
+  return sql + Journal::step_sql(m_migration, m_phase, step.id, true) + fmt::format("; commit; select 'released', {}", k_clock);
+}
+
+StepRunner::Attempt StepRunner::attempt(const Step& step, std::chrono::milliseconds timeout) {
+  Attempt attempt;
+  const std::string sql = message(step, timeout);
+  LockWatch watch(m_session.watcher(), m_session.connection().backend_pid());
+  const auto begin = m_session.clock().now();
+  try {
+    Times times;
+    for (const pg::Rows& rows : m_session.connection().script(sql)) {
+      if (rows.size() == 1 && rows.columns() == 2) {
+        const std::string what = rows.text(0, 0);
+        double* const time = what == "requested" ? &times.requested : what == "granted" ? &times.granted : what == "released" ? &times.released : nullptr;
+        if (time != nullptr) {
+          *time = rows.number(0, 1);
+        }
+      }
+    }
+    attempt.waited_ms = times.granted - times.requested;
+    attempt.times = times;
+  } catch (const pg::SqlError& error) {
+    attempt.waited_ms = static_cast<double>((m_session.clock().now() - begin).count());
+    if (!is_lock_failure(error) && !is_lock_statement_timeout(error, attempt.waited_ms, timeout)) {
+      throw;
+    }
+  }
+  LockWatchReport seen = watch.finish();
+  attempt.blockers = std::move(seen.blockers);
+  attempt.blocked_sessions = seen.blocked_sessions;
+  attempt.blocked_longest_ms = seen.blocked_longest_ms;
+  return attempt;
+}
+
+void StepRunner::run_transaction(const Step& step, event::StepFinished& finished) {
+  const auto deadline = m_session.clock().now() + m_session.options().lock_budget;
+  bool wait_out_autovacuum = false;
+  int lost = 0;
+  std::vector<Blocker> blockers;  // of the last try that saw any: a short one may end before the watch has looked
+  for (int tries = 0;; ++tries) {
+    auto timeout = lock_try_timeout(tries, m_session.options().lock_timeout);
+    if (wait_out_autovacuum) {
+      timeout = m_session.deadlock_timeout() + k_above_deadlock_timeout;
+    }
+    Attempt result;
+    try {
+      result = attempt(step, timeout);
+    } catch (const pg::SqlError& error) {
+      if (!error.connection_lost() || ++lost > k_most_lost_connections) {
+        throw;
+      }
+      if (done_after_reconnect(step)) {
+        return;
+      }
+      continue;
+    }
+    finished.tries = tries + 1;
+    finished.waited_ms += result.waited_ms;
+    finished.blocked_sessions = std::max(finished.blocked_sessions, result.blocked_sessions);
+    finished.blocked_longest_ms = std::max(finished.blocked_longest_ms, result.blocked_longest_ms);
+    if (result.times) {
+      finished.held_ms = result.times->released - result.times->granted;
+      return;
+    }
+    if (!result.blockers.empty()) {
+      blockers = result.blockers;
+    }
+    const auto pause = pause_after(tries);
+    if (m_session.clock().now() + pause > deadline) {
+      give_up(step, tries + 1, blockers);
+    }
+    m_session.report(event::LockTryFailed{m_phase, step.title, lock_relations(step), finished.mode, tries + 1, result.waited_ms,
+                                          static_cast<double>(pause.count()), result.blockers});
+    wait_out_autovacuum = !result.blockers.empty() && std::ranges::all_of(result.blockers, plain_autovacuum);
+    m_session.clock().sleep(pause, m_session.stop());
+    m_session.check_stop();
+  }
+}
+
+bool StepRunner::done_after_reconnect(const Step& step) {
+  // The answer to COMMIT may be what was lost: the journal's row was in the same transaction, so it knows.
+  m_session.warn("the connection was lost; connecting again");
+  m_session.reconnect();
+  const std::vector<std::string> done = m_journal.done_steps(m_migration, m_phase);
+  return std::ranges::find(done, step.id) != done.end();
+}
+
+void StepRunner::give_up(const Step& step, int tries, const std::vector<Blocker>& blockers) {
+  std::string who;
+  for (const Blocker& blocker : blockers) {
+    who += fmt::format("\n  {}", describe(blocker));
+  }
+  throw Error(Outcome::lock_not_obtained,
+              fmt::format("{}: no lock on {} within {} ({} tries); nothing was changed by this step{}", step.title, lock_relations(step),
+                          format_milliseconds(static_cast<double>(m_session.options().lock_budget.count())), tries,
+                          who.empty() ? std::string() : "; in the way:" + who),
+              "Run the same command again when they are gone, or give more time with --lock-budget.");
+}
+
+std::optional<bool> StepRunner::index_validity(const Step& step) {
+  const pg::Rows rows = m_session.connection().query(
+      "select i.indisvalid and i.indisready and i.indislive from pg_catalog.pg_index i where i.indexrelid = pg_catalog.to_regclass($1)",
+      {step.index->sql()});
+  return rows.size() == 0 ? std::nullopt : std::optional(rows.boolean(0, 0));
+}
+
+void StepRunner::drop_invalid(const Step& step) {
+  run_concurrently(step, fmt::format("drop index concurrently if exists {}", step.index->sql()));
+}
+
+void StepRunner::build_index(const Step& step) {
+  // It cannot be in a transaction, so the journal says "started" before and "done" after; in between, the catalog tells.
+  m_journal.record_step(m_migration, m_phase, step.id, false);
+  for (int tries = 0;; ++tries) {
+    const std::optional<bool> valid = index_validity(step);
+    if (valid.value_or(false)) {
+      break;
+    }
+    if (valid) {
+      m_session.report(event::Note{event::Note::Level::info, fmt::format("dropping {}, which an earlier try left invalid", step.index->display())});
+      drop_invalid(step);
+    }
+    try {
+      run_concurrently(step, step.sql.front());
+    } catch (const pg::SqlError& error) {
+      constexpr int k_most_tries = 5;
+      if (error.connection_lost() && tries < k_most_lost_connections) {
+        m_session.reconnect();
+      } else if (error.connection_lost()) {
+        throw;
+      } else if (!is_lock_failure(error) || tries + 1 >= k_most_tries) {
+        drop_invalid(step);
+        throw;
+      }
+    }
+  }
+  m_journal.record_step(m_migration, m_phase, step.id, true);
+}
+
+void StepRunner::drop_index(const Step& step) {
+  m_journal.record_step(m_migration, m_phase, step.id, false);
+  for (int lost = 0; index_validity(step).has_value();) {
+    try {
+      run_concurrently(step, step.sql.front());
+    } catch (const pg::SqlError& error) {
+      if (!error.connection_lost() || ++lost > k_most_lost_connections) {
+        throw;
+      }
+      m_session.reconnect();
+    }
+  }
+  m_journal.record_step(m_migration, m_phase, step.id, true);
+}
+
+void StepRunner::run_concurrently(const Step& step, const std::string& sql) {
+  // A short lock_timeout would end the build while it waits for an old transaction and leave an invalid index.
+  m_session.connection().query(fmt::format("set lock_timeout = {}", m_session.options().index_wait.count()));
+  const int pid = m_session.connection().backend_pid();
+  pg::Connection& watcher = m_session.watcher();
+  std::jthread progress([&](std::stop_token stop) {
+    constexpr std::chrono::milliseconds k_look_every{500};
+    for (;;) {
+      m_session.clock().sleep(k_look_every, stop);
+      if (stop.stop_requested()) {
+        return;
+      }
+      try {
+        const pg::Rows rows = watcher.query(
+            "select p.phase, case when p.blocks_total > 0 then 100.0 * p.blocks_done / p.blocks_total else 0 end, a.pid, a.usename, a.application_name, "
+            "a.state, extract(epoch from clock_timestamp() - a.xact_start) * 1000, left(a.query, 500), a.backend_type "
+            "from pg_catalog.pg_stat_progress_create_index p left join pg_catalog.pg_stat_activity a on a.pid = nullif(p.current_locker_pid, 0) "
+            "where p.pid = $1",
+            {std::to_string(pid)});
+        if (rows.size() == 1) {
+          event::IndexProgress now{step.index->display(), rows.text(0, 0), rows.number(0, 1), std::nullopt};
+          if (!rows.is_null(0, 2)) {
+            now.waiting_for = Blocker{static_cast<int>(rows.integer(0, 2)), rows.text(0, 3), rows.text(0, 4), rows.text(0, 8), rows.text(0, 5),
+                                      rows.number(0, 6), rows.text(0, 7)};
+          }
+          m_session.report(now);
+        }
+      } catch (const Error&) {
+        return;  // only the progress line is lost
+      }
+    }
+  });
+  m_session.connection().query(sql);
+  progress.request_stop();
+  progress.join();
+  m_session.connection().query("set lock_timeout = 0");
+}
+
+}  // namespace ecmigrate
