@@ -20,9 +20,10 @@ std::string quote_identifier(std::string_view name) {
   }
   if (name.size() > k_max_identifier_bytes) {
     // The server would cut it silently, and two names could then become one.
-    throw Error(Outcome::plan_invalid,
-                fmt::format("the name \"{}\" has {} bytes, PostgreSQL keeps {}", name, name.size(), k_max_identifier_bytes),
-                "Choose a shorter name.");
+    throw Error(
+        Outcome::plan_invalid,
+        fmt::format("the name \"{}\" has {} bytes, PostgreSQL keeps {}", name, name.size(), k_max_identifier_bytes),
+        "Choose a shorter name.");
   }
   std::string quoted = "\"";
   for (const char c : name) {
@@ -47,7 +48,8 @@ std::string quote_literal(std::string_view text) {
 
 std::string name_array(std::span<const std::string> names) {
   std::vector<std::string> literals;
-  std::ranges::transform(names, std::back_inserter(literals), [](const std::string& name) { return quote_literal(name); });
+  std::ranges::transform(names, std::back_inserter(literals),
+                         [](const std::string& name) { return quote_literal(name); });
   return "array[" + join(literals, ", ") + "]::name[]";
 }
 

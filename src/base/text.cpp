@@ -1,9 +1,10 @@
 #include "ecmigrate/base/text.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fmt/format.h>
 
 namespace ecmigrate {
 
@@ -168,7 +169,9 @@ std::string abbreviate(std::string_view text, std::size_t bytes) {
 }
 
 std::string shell_quote(std::string_view word) {
-  const bool plain = !word.empty() && word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-") == std::string_view::npos;
+  const bool plain = !word.empty() && word.find_first_not_of(
+                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-") ==
+                                          std::string_view::npos;
   if (plain) {
     return std::string(word);
   }

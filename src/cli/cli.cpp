@@ -26,10 +26,12 @@ std::string exit_code_table() {
 }
 
 void add_common_flags(CLI::App& app, CommonFlags& flags) {
-  app.add_option("-d,--dbname,--url", flags.dbname,
-                 "The database: a name, key=value pairs or a URI; else ECMIGRATE_DATABASE_URL, DATABASE_URL, libpq's variables")
+  app.add_option(
+         "-d,--dbname,--url", flags.dbname,
+         "The database: a name, key=value pairs or a URI; else ECMIGRATE_DATABASE_URL, DATABASE_URL, libpq's variables")
       ->type_name("CONNINFO");
-  app.add_option("--schema", flags.schema, "Where the plan's tables live; default: the plan's `schema:`, or public")->type_name("NAME");
+  app.add_option("--schema", flags.schema, "Where the plan's tables live; default: the plan's `schema:`, or public")
+      ->type_name("NAME");
   app.add_flag("--json", flags.report.json, "One JSON object a line on standard output");
   app.add_flag("-q,--quiet", flags.report.quiet, "Only errors and warnings");
   app.add_flag("-v,--verbose", flags.report.verbose, "Every look at an index build, not only now and then");
@@ -47,19 +49,20 @@ std::optional<WrongCommand> find_wrong_command(const CLI::App& app, const std::v
   }
   const std::vector<std::string_view> candidates(names.begin(), names.end());
   constexpr std::array<std::pair<std::string_view, std::string_view>, 8> k_other_words{{{"start", "expand"},
-                                                                                         {"complete", "contract"},
-                                                                                         {"abort", "rollback"},
-                                                                                         {"revert", "rollback"},
-                                                                                         {"down", "rollback"},
-                                                                                         {"up", "run"},
-                                                                                         {"migrate", "run"},
-                                                                                         {"apply", "run"}}};
+                                                                                        {"complete", "contract"},
+                                                                                        {"abort", "rollback"},
+                                                                                        {"revert", "rollback"},
+                                                                                        {"down", "rollback"},
+                                                                                        {"up", "run"},
+                                                                                        {"migrate", "run"},
+                                                                                        {"apply", "run"}}};
   const auto word = std::ranges::find_if(words, [](const std::string& text) { return !text.starts_with('-'); });
   if (word == words.end() || std::ranges::find(names, *word) != names.end()) {
     return std::nullopt;
   }
   const auto synonym = std::ranges::find(k_other_words, *word, &std::pair<std::string_view, std::string_view>::first);
-  const auto nearest = synonym != k_other_words.end() ? std::optional(std::string(synonym->second)) : nearest_word(*word, candidates);
+  const auto nearest =
+      synonym != k_other_words.end() ? std::optional(std::string(synonym->second)) : nearest_word(*word, candidates);
   return WrongCommand{*word, nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string()};
 }
 
@@ -74,7 +77,8 @@ void set_outcome(event::Result& result, Outcome outcome) {
 int report_wrong_usage(const CLI::App& app, const std::vector<std::string>& words, const std::string& message) {
   const auto wrong = find_wrong_command(app, words);
   const std::string what = wrong ? fmt::format("there is no command \"{}\"", wrong->word) : message;
-  const std::string hint = wrong && !wrong->hint.empty() ? wrong->hint : "ecmigrate --help lists the commands and flags.";
+  const std::string hint =
+      wrong && !wrong->hint.empty() ? wrong->hint : "ecmigrate --help lists the commands and flags.";
   fmt::print(stderr, "error: {}\nhint: {}\n", what, hint);
   event::Result result;
   set_outcome(result, Outcome::usage);
@@ -100,16 +104,19 @@ void run_chosen(const ChosenCommand& chosen, Invocation& invocation) {
     set_outcome(result, Outcome::done);
     chosen(invocation);
   } catch (const pg::Stopped&) {
-    fail(invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted, "stopped at a checkpoint",
-         "Run the same command again to go on.");
+    fail(invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted,
+         "stopped at a checkpoint", "Run the same command again to go on.");
   } catch (const pg::SqlError& error) {
     fail(error.connection_lost() ? Outcome::outcome_unknown : Outcome::failed, error.what(),
-         error.connection_lost() ? "What was under way is either wholly done or not at all: run the same command again to find out and go on." : error.hint());
+         error.connection_lost() ? "What was under way is either wholly done or not at all: run the same command again "
+                                   "to find out and go on."
+                                 : error.hint());
     result.sqlstate = error.sqlstate();
   } catch (const Error& error) {
     fail(error.outcome(), error.what(), error.hint());
   } catch (const std::exception& error) {
-    fail(Outcome::failed, fmt::format("internal error: {}", error.what()), "This should not happen; running the command again is safe.");
+    fail(Outcome::failed, fmt::format("internal error: {}", error.what()),
+         "This should not happen; running the command again is safe.");
   }
 }
 
@@ -121,8 +128,10 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("-V,--version", "ecmigrate " ECMIGRATE_VERSION);
-  app.footer("Example:\n  ecmigrate run plans/split-full-name.yaml -d postgres://app@db/shop\n  ecmigrate contract plans/split-full-name.yaml\n\n" +
-             exit_code_table());
+  app.footer(
+      "Example:\n  ecmigrate run plans/split-full-name.yaml -d postgres://app@db/shop\n  ecmigrate contract "
+      "plans/split-full-name.yaml\n\n" +
+      exit_code_table());
   CommonFlags flags;
   add_common_flags(app, flags);
   ChosenCommand chosen;
@@ -148,7 +157,8 @@ int run_command_line(int argc, char** argv) {
   }
 
   Interrupt interrupt;
-  const auto observer = with_step_summary(flags.report.json ? make_json_report(stdout) : make_terminal_report(flags.report, stdout, stderr));
+  const auto observer = with_step_summary(flags.report.json ? make_json_report(stdout)
+                                                            : make_terminal_report(flags.report, stdout, stderr));
   event::Result result;
   result.command = app.get_subcommands().front()->get_name();
   Invocation invocation{flags, interrupt, *observer, result};

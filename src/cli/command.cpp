@@ -21,13 +21,15 @@ namespace {
 /// The name of the recorder's session behind the runner's.
 constexpr std::string_view k_recorder_suffix = " (journal)";
 
-std::chrono::milliseconds duration_flag(const std::string& flag, const std::string& text, std::chrono::milliseconds fallback) {
+std::chrono::milliseconds duration_flag(const std::string& flag, const std::string& text,
+                                        std::chrono::milliseconds fallback) {
   if (text.empty()) {
     return fallback;
   }
   const auto duration = parse_duration(text);
   if (!duration) {
-    throw Error(Outcome::usage, fmt::format("{} \"{}\" is not a duration", flag, text), "Give a number with its unit: 50ms, 2s, 1m.");
+    throw Error(Outcome::usage, fmt::format("{} \"{}\" is not a duration", flag, text),
+                "Give a number with its unit: 50ms, 2s, 1m.");
   }
   return *duration;
 }
@@ -43,8 +45,9 @@ std::string pace_flag(std::string_view limit) {
 void end_run(Migration& migration, JournalRecorder& recorder, Observer& observer, const RunEnd& end) {
   constexpr std::chrono::milliseconds k_patience{3'000};
   if (const std::size_t lost = recorder.finish(k_patience); lost > 0) {
-    observer.on(event::Note{event::Note::Level::warning,
-                            fmt::format("{} events could not be written into the journal: `status` and the page do not show them", lost)});
+    observer.on(event::Note{
+        event::Note::Level::warning,
+        fmt::format("{} events could not be written into the journal: `status` and the page do not show them", lost)});
   }
   try {
     migration.end(end);
@@ -83,7 +86,8 @@ RunOptions RunFlags::options(const Plan& plan) const {
   RunOptions options;
   options.lock_timeout = duration_flag("--lock-timeout", lock_timeout, options.lock_timeout);
   if (options.lock_timeout.count() < 10) {
-    throw Error(Outcome::usage, "--lock-timeout must be at least 10ms", "A try without a time limit would queue the application behind it.");
+    throw Error(Outcome::usage, "--lock-timeout must be at least 10ms",
+                "A try without a time limit would queue the application behind it.");
   }
   options.lock_budget = duration_flag("--lock-budget", lock_budget, options.lock_budget);
   options.index_wait = duration_flag("--index-wait", index_wait, options.index_wait);
@@ -91,7 +95,8 @@ RunOptions RunFlags::options(const Plan& plan) const {
   options.max_duration = duration_flag("--max-duration", max_duration, options.max_duration);
   options.pace = plan.backfill;
   for (const auto& [name, value] : pace) {
-    if (const std::string wrong = value.empty() ? std::string() : set_limit(options.pace, name, value); !wrong.empty()) {
+    if (const std::string wrong = value.empty() ? std::string() : set_limit(options.pace, name, value);
+        !wrong.empty()) {
       throw Error(Outcome::usage, fmt::format("{}: {}", pace_flag(name), wrong));
     }
   }
@@ -101,27 +106,34 @@ RunOptions RunFlags::options(const Plan& plan) const {
     char* end = nullptr;
     options.check_rows = std::strtoll(check_rows.c_str(), &end, 10);
     if (*end != '\0' || options.check_rows <= 0) {
-      throw Error(Outcome::usage, fmt::format("--check-rows \"{}\" is neither a number above 0 nor \"all\"", check_rows));
+      throw Error(Outcome::usage,
+                  fmt::format("--check-rows \"{}\" is neither a number above 0 nor \"all\"", check_rows));
     }
   }
   options.strict = strict;
   options.repair_pending = !repair.empty();
-  options.repair = repair == "old" ? RunOptions::Side::old_columns : repair == "new" ? RunOptions::Side::new_columns : RunOptions::Side::none;
+  options.repair = repair == "old"   ? RunOptions::Side::old_columns
+                   : repair == "new" ? RunOptions::Side::new_columns
+                                     : RunOptions::Side::none;
   options.accept_drop = {accept_drop.begin(), accept_drop.end()};
   return options;
 }
 
-void with_migration(Invocation& invocation, const RunFlags& flags, const std::function<void(Migration&, const Plan&)>& work) {
+void with_migration(Invocation& invocation, const RunFlags& flags,
+                    const std::function<void(Migration&, const Plan&)>& work) {
   const Plan plan = read_plan(flags.plan_file, invocation.flags.schema);
   invocation.result.migration = plan.name;
   const std::string command = "ecmigrate " + invocation.result.command + " " + plan.name;
   const std::string conninfo = connection_string(invocation.flags);
   Migration* open = nullptr;
-  JournalRecorder recorder(invocation.observer, {conninfo, truncate_utf8(command, 63 - k_recorder_suffix.size()) + std::string(k_recorder_suffix), nullptr},
-                           plan.name, [&open] { return open == nullptr ? 0 : open->run_id(); });
+  JournalRecorder recorder(
+      invocation.observer,
+      {conninfo, truncate_utf8(command, 63 - k_recorder_suffix.size()) + std::string(k_recorder_suffix), nullptr},
+      plan.name, [&open] { return open == nullptr ? 0 : open->run_id(); });
   RunOptions options = flags.options(plan);
   options.target = pg::without_password(invocation.flags.dbname);
-  Session session({conninfo, truncate_utf8(command, 63), nullptr}, options, recorder, system_clock(), invocation.interrupt.token());
+  Session session({conninfo, truncate_utf8(command, 63), nullptr}, options, recorder, system_clock(),
+                  invocation.interrupt.token());
   recorder.on(event::Started{invocation.result.command, plan.name, session.connection().description()});
   Migration migration(session, plan);
   open = &migration;
@@ -132,7 +144,8 @@ void with_migration(Invocation& invocation, const RunFlags& flags, const std::fu
   try {
     work(migration, plan);
     tell();
-    end_run(migration, recorder, invocation.observer, {std::string(outcome_row(Outcome::done).name), "", "", invocation.result.next});
+    end_run(migration, recorder, invocation.observer,
+            {std::string(outcome_row(Outcome::done).name), "", "", invocation.result.next});
   } catch (const Error& error) {
     tell();
     end_run(migration, recorder, invocation.observer, failed_end(error.outcome(), error.what(), error.hint()));
@@ -141,8 +154,8 @@ void with_migration(Invocation& invocation, const RunFlags& flags, const std::fu
     tell();
     session.connection().cancel_on_stop({});  // the journal has yet to hear of it
     end_run(migration, recorder, invocation.observer,
-            failed_end(invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted, "stopped at a checkpoint",
-                       "Run the same command again to go on."));
+            failed_end(invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted,
+                       "stopped at a checkpoint", "Run the same command again to go on."));
     throw;
   }
 }
@@ -152,12 +165,15 @@ void confirm_contract(const RunFlags& flags, const Plan& plan) {
     return;
   }
   if (!flags.confirm.empty()) {
-    throw Error(Outcome::refused, fmt::format("--confirm names \"{}\", the migration is \"{}\"", flags.confirm, plan.name));
+    throw Error(Outcome::refused,
+                fmt::format("--confirm names \"{}\", the migration is \"{}\"", flags.confirm, plan.name));
   }
   if (isatty(STDIN_FILENO) == 0) {
-    throw Error(Outcome::refused, "contract drops data for good and there is no terminal to ask at", fmt::format("Give --confirm {}", plan.name));
+    throw Error(Outcome::refused, "contract drops data for good and there is no terminal to ask at",
+                fmt::format("Give --confirm {}", plan.name));
   }
-  fmt::print(stderr, "contract drops the old columns of \"{0}\" for good. Type the migration's name to go on ({0}): ", plan.name);
+  fmt::print(stderr, "contract drops the old columns of \"{0}\" for good. Type the migration's name to go on ({0}): ",
+             plan.name);
   std::string answer;
   std::getline(std::cin, answer);
   if (trim(answer) != plan.name) {
@@ -170,16 +186,21 @@ void add_plan_argument(CLI::App& command, RunFlags& flags) {
 }
 
 void add_lock_flags(CLI::App& command, RunFlags& flags) {
-  command.add_option("--lock-timeout", flags.lock_timeout, "Longest single wait for a table lock; default 500ms")->type_name("TIME");
-  command.add_option("--lock-budget", flags.lock_budget, "All tries at one lock together; default 5m")->type_name("TIME");
-  command.add_option("--run-lock-wait", flags.run_lock_wait, "How long to wait for another runner; default 10s")->type_name("TIME");
+  command.add_option("--lock-timeout", flags.lock_timeout, "Longest single wait for a table lock; default 500ms")
+      ->type_name("TIME");
+  command.add_option("--lock-budget", flags.lock_budget, "All tries at one lock together; default 5m")
+      ->type_name("TIME");
+  command.add_option("--run-lock-wait", flags.run_lock_wait, "How long to wait for another runner; default 10s")
+      ->type_name("TIME");
 }
 
 void add_pace_flags(CLI::App& command, RunFlags& flags) {
   for (const PaceLimitName& limit : k_pace_limits) {
-    command.add_option(pace_flag(limit.name), flags.pace[std::string(limit.name)], std::string(limit.doc))->type_name("VALUE");
+    command.add_option(pace_flag(limit.name), flags.pace[std::string(limit.name)], std::string(limit.doc))
+        ->type_name("VALUE");
   }
-  command.add_option("--max-duration", flags.max_duration, "Stop at a checkpoint after this time, with exit status 8")->type_name("TIME");
+  command.add_option("--max-duration", flags.max_duration, "Stop at a checkpoint after this time, with exit status 8")
+      ->type_name("TIME");
 }
 
 }  // namespace ecmigrate

@@ -71,7 +71,8 @@ struct RunFlags {
 };
 
 /// Connects, opens the migration of the plan and gives it to `work`; journals events and how it ended.
-void with_migration(Invocation& invocation, const RunFlags& flags, const std::function<void(Migration&, const Plan&)>& work);
+void with_migration(Invocation& invocation, const RunFlags& flags,
+                    const std::function<void(Migration&, const Plan&)>& work);
 
 /// Asks for (or checks) the name of the migration before data is dropped. Throws Error{refused}.
 void confirm_contract(const RunFlags& flags, const Plan& plan);

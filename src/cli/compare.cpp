@@ -38,17 +38,20 @@ std::int64_t read_rows(const std::string& text) {
   const std::int64_t factor = rest.empty() ? 1 : rest == "k" ? 1'000 : rest == "M" ? 1'000'000 : 0;
   constexpr std::int64_t k_most = 1'000'000'000;
   if (error != std::errc() || factor == 0 || number < 1 || number > k_most / factor) {
-    throw Error(Outcome::usage, fmt::format("--rows \"{}\" is not a number of rows", text), "For example 200000, 50k or 5M; several with commas.");
+    throw Error(Outcome::usage, fmt::format("--rows \"{}\" is not a number of rows", text),
+                "For example 200000, 50k or 5M; several with commas.");
   }
   return number * factor;
 }
 
 scene::CompareOptions options_of(const CompareFlags& flags, const CommonFlags& common) {
   if (flags.scratch && common.dbname.empty()) {
-    throw Error(Outcome::usage, "--scratch is about the database of --dbname, which was not given", "Without both, compare starts a server of its own.");
+    throw Error(Outcome::usage, "--scratch is about the database of --dbname, which was not given",
+                "Without both, compare starts a server of its own.");
   }
   if (!common.dbname.empty() && !flags.scratch && !flags.record) {
-    throw Error(Outcome::usage, "compare does a migration the naive way, under load, on the server of --dbname: that needs --scratch",
+    throw Error(Outcome::usage,
+                "compare does a migration the naive way, under load, on the server of --dbname: that needs --scratch",
                 "Give it only for a server that is meant for it; without --dbname, compare starts one of its own.");
   }
   scene::CompareOptions options;
@@ -68,7 +71,8 @@ scene::CompareOptions options_of(const CompareFlags& flags, const CommonFlags& c
 /// Opened before the work, which may take minutes.
 class OutFile {
  public:
-  explicit OutFile(const std::string& path) : m_path(path), m_file(path.empty() ? nullptr : std::fopen(path.c_str(), "w")) {
+  explicit OutFile(const std::string& path)
+      : m_path(path), m_file(path.empty() ? nullptr : std::fopen(path.c_str(), "w")) {
     if (!path.empty() && m_file == nullptr) {
       throw Error(Outcome::usage, fmt::format("--out {} cannot be written: {}", path, std::strerror(errno)));
     }
@@ -98,7 +102,8 @@ void compare(const CompareFlags& flags, Invocation& invocation) {
   invocation.result.migration = plan.name;
   std::unique_ptr<pg::Connection> target;
   if (flags.record) {
-    target = std::make_unique<pg::Connection>(pg::Target{connection_string(invocation.flags), "ecmigrate compare", nullptr});
+    target =
+        std::make_unique<pg::Connection>(pg::Target{connection_string(invocation.flags), "ecmigrate compare", nullptr});
     Journal(*target).install();
     target.reset();  // a server would not copy a database that we are connected to
   }
@@ -119,13 +124,23 @@ void compare(const CompareFlags& flags, Invocation& invocation) {
 
 void add_compare_command(CLI::App& app, ChosenCommand& chosen) {
   auto flags = std::make_shared<CompareFlags>();
-  CLI::App* command = app.add_subcommand("compare", "Measure a plan against the naive migration, under traffic, on a server of its own");
+  CLI::App* command = app.add_subcommand(
+      "compare", "Measure a plan against the naive migration, under traffic, on a server of its own");
   command->add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
-  command->add_option("--rows", flags->rows, "Rows of the sample table users, for example 50k,500k,5M; default 200k, or the tables of --scratch as they are")
+  command
+      ->add_option("--rows", flags->rows,
+                   "Rows of the sample table users, for example 50k,500k,5M; default 200k, or the tables of --scratch "
+                   "as they are")
       ->type_name("LIST");
-  command->add_option("--rate", flags->rate, "Requests of the application a second; default 200")->check(CLI::Range(1.0, 100'000.0))->type_name("N");
-  command->add_option("--accept-drop", flags->accept_drop, "An index, constraint or statistics object that may go with a dropped column")->type_name("NAME");
-  command->add_flag("--scratch", flags->scratch, "The server of --dbname is meant for this: compare makes, loads and drops databases on it");
+  command->add_option("--rate", flags->rate, "Requests of the application a second; default 200")
+      ->check(CLI::Range(1.0, 100'000.0))
+      ->type_name("N");
+  command
+      ->add_option("--accept-drop", flags->accept_drop,
+                   "An index, constraint or statistics object that may go with a dropped column")
+      ->type_name("NAME");
+  command->add_flag("--scratch", flags->scratch,
+                    "The server of --dbname is meant for this: compare makes, loads and drops databases on it");
   command->add_option("--out", flags->out, "Write the result as JSON into this file")->type_name("FILE");
   command->add_flag("--record", flags->record, "Write the result into the journal of --dbname, for the status page");
   command->callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { compare(*flags, invocation); }; });

@@ -37,15 +37,18 @@ void run_demo(const DemoFlags& flags, Invocation& invocation) {
   options.open_to_all = flags.no_token;
   serve::Hub hub;
   // Only a database that was named for it: those of the environment are for work.
-  scene::Demo demo({.folder = folder_of(flags), .dbname = invocation.flags.dbname, .rows = flags.rows}, hub, invocation.interrupt.token());
+  scene::Demo demo({.folder = folder_of(flags), .dbname = invocation.flags.dbname, .rows = flags.rows}, hub,
+                   invocation.interrupt.token());
   {
-    serve::JournalContent content({demo.conninfo(), "ecmigrate demo, page", nullptr}, hub, {.planned = demo.planned(), .demo = [&demo] { return demo.part(); }});
-    serve::run_server(options, content, hub, &demo, invocation.interrupt.token(), [&](const serve::Addresses& addresses) {
-      if (!invocation.flags.report.json && !invocation.flags.report.quiet) {
-        fmt::print("demo  {}\n", demo.description());
-      }
-      tell_addresses(addresses, invocation.flags.report);
-    });
+    serve::JournalContent content({demo.conninfo(), "ecmigrate demo, page", nullptr}, hub,
+                                  {.planned = demo.planned(), .demo = [&demo] { return demo.part(); }});
+    serve::run_server(options, content, hub, &demo, invocation.interrupt.token(),
+                      [&](const serve::Addresses& addresses) {
+                        if (!invocation.flags.report.json && !invocation.flags.report.quiet) {
+                          fmt::print("demo  {}\n", demo.description());
+                        }
+                        tell_addresses(addresses, invocation.flags.report);
+                      });
   }
   invocation.result.message = demo.finish();
 }
@@ -54,11 +57,19 @@ void run_demo(const DemoFlags& flags, Invocation& invocation) {
 
 void add_demo_command(CLI::App& app, ChosenCommand& chosen) {
   auto flags = std::make_shared<DemoFlags>();
-  CLI::App* command = app.add_subcommand("demo", "Show a migration of a sample shop under traffic, on a page with controls; brings its own PostgreSQL");
+  CLI::App* command = app.add_subcommand(
+      "demo", "Show a migration of a sample shop under traffic, on a page with controls; brings its own PostgreSQL");
   add_serve_flags(*command, flags->serve);
-  command->add_flag("--no-token", flags->no_token, "Other machines may press without a token: for a network of the demo's own, as a container's");
-  command->add_option("--folder", flags->folder, "Of its PostgreSQL; default: ECMIGRATE_DEMO_DIR, or /tmp/ecmigrate-demo-USER")->type_name("DIR");
-  command->add_option("--rows", flags->rows, "Users of the shop, where there is none yet")->check(CLI::Range(1'000, 100'000'000))->type_name("N")->capture_default_str();
+  command->add_flag("--no-token", flags->no_token,
+                    "Other machines may press without a token: for a network of the demo's own, as a container's");
+  command
+      ->add_option("--folder", flags->folder,
+                   "Of its PostgreSQL; default: ECMIGRATE_DEMO_DIR, or /tmp/ecmigrate-demo-USER")
+      ->type_name("DIR");
+  command->add_option("--rows", flags->rows, "Users of the shop, where there is none yet")
+      ->check(CLI::Range(1'000, 100'000'000))
+      ->type_name("N")
+      ->capture_default_str();
   command->callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { run_demo(*flags, invocation); }; });
 }
 

@@ -15,7 +15,8 @@ namespace {
 void write_starter(const std::string& name, Invocation& invocation) {
   const std::string path = name + ".yaml";
   if (name.empty() || name.find('/') != std::string::npos) {
-    throw Error(Outcome::usage, fmt::format("\"{}\" cannot be a file name", name), "Give a plain name, such as split-full-name.");
+    throw Error(Outcome::usage, fmt::format("\"{}\" cannot be a file name", name),
+                "Give a plain name, such as split-full-name.");
   }
   // "x": fails where the file exists, so that nobody's plan is lost.
   std::FILE* file = std::fopen(path.c_str(), "wx");
@@ -42,9 +43,7 @@ void add_new_command(CLI::App& app, ChosenCommand& chosen) {
 
 void add_schema_command(CLI::App& app, ChosenCommand& chosen) {
   CLI::App* command = app.add_subcommand("schema", "Print the JSON Schema of plan files, for editors");
-  command->callback([&chosen] {
-    chosen = [](Invocation&) { fmt::print("{}", plan_json_schema()); };
-  });
+  command->callback([&chosen] { chosen = [](Invocation&) { fmt::print("{}", plan_json_schema()); }; });
 }
 
 void add_version_command(CLI::App& app, ChosenCommand& chosen) {

@@ -33,35 +33,53 @@ CLI::App* add_phase(CLI::App& app, ChosenCommand& chosen, const std::string& nam
 
 void add_phase_commands(CLI::App& app, ChosenCommand& chosen) {
   auto flags = std::make_shared<RunFlags>();
-  CLI::App* expand = add_phase(app, chosen, "expand", "Add the new shape beside the old one, in brief locks", flags, "backfill",
-                               [](Migration& migration, const Plan&, const RunFlags&) { migration.expand(); });
-  expand->add_option("--index-wait", flags->index_wait, "How long a concurrent index may wait for transactions; default: as long as it takes")->type_name("TIME");
-  expand->add_option("--check-rows", flags->check_rows, "Try up and down on so many rows first, or `all`; default 10000")->type_name("N");
+  CLI::App* expand =
+      add_phase(app, chosen, "expand", "Add the new shape beside the old one, in brief locks", flags, "backfill",
+                [](Migration& migration, const Plan&, const RunFlags&) { migration.expand(); });
+  expand
+      ->add_option("--index-wait", flags->index_wait,
+                   "How long a concurrent index may wait for transactions; default: as long as it takes")
+      ->type_name("TIME");
+  expand
+      ->add_option("--check-rows", flags->check_rows, "Try up and down on so many rows first, or `all`; default 10000")
+      ->type_name("N");
   expand->add_flag("--strict", flags->strict, "Refuse where there would be a warning");
 
   flags = std::make_shared<RunFlags>();
-  CLI::App* backfill = add_phase(app, chosen, "backfill", "Fill the rows that exist; goes on where it was stopped", flags, "verify",
-                                 [](Migration& migration, const Plan&, const RunFlags&) { migration.backfill(); });
+  CLI::App* backfill =
+      add_phase(app, chosen, "backfill", "Fill the rows that exist; goes on where it was stopped", flags, "verify",
+                [](Migration& migration, const Plan&, const RunFlags&) { migration.backfill(); });
   add_pace_flags(*backfill, *flags);
-  backfill->add_option("--index-wait", flags->index_wait, "How long a concurrent index may wait for transactions; default: as long as it takes")->type_name("TIME");
+  backfill
+      ->add_option("--index-wait", flags->index_wait,
+                   "How long a concurrent index may wait for transactions; default: as long as it takes")
+      ->type_name("TIME");
 
   flags = std::make_shared<RunFlags>();
-  CLI::App* verify = add_phase(app, chosen, "verify", "Compare old and new values of every row; validate constraints", flags, "contract",
-                               [](Migration& migration, const Plan&, const RunFlags&) { migration.verify(); });
-  verify->add_option("--repair", flags->repair, "Fill pending rows; `old` or `new`: also take that side where both are filled and differ")
+  CLI::App* verify =
+      add_phase(app, chosen, "verify", "Compare old and new values of every row; validate constraints", flags,
+                "contract", [](Migration& migration, const Plan&, const RunFlags&) { migration.verify(); });
+  verify
+      ->add_option("--repair", flags->repair,
+                   "Fill pending rows; `old` or `new`: also take that side where both are filled and differ")
       ->expected(0, 1)
       ->default_str("pending")
       ->check(CLI::IsMember({"pending", "old", "new"}))
       ->type_name("SIDE");
 
   flags = std::make_shared<RunFlags>();
-  CLI::App* contract = add_phase(app, chosen, "contract", "Remove the old shape, in one brief lock a table; needs a clean verify", flags, "",
-                                 [](Migration& migration, const Plan& plan, const RunFlags& given) {
-                                   confirm_contract(given, plan);
-                                   migration.contract();
-                                 });
-  contract->add_option("--confirm", flags->confirm, "The migration's name, where no terminal can ask for it")->type_name("NAME");
-  contract->add_option("--accept-drop", flags->accept_drop, "An index, constraint or statistics object that may go with a dropped column")->type_name("NAME");
+  CLI::App* contract =
+      add_phase(app, chosen, "contract", "Remove the old shape, in one brief lock a table; needs a clean verify", flags,
+                "", [](Migration& migration, const Plan& plan, const RunFlags& given) {
+                  confirm_contract(given, plan);
+                  migration.contract();
+                });
+  contract->add_option("--confirm", flags->confirm, "The migration's name, where no terminal can ask for it")
+      ->type_name("NAME");
+  contract
+      ->add_option("--accept-drop", flags->accept_drop,
+                   "An index, constraint or statistics object that may go with a dropped column")
+      ->type_name("NAME");
 
   flags = std::make_shared<RunFlags>();
   add_phase(app, chosen, "rollback", "Back to the start, at any time before contract", flags, "",
@@ -76,11 +94,20 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen) {
   command->add_option("--through", flags->through, "The last phase to run; default verify")
       ->check(CLI::IsMember({"expand", "backfill", "verify", "contract"}))
       ->type_name("PHASE");
-  command->add_option("--check-rows", flags->check_rows, "Try up and down on so many rows first, or `all`; default 10000")->type_name("N");
+  command
+      ->add_option("--check-rows", flags->check_rows, "Try up and down on so many rows first, or `all`; default 10000")
+      ->type_name("N");
   add_pace_flags(*command, *flags);
-  command->add_option("--index-wait", flags->index_wait, "How long a concurrent index may wait for transactions; default: as long as it takes")->type_name("TIME");
-  command->add_option("--confirm", flags->confirm, "The migration's name, for --through contract without a terminal")->type_name("NAME");
-  command->add_option("--accept-drop", flags->accept_drop, "An index, constraint or statistics object that may go with a dropped column")->type_name("NAME");
+  command
+      ->add_option("--index-wait", flags->index_wait,
+                   "How long a concurrent index may wait for transactions; default: as long as it takes")
+      ->type_name("TIME");
+  command->add_option("--confirm", flags->confirm, "The migration's name, for --through contract without a terminal")
+      ->type_name("NAME");
+  command
+      ->add_option("--accept-drop", flags->accept_drop,
+                   "An index, constraint or statistics object that may go with a dropped column")
+      ->type_name("NAME");
   command->add_flag("--strict", flags->strict, "Refuse where there would be a warning");
   command->callback([&chosen, flags] {
     chosen = [flags](Invocation& invocation) {
@@ -89,7 +116,10 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen) {
           confirm_contract(*flags, plan);
         }
         constexpr std::array<std::pair<const char*, void (Migration::*)()>, 4> k_phases{
-            {{"expand", &Migration::expand}, {"backfill", &Migration::backfill_if_needed}, {"verify", &Migration::verify}, {"contract", &Migration::contract}}};
+            {{"expand", &Migration::expand},
+             {"backfill", &Migration::backfill_if_needed},
+             {"verify", &Migration::verify},
+             {"contract", &Migration::contract}}};
         for (const auto& [name, phase] : k_phases) {
           (migration.*phase)();
           if (flags->through == name) {

@@ -33,7 +33,9 @@ void print_steps(std::string_view phase, const std::vector<Step>& steps) {
 void print_walks(const Recipe& recipe) {
   for (const SyncedTable& table : recipe.synced) {
     for (const SyncedMapping& mapping : table.mappings) {
-      fmt::print("  {}: {}\n     cost: reads the table, writes each pending row, in batches of their own transactions\n", table.table.display(), mapping.label);
+      fmt::print(
+          "  {}: {}\n     cost: reads the table, writes each pending row, in batches of their own transactions\n",
+          table.table.display(), mapping.label);
       fmt::print("       update {} as this set {} where {};\n", table.table.sql(), mapping.fill, mapping.pending);
     }
   }
@@ -42,7 +44,8 @@ void print_walks(const Recipe& recipe) {
 void print_checks(const Recipe& recipe) {
   for (const SyncedTable& table : recipe.synced) {
     for (const SyncedMapping& mapping : table.mappings) {
-      fmt::print("  {}: {}\n     cost: reads the table\n       pending:      {}\n", table.table.display(), mapping.label, mapping.pending);
+      fmt::print("  {}: {}\n     cost: reads the table\n       pending:      {}\n", table.table.display(),
+                 mapping.label, mapping.pending);
       fmt::print("       inconsistent: {}\n", mapping.inconsistent.empty() ? "not compared" : mapping.inconsistent);
     }
   }
@@ -52,9 +55,11 @@ void print_checks(const Recipe& recipe) {
 
 void add_plan_command(CLI::App& app, ChosenCommand& chosen) {
   auto flags = std::make_shared<RunFlags>();
-  CLI::App* command = app.add_subcommand("plan", "Print every statement of every phase with its lock and cost; changes nothing");
+  CLI::App* command =
+      app.add_subcommand("plan", "Print every statement of every phase with its lock and cost; changes nothing");
   add_plan_argument(*command, *flags);
-  command->add_option("--check-rows", flags->check_rows, "Try up and down on so many rows, or `all`; default 10000")->type_name("N");
+  command->add_option("--check-rows", flags->check_rows, "Try up and down on so many rows, or `all`; default 10000")
+      ->type_name("N");
   command->add_flag("--strict", flags->strict, "Refuse where there would be a warning");
   command->callback([&chosen, flags] {
     chosen = [flags](Invocation& invocation) {

@@ -40,15 +40,21 @@ serve::ServeOptions ServeFlags::read() const {
 }
 
 void add_serve_flags(CLI::App& command, ServeFlags& flags) {
-  command.add_option("--listen", flags.options.listen, "Where the page is; port 0: one that is free")->type_name("HOST:PORT")->capture_default_str();
-  command.add_option("--api-listen", flags.options.api_listen, "Where the API is; the same as the page's: one for both")
+  command.add_option("--listen", flags.options.listen, "Where the page is; port 0: one that is free")
       ->type_name("HOST:PORT")
       ->capture_default_str();
-  command.add_option("--max-streams", flags.options.max_streams, "So many browsers are told of changes at once; others ask every two seconds")
+  command
+      .add_option("--api-listen", flags.options.api_listen, "Where the API is; the same as the page's: one for both")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  command
+      .add_option("--max-streams", flags.options.max_streams,
+                  "So many browsers are told of changes at once; others ask every two seconds")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
-  command.add_option("--allow-host", flags.options.allowed_hosts, "A name that this server goes by, besides localhost")->type_name("NAME");
+  command.add_option("--allow-host", flags.options.allowed_hosts, "A name that this server goes by, besides localhost")
+      ->type_name("NAME");
   command
       .add_option("--token-file", flags.token_file,
                   "Whoever asks has to bring the token in this file; needed for addresses that other machines reach")
@@ -57,7 +63,9 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
 
 void tell_addresses(const serve::Addresses& addresses, const ReportOptions& report) {
   if (report.json) {
-    fmt::print("{}\n", nlohmann::ordered_json{{"v", 1}, {"type", "listening"}, {"page", addresses.page}, {"api", addresses.api}}.dump());
+    fmt::print("{}\n",
+               nlohmann::ordered_json{{"v", 1}, {"type", "listening"}, {"page", addresses.page}, {"api", addresses.api}}
+                   .dump());
   } else if (!report.quiet) {
     fmt::print("page  {}\napi   {}\n", addresses.page, addresses.api);
   }
@@ -66,9 +74,11 @@ void tell_addresses(const serve::Addresses& addresses, const ReportOptions& repo
 
 void add_serve_command(CLI::App& app, ChosenCommand& chosen) {
   auto flags = std::make_shared<DataFlags>();
-  CLI::App* command = app.add_subcommand("serve", "Show the migrations of a database on a page, and by an API; reads only");
+  CLI::App* command =
+      app.add_subcommand("serve", "Show the migrations of a database on a page, and by an API; reads only");
   add_serve_flags(*command, flags->serve);
-  command->add_flag("--show-data", flags->show_data, "Rows and query texts at addresses that other machines reach, too");
+  command->add_flag("--show-data", flags->show_data,
+                    "Rows and query texts at addresses that other machines reach, too");
   command->add_flag("--no-sample", flags->no_sample, "No rows at any address");
   command->callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { run_serve(*flags, invocation); }; });
 }

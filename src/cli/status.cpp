@@ -34,7 +34,8 @@ JournalView read_journal(pg::Connection& connection, const std::string& name) {
     names.push_back(summary.name);
   }
   JournalView view = model.look(names);
-  std::ranges::sort(view.migrations, {}, [](const MigrationView& migration) { return std::pair(migration.started_at, migration.name); });
+  std::ranges::sort(view.migrations, {},
+                    [](const MigrationView& migration) { return std::pair(migration.started_at, migration.name); });
   return view;
 }
 
@@ -80,7 +81,10 @@ std::vector<event::Progress> progress_of(const MigrationView& migration) {
 Json as_json(const MigrationView& migration, Instant now) {
   Json verifications = Json::array();
   for (const VerificationView& verification : migration.verifications) {
-    verifications.push_back({{"relation", verification.relation}, {"rows", verification.rows}, {"differences", verification.differences}, {"at", utc_time(verification.at)}});
+    verifications.push_back({{"relation", verification.relation},
+                             {"rows", verification.rows},
+                             {"differences", verification.differences},
+                             {"at", utc_time(verification.at)}});
   }
   Json progress = Json::array();
   for (const event::Progress& one : progress_of(migration)) {
@@ -103,8 +107,9 @@ Json as_json(const MigrationView& migration, Instant now) {
 void print_run(const MigrationView& migration) {
   if (migration.run && !migration.run->finished_at) {
     const RunView& run = *migration.run;
-    fmt::print("  {}: {} on {} (process {}) since {}{}{}\n", run.lost ? "lost" : "running", run.command, run.host, run.process, utc_time(run.since),
-               run.seen_at ? ", last seen " + utc_time(*run.seen_at) : "", run.lost ? "; run the same command again to go on" : "");
+    fmt::print("  {}: {} on {} (process {}) since {}{}{}\n", run.lost ? "lost" : "running", run.command, run.host,
+               run.process, utc_time(run.since), run.seen_at ? ", last seen " + utc_time(*run.seen_at) : "",
+               run.lost ? "; run the same command again to go on" : "");
   }
   const SteeringView& steering = migration.steering;
   if (steering.paused) {
@@ -124,14 +129,15 @@ void print_text(const MigrationView& migration, Instant now) {
   fmt::print("  {}{}{}\n", answers.migration.lead, answers.migration.more.empty() ? "" : ". ", answers.migration.more);
   print_run(migration);
   for (const event::Progress& e : progress_of(migration)) {
-    fmt::print("  {}  {:.1f}%  {} rows  {} rows/s  batch p50 {} p99 {}  hot {:.0f}%  wal {}/s{}  paused {:.0f}%{}\n", e.relation, e.percent, with_thousands(e.rows),
-               with_thousands(std::llround(e.rows_per_second)), format_milliseconds(e.batch_p50_ms), format_milliseconds(e.batch_p99_ms), e.hot_percent,
-               format_bytes(e.wal_bytes_per_second), e.lag_ms ? "  lag " + format_milliseconds(*e.lag_ms) : "", e.paused_percent,
-               e.slow_because.empty() ? "" : "  " + e.slow_because);
+    fmt::print("  {}  {:.1f}%  {} rows  {} rows/s  batch p50 {} p99 {}  hot {:.0f}%  wal {}/s{}  paused {:.0f}%{}\n",
+               e.relation, e.percent, with_thousands(e.rows), with_thousands(std::llround(e.rows_per_second)),
+               format_milliseconds(e.batch_p50_ms), format_milliseconds(e.batch_p99_ms), e.hot_percent,
+               format_bytes(e.wal_bytes_per_second), e.lag_ms ? "  lag " + format_milliseconds(*e.lag_ms) : "",
+               e.paused_percent, e.slow_because.empty() ? "" : "  " + e.slow_because);
   }
   for (const VerificationView& verification : migration.verifications) {
-    fmt::print("  verified {}: {} rows, {} differences, at {}\n", verification.relation, with_thousands(verification.rows), with_thousands(verification.differences),
-               utc_time(verification.at));
+    fmt::print("  verified {}: {} rows, {} differences, at {}\n", verification.relation,
+               with_thousands(verification.rows), with_thousands(verification.differences), utc_time(verification.at));
   }
   if (!answers.next.command.empty()) {
     fmt::print("  next: {}\n", answers.next.command);
@@ -183,7 +189,8 @@ void add_status_command(CLI::App& app, ChosenCommand& chosen) {
   CLI::App* command = app.add_subcommand("status", "Where each migration stands");
   command->add_option("plan", flags->plan_file, "Only the migration of this plan file")->type_name("PLAN");
   command->add_flag("--exit-code", flags->exit_code, "Exit 8 while something is not contracted");
-  command->callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { show_status(*flags, invocation); }; });
+  command->callback(
+      [&chosen, flags] { chosen = [flags](Invocation& invocation) { show_status(*flags, invocation); }; });
 }
 
 }  // namespace ecmigrate

@@ -34,7 +34,8 @@ void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& chan
   Journal journal(connection);
   const auto record = journal.installed() ? journal.find(name) : std::nullopt;
   if (!record) {
-    throw Error(Outcome::refused, fmt::format("\"{}\" was never begun", name), fmt::format("Run: ecmigrate expand {}", flags.plan_file));
+    throw Error(Outcome::refused, fmt::format("\"{}\" was never begun", name),
+                fmt::format("Run: ecmigrate expand {}", flags.plan_file));
   }
   invocation.result.state = state_name(record->state);
   const event::Steered steered{change(connection, name), connection.query("select current_user").text(0, 0)};
@@ -50,7 +51,8 @@ std::string set_limits(pg::Connection& connection, const std::string& name, cons
   for (const std::string& setting : settings) {
     const std::size_t equals = setting.find('=');
     if (equals == std::string::npos) {
-      throw Error(Outcome::usage, fmt::format("\"{}\" is not of the form limit=value", setting), "For example max_wal_rate=8MB/s.");
+      throw Error(Outcome::usage, fmt::format("\"{}\" is not of the form limit=value", setting),
+                  "For example max_wal_rate=8MB/s.");
     }
     pairs.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
     if (const std::string wrong = set_limit(limits, pairs.back().first, pairs.back().second); !wrong.empty()) {
@@ -58,7 +60,8 @@ std::string set_limits(pg::Connection& connection, const std::string& name, cons
     }
   }
   if (const auto zone = unknown_zone(connection, limits.windows)) {
-    throw Error(Outcome::usage, fmt::format("windows: the server knows no time zone \"{}\"", *zone), "The view pg_timezone_names lists those that it knows.");
+    throw Error(Outcome::usage, fmt::format("windows: the server knows no time zone \"{}\"", *zone),
+                "The view pg_timezone_names lists those that it knows.");
   }
   Journal journal(connection);
   for (const auto& [limit, value] : pairs) {
@@ -70,21 +73,25 @@ std::string set_limits(pg::Connection& connection, const std::string& name, cons
 std::string throttle(pg::Connection& connection, const std::string& name, const ThrottleFlags& flags) {
   double ratio = 0;
   const char* end = flags.ratio.data() + flags.ratio.size();
-  if (const auto read = std::from_chars(flags.ratio.data(), end, ratio); read.ec != std::errc() || read.ptr != end || !(ratio >= 0 && ratio < 1)) {
-    throw Error(Outcome::usage, fmt::format("\"{}\" is not a number from 0 to below 1", flags.ratio), "0.5 sleeps half of the time, 0 ends the throttling.");
+  if (const auto read = std::from_chars(flags.ratio.data(), end, ratio);
+      read.ec != std::errc() || read.ptr != end || !(ratio >= 0 && ratio < 1)) {
+    throw Error(Outcome::usage, fmt::format("\"{}\" is not a number from 0 to below 1", flags.ratio),
+                "0.5 sleeps half of the time, 0 ends the throttling.");
   }
   std::optional<std::chrono::milliseconds> duration;
   if (!flags.words.empty()) {
     duration = flags.words.size() == 2 && flags.words[0] == "for" ? parse_duration(flags.words[1]) : std::nullopt;
     if (!duration) {
-      throw Error(Outcome::usage, fmt::format("\"{}\" does not say for how long", join(flags.words, " ")), "For example: for 2h.");
+      throw Error(Outcome::usage, fmt::format("\"{}\" does not say for how long", join(flags.words, " ")),
+                  "For example: for 2h.");
     }
   }
   Journal(connection).steer_throttle(name, ratio, duration);
   if (ratio <= 0) {
     return "no longer throttled";
   }
-  const std::string time = duration ? " for " + format_milliseconds(static_cast<double>(duration->count())) : std::string();
+  const std::string time =
+      duration ? " for " + format_milliseconds(static_cast<double>(duration->count())) : std::string();
   return fmt::format("throttled to {:.0f} %{}", 100 * (1 - ratio), time);
 }
 
@@ -92,7 +99,9 @@ CLI::App* add_steering(CLI::App& app, ChosenCommand& chosen, const std::string& 
                        const std::shared_ptr<SteeringFlags>& flags, const Steer& change) {
   CLI::App* command = app.add_subcommand(name, description);
   command->add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
-  command->callback([&chosen, flags, change] { chosen = [flags, change](Invocation& invocation) { steer(invocation, *flags, change); }; });
+  command->callback([&chosen, flags, change] {
+    chosen = [flags, change](Invocation& invocation) { steer(invocation, *flags, change); };
+  });
   return command;
 }
 
@@ -110,13 +119,22 @@ void add_steering_commands(CLI::App& app, ChosenCommand& chosen) {
                  return std::string("resumed");
                });
   const auto ratio = std::make_shared<ThrottleFlags>();
-  CLI::App* command = add_steering(app, chosen, "throttle", "Let a running backfill rest for a share of the time, from anywhere", std::make_shared<SteeringFlags>(),
-                                   [ratio](pg::Connection& connection, const std::string& name) { return throttle(connection, name, *ratio); });
-  command->add_option("ratio", ratio->ratio, "The share of the time that is slept: 0.5 is half of it, 0 ends the throttling")->required()->type_name("RATIO");
-  command->add_option("for", ratio->words, "For how long, as in \"for 2h\"; without it, until it is changed")->type_name("for TIME");
+  CLI::App* command = add_steering(
+      app, chosen, "throttle", "Let a running backfill rest for a share of the time, from anywhere",
+      std::make_shared<SteeringFlags>(),
+      [ratio](pg::Connection& connection, const std::string& name) { return throttle(connection, name, *ratio); });
+  command
+      ->add_option("ratio", ratio->ratio,
+                   "The share of the time that is slept: 0.5 is half of it, 0 ends the throttling")
+      ->required()
+      ->type_name("RATIO");
+  command->add_option("for", ratio->words, "For how long, as in \"for 2h\"; without it, until it is changed")
+      ->type_name("for TIME");
   const auto flags = std::make_shared<SteeringFlags>();
   add_steering(app, chosen, "set", "Change limits of a running backfill, from anywhere", flags,
-               [flags](pg::Connection& connection, const std::string& name) { return set_limits(connection, name, flags->settings); })
+               [flags](pg::Connection& connection, const std::string& name) {
+                 return set_limits(connection, name, flags->settings);
+               })
       ->add_option("settings", flags->settings, "For example max_wal_rate=8MB/s target_batch=20ms")
       ->required()
       ->type_name("LIMIT=VALUE");

@@ -49,7 +49,8 @@ std::string table(const std::vector<std::string>& head, const std::vector<std::v
   if (rows.empty()) {
     return {};
   }
-  std::string text = fmt::format("| {} |\n|{}\n", fmt::join(head, " | "), fmt::join(std::vector<std::string>(head.size(), "---|"), ""));
+  std::string text = fmt::format("| {} |\n|{}\n", fmt::join(head, " | "),
+                                 fmt::join(std::vector<std::string>(head.size(), "---|"), ""));
   for (const auto& row : rows) {
     text += fmt::format("| {} |\n", fmt::join(row, " | "));
   }
@@ -75,27 +76,37 @@ class StepSummary final : public Observer {
 
   void collect(const event::LockTryFailed& e) {
     m_waited_ms += e.waited_ms;
-    m_tries = {escaped(e.step), escaped(e.relation), escaped(e.mode), fmt::format("{}", e.tries), format_milliseconds(m_waited_ms), "not obtained", ""};
+    m_tries = {escaped(e.step),
+               escaped(e.relation),
+               escaped(e.mode),
+               fmt::format("{}", e.tries),
+               format_milliseconds(m_waited_ms),
+               "not obtained",
+               ""};
   }
 
   void collect(const event::StepFinished& e) {
     m_tries.clear();
     m_waited_ms = 0;
     if (!e.mode.empty() && !e.already_done) {
-      m_locks.push_back({escaped(e.step), escaped(e.relation), escaped(e.mode), fmt::format("{}", e.tries), format_milliseconds(e.waited_ms),
-                         format_milliseconds(e.held_ms), with_thousands(e.blocked_sessions)});
+      m_locks.push_back({escaped(e.step), escaped(e.relation), escaped(e.mode), fmt::format("{}", e.tries),
+                         format_milliseconds(e.waited_ms), format_milliseconds(e.held_ms),
+                         with_thousands(e.blocked_sessions)});
     }
   }
 
   void collect(const event::WalkFinished& e) {
     if (e.phase == "backfill" && !e.already_done) {
-      const std::string aside = e.quarantined > 0 ? fmt::format("{} set aside", with_thousands(e.quarantined)) : std::string();
-      m_rows.push_back({"filled", escaped(e.relation), with_thousands(e.rows), aside, format_milliseconds(e.duration_ms)});
+      const std::string aside =
+          e.quarantined > 0 ? fmt::format("{} set aside", with_thousands(e.quarantined)) : std::string();
+      m_rows.push_back(
+          {"filled", escaped(e.relation), with_thousands(e.rows), aside, format_milliseconds(e.duration_ms)});
     }
   }
 
   void collect(const event::VerifyFinished& e) {
-    m_rows.push_back({"compared", escaped(e.relation), with_thousands(e.rows), with_thousands(e.pending + e.inconsistent), format_milliseconds(e.duration_ms)});
+    m_rows.push_back({"compared", escaped(e.relation), with_thousands(e.rows),
+                      with_thousands(e.pending + e.inconsistent), format_milliseconds(e.duration_ms)});
   }
 
   void collect(const event::Result& e) {
@@ -105,9 +116,11 @@ class StepSummary final : public Observer {
     if (!m_tries.empty()) {
       m_locks.push_back(m_tries);
     }
-    std::string text = table({"migration", "command", "outcome", "state", "took", "next"},
-                             {{escaped(e.migration), e.command, fmt::format("{} ({}{})", escaped(e.outcome), e.exit_code, e.retryable ? ", run again" : ""),
-                               escaped(e.state), format_milliseconds(e.duration_ms), code(e.next)}});
+    std::string text =
+        table({"migration", "command", "outcome", "state", "took", "next"},
+              {{escaped(e.migration), e.command,
+                fmt::format("{} ({}{})", escaped(e.outcome), e.exit_code, e.retryable ? ", run again" : ""),
+                escaped(e.state), format_milliseconds(e.duration_ms), code(e.next)}});
     if (e.exit_code != 0) {
       text += fmt::format("{}{}{}\n\n", escaped(e.message), e.hint.empty() ? "" : "<br>", escaped(e.hint));
     }
@@ -121,7 +134,8 @@ class StepSummary final : public Observer {
     file << text;
     file.close();
     if (!file) {
-      m_next->on(event::Note{event::Note::Level::warning, fmt::format("the step summary {} was not written: {}", m_file, std::strerror(errno))});
+      m_next->on(event::Note{event::Note::Level::warning,
+                             fmt::format("the step summary {} was not written: {}", m_file, std::strerror(errno))});
     }
   }
 

@@ -40,7 +40,8 @@ bool ended_within(double seconds) {
 
 bool has_column(pg::Connection& connection, const std::string& column) {
   return connection
-             .query("select from pg_attribute where attrelid = 'users'::regclass and attname = $1 and not attisdropped", {column})
+             .query("select from pg_attribute where attrelid = 'users'::regclass and attname = $1 and not attisdropped",
+                    {column})
              .size() == 1;
 }
 
@@ -68,9 +69,11 @@ void print(const Flags& flags, const scene::TrafficStats& stats) {
                            .dump());
     return;
   }
-  fmt::print("{} version: {} requests, {} failed · longest stall {} (p50 {:.1f} ms, p99 {:.1f} ms) · {} rows read back, {} lost writes\n", flags.traffic.shape,
-             with_thousands(stats.requests), stats.failed, format_milliseconds(stats.slowest_ms), stats.p50_ms, stats.p99_ms,
-             with_thousands(stats.checked), stats.lost);
+  fmt::print(
+      "{} version: {} requests, {} failed · longest stall {} (p50 {:.1f} ms, p99 {:.1f} ms) · {} rows read back, {} "
+      "lost writes\n",
+      flags.traffic.shape, with_thousands(stats.requests), stats.failed, format_milliseconds(stats.slowest_ms),
+      stats.p50_ms, stats.p99_ms, with_thousands(stats.checked), stats.lost);
   for (const std::string& error : stats.errors) {
     fmt::print("  {}\n", error);
   }
@@ -101,11 +104,15 @@ int work(const Flags& flags) {
 static int run_traffic(int argc, char** argv) {
   Flags flags;
   flags.traffic.rate = 100;
-  CLI::App app("One version of the demo's application: writes users, and checks that no acknowledged write is lost.", "ecmigrate-traffic");
-  app.add_option("--shape", flags.traffic.shape, "old: full_name; new: first_name and last_name")->required()->check(CLI::IsMember({"old", "new"}));
+  CLI::App app("One version of the demo's application: writes users, and checks that no acknowledged write is lost.",
+               "ecmigrate-traffic");
+  app.add_option("--shape", flags.traffic.shape, "old: full_name; new: first_name and last_name")
+      ->required()
+      ->check(CLI::IsMember({"old", "new"}));
   app.add_option("-d,--dbname", flags.traffic.conninfo, "The database, as psql takes it");
   app.add_option("--seconds", flags.seconds, "How long; default: until SIGTERM or SIGINT");
-  app.add_option("--rate", flags.traffic.rate, "Requests that arrive a second; default 100")->check(CLI::PositiveNumber);
+  app.add_option("--rate", flags.traffic.rate, "Requests that arrive a second; default 100")
+      ->check(CLI::PositiveNumber);
   app.add_option("--wait-for-column", flags.wait_for_column, "Begin when the table has this column");
   app.add_flag("--json", flags.json, "The report as one JSON object");
   CLI11_PARSE(app, argc, argv);

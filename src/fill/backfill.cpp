@@ -27,7 +27,8 @@ constexpr std::string_view k_worker_settings = "set ecmigrate.fill = 'on'; set s
 // role may, they are compressed; the figures are in docs/benchmarks.md. (The older pglz costs a third of the time.)
 constexpr const char* k_compress =
     "select pg_catalog.set_config(name, 'lz4', false) from pg_catalog.pg_settings "
-    "where name = 'wal_compression' and setting = 'off' and 'lz4' = any (enumvals) and pg_catalog.has_parameter_privilege(name, 'SET')";
+    "where name = 'wal_compression' and setting = 'off' and 'lz4' = any (enumvals) and "
+    "pg_catalog.has_parameter_privilege(name, 'SET')";
 
 }  // namespace
 
@@ -46,7 +47,8 @@ Backfill::Backfill(Session& session, std::string migration, std::int64_t run, bo
       m_upkeep(session, m_snapshots) {}
 
 void Backfill::add(const SyncedTable& table, const QualifiedName& relation) {
-  m_walks.push_back(std::make_unique<RelationWalk>(m_session, WalkJournal(m_session.connection(), m_migration, m_run), table, relation, m_snapshots));
+  m_walks.push_back(std::make_unique<RelationWalk>(m_session, WalkJournal(m_session.connection(), m_migration, m_run),
+                                                   table, relation, m_snapshots));
 }
 
 bool Backfill::run() {
@@ -88,12 +90,15 @@ void Backfill::go_on() {
   }
   m_stale = false;
   give_work();
-  if (const auto busy = std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way.has_value(); }); busy != m_workers.end()) {
+  if (const auto busy =
+          std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way.has_value(); });
+      busy != m_workers.end()) {
     m_pacer.look_if_due(busy->walk->relation(), backends());
     m_upkeep.consider(busy->walk->relation(), busy->walk->part_done(), backends());
   }
   wait();
-  const auto ready = std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way && worker.connection->answered(); });
+  const auto ready = std::ranges::find_if(
+      m_workers, [](const Worker& worker) { return worker.under_way && worker.connection->answered(); });
   if (ready != m_workers.end()) {
     receive(*ready);
   }
@@ -188,7 +193,8 @@ void Backfill::return_window(Worker& worker) {
 bool Backfill::open_connection(Worker& worker) {
   try {
     worker.connection = m_session.open_connection();
-    worker.connection->script(std::string(k_worker_settings) + (m_replace_role ? "; set session_replication_role = replica" : ""));
+    worker.connection->script(std::string(k_worker_settings) +
+                              (m_replace_role ? "; set session_replication_role = replica" : ""));
     if (worker.connection->server_version() >= 150000) {
       worker.connection->query(k_compress);
     }
@@ -196,7 +202,8 @@ bool Backfill::open_connection(Worker& worker) {
     return true;
   } catch (const Error& error) {
     worker.connection.reset();
-    const auto connected = std::ranges::count_if(m_workers, [](const Worker& other) { return other.connection != nullptr; });
+    const auto connected =
+        std::ranges::count_if(m_workers, [](const Worker& other) { return other.connection != nullptr; });
     if (error.outcome() != Outcome::cannot_connect || connected == 0) {
       throw;
     }
@@ -240,7 +247,8 @@ void Backfill::wait() {
   }
   if (!busy.empty()) {
     pg::wait_for_any(busy, longest);
-  } else if (m_wait.count() > 0 || std::ranges::any_of(m_workers, [](const Worker& worker) { return worker.walk != nullptr; })) {
+  } else if (m_wait.count() > 0 ||
+             std::ranges::any_of(m_workers, [](const Worker& worker) { return worker.walk != nullptr; })) {
     m_session.clock().sleep(longest, m_session.stop());
   }
 }
@@ -297,10 +305,12 @@ void Backfill::recover(Worker& worker, const WindowRecord& after, const pg::SqlE
     }
   } else if (row_is_at_fault(error)) {
     const std::int64_t to = after.pass == worker.window.pass ? after.page : worker.window.end;
-    if (!set_bad_rows_aside(m_session, *worker.connection, *worker.walk, worker.window.page, to, m_pacer.limits().quarantine)) {
+    if (!set_bad_rows_aside(m_session, *worker.connection, *worker.walk, worker.window.page, to,
+                            m_pacer.limits().quarantine)) {
       try_smaller(worker, error);
     }
-  } else if (error.sqlstate() == "40P01" || error.sqlstate() == "40001" || error.sqlstate() == "57014" || error.sqlstate() == "53200") {
+  } else if (error.sqlstate() == "40P01" || error.sqlstate() == "40001" || error.sqlstate() == "57014" ||
+             error.sqlstate() == "53200") {
     // Deadlock, serialization, cancelled by somebody, out of memory.
     try_smaller(worker, error);
   } else if (error.sqlstate() == "42703" || error.sqlstate() == "42501") {
@@ -328,9 +338,11 @@ void Backfill::wait_for_row(Worker& worker, const pg::SqlError& error) {
   }
   worker.walk->slow("waiting for a row that a transaction of the application holds");
   if (now - *worker.waiting_since > m_session.options().lock_budget) {
-    throw Error(Outcome::lock_not_obtained,
-                fmt::format("a row of {} in pages {} and after stays locked: {}", worker.walk->relation().display(), worker.window.page, error.what()),
-                "Look for old transactions in pg_stat_activity and run the same command again; finished rows are kept.");
+    throw Error(
+        Outcome::lock_not_obtained,
+        fmt::format("a row of {} in pages {} and after stays locked: {}", worker.walk->relation().display(),
+                    worker.window.page, error.what()),
+        "Look for old transactions in pg_stat_activity and run the same command again; finished rows are kept.");
   }
   worker.not_before = now + m_pacer.limits().target_batch;
 }
@@ -387,7 +399,8 @@ void Backfill::report(bool now) {
   m_reported = time;
   bool first = true;
   for (const auto& walk : m_walks) {
-    const bool at_work = std::ranges::any_of(m_workers, [&](const Worker& worker) { return worker.walk == walk.get(); });
+    const bool at_work =
+        std::ranges::any_of(m_workers, [&](const Worker& worker) { return worker.walk == walk.get(); });
     if (!walk->finished() && (first || at_work)) {
       event::Progress progress = walk->progress(m_pace_because);
       progress.paused_percent = m_pacer.paused_percent();

@@ -12,8 +12,8 @@ namespace {
 /// With more, something is wrong with `up` and not with the rows.
 constexpr std::size_t k_most_bad_rows = 1000;
 
-/// What filling the rows raises, if it does; nothing is written. Rows that somebody holds are passed over: they would hide
-/// the others, and will be met again.
+/// What filling the rows raises, if it does; nothing is written. Rows that somebody holds are passed over: they would
+/// hide the others, and will be met again.
 std::optional<pg::SqlError> raised(pg::Connection& connection, const RelationWalk& walk, const std::string& where) {
   try {
     connection.script("begin; " + walk.update(walk.unlocked(where)) + "; rollback");
@@ -30,31 +30,39 @@ std::optional<pg::SqlError> raised(pg::Connection& connection, const RelationWal
 
 bool row_is_at_fault(const pg::SqlError& error) {
   // 54: limits of the server (an index row or a tsvector that is too large); 21: a subquery with two rows.
-  return error.is_class("21") || error.is_class("22") || error.is_class("23") || error.is_class("54") || error.is_class("P0") || error.is_class("38") || error.is_class("39");
+  return error.is_class("21") || error.is_class("22") || error.is_class("23") || error.is_class("54") ||
+         error.is_class("P0") || error.is_class("38") || error.is_class("39");
 }
 
-bool set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWalk& walk, std::int64_t from, std::int64_t to, bool quarantine) {
+bool set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWalk& walk, std::int64_t from,
+                        std::int64_t to, bool quarantine) {
   while (to - from > 1) {
     const std::int64_t middle = from + (to - from) / 2;
     (raised(connection, walk, page_range(from, middle) + " and " + walk.work()) ? to : from) = middle;
   }
   // `up` is not asked here: to find the rows of the page must not raise.
-  const pg::Rows rows = connection.query(fmt::format("select this.ctid::text, {} from only {} as this where {}", row_key(walk.table().key),
-                                                     walk.relation().sql(), page_range(from, to)));
+  const pg::Rows rows =
+      connection.query(fmt::format("select this.ctid::text, {} from only {} as this where {}",
+                                   row_key(walk.table().key), walk.relation().sql(), page_range(from, to)));
   bool found = false;
   for (int row = 0; row < rows.size(); ++row) {
-    const auto bad = raised(connection, walk, fmt::format("this.ctid = {}::tid and {}", quote_literal(rows.text(row, 0)), walk.work()));
+    const auto bad = raised(connection, walk,
+                            fmt::format("this.ctid = {}::tid and {}", quote_literal(rows.text(row, 0)), walk.work()));
     if (!bad) {
       continue;
     }
     if (!quarantine) {
-      throw Error(Outcome::failed, fmt::format("{} row {}: {}", walk.relation().display(), rows.text(row, 1), bad->what()),
-                  "Mend the row or `up`, and run the same command again; finished rows are kept. With bad_rows=quarantine it is set aside.");
+      throw Error(Outcome::failed,
+                  fmt::format("{} row {}: {}", walk.relation().display(), rows.text(row, 1), bad->what()),
+                  "Mend the row or `up`, and run the same command again; finished rows are kept. With "
+                  "bad_rows=quarantine it is set aside.");
     }
     if (walk.bad_rows().size() >= k_most_bad_rows) {
-      throw Error(Outcome::failed, fmt::format("{} has more than {} rows that cannot be filled; the last is {}: {}", walk.relation().display(), k_most_bad_rows,
-                                               rows.text(row, 1), bad->what()),
-                  "They are in ecmigrate.bad_rows. Mend them or `up`, and run the same command again; finished rows are kept.");
+      throw Error(
+          Outcome::failed,
+          fmt::format("{} has more than {} rows that cannot be filled; the last is {}: {}", walk.relation().display(),
+                      k_most_bad_rows, rows.text(row, 1), bad->what()),
+          "They are in ecmigrate.bad_rows. Mend them or `up`, and run the same command again; finished rows are kept.");
     }
     walk.bad_rows().push_back({rows.text(row, 0), rows.text(row, 1), bad->sqlstate(), bad->what()});
     walk.journal().add_bad_row(walk.relation(), walk.bad_rows().back());
@@ -67,9 +75,10 @@ bool set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWa
 void retry_bad_rows(Session& session, RelationWalk& walk, bool replace_replication_role) {
   std::erase_if(walk.bad_rows(), [&](const BadRow& row) {
     try {
-      session.connection().script(fmt::format("begin; set local ecmigrate.fill = 'on'; set local lock_timeout = '500ms'; {}{}; commit",
-                                              replace_replication_role ? "set local session_replication_role = replica; " : "",
-                                              walk.update(fmt::format("this.ctid = {}::tid and ({})", quote_literal(row.ctid), walk.pending()))));
+      session.connection().script(fmt::format(
+          "begin; set local ecmigrate.fill = 'on'; set local lock_timeout = '500ms'; {}{}; commit",
+          replace_replication_role ? "set local session_replication_role = replica; " : "",
+          walk.update(fmt::format("this.ctid = {}::tid and ({})", quote_literal(row.ctid), walk.pending()))));
     } catch (const pg::SqlError& error) {
       if (!row_is_at_fault(error) && error.sqlstate() != "55P03") {
         throw;

@@ -8,10 +8,11 @@ namespace ecmigrate {
 
 namespace {
 
-// How many rows a value has is told by the size of the index, not by the planner's n_distinct: that is far too low where the
-// rows of a value stand side by side, as ANALYZE then finds them in one page of its sample. A value has a tuple of about 16
-// bytes with its line pointer and the key, and 6 bytes for each of its rows (src/backend/access/nbtree/README,
-// "Notes about deduplication"); pages are full to 90 %. A looser index, or one that cannot deduplicate, seems to have fewer.
+// How many rows a value has is told by the size of the index, not by the planner's n_distinct: that is far too low
+// where the rows of a value stand side by side, as ANALYZE then finds them in one page of its sample. A value has a
+// tuple of about 16 bytes with its line pointer and the key, and 6 bytes for each of its rows
+// (src/backend/access/nbtree/README, "Notes about deduplication"); pages are full to 90 %. A looser index, or one that
+// cannot deduplicate, seems to have fewer.
 constexpr const char* k_query = R"(
 with keys as (
   select i.indexrelid, i.indisunique or i.indexprs is not null as other, x.reltuples, a.attnum, a.attname, a.attidentity, a.attgenerated, s.avg_width
@@ -38,7 +39,8 @@ constexpr int k_many_rows = 10;
 
 }  // namespace
 
-std::vector<std::string> columns_set_to_themselves(pg::Connection& connection, std::int64_t relation_oid, const std::vector<std::string>& filled) {
+std::vector<std::string> columns_set_to_themselves(pg::Connection& connection, std::int64_t relation_oid,
+                                                   const std::vector<std::string>& filled) {
   const pg::Rows rows = connection.query(fmt::format(k_query, relation_oid, name_array(filled), k_many_rows));
   std::vector<std::string> columns;
   for (int row = 0; row < rows.size(); ++row) {

@@ -32,12 +32,16 @@ void PassChooser::begin(const RelationFacts& facts) {
 
 /// An index on a column that is being filled gets an entry for every row, so none can be rewritten in place.
 std::string PassChooser::indexed_new_column() {
-  const pg::Rows rows = m_session.connection().query(fmt::format(
-      "select a.attname, i.relname from pg_catalog.pg_depend d join pg_catalog.pg_class i on i.oid = d.objid and i.relkind = 'i' "
-      "join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid "
-      "where d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = {} and a.attname = any ({}) order by 1, 2 limit 1",
-      m_facts.oid, name_array(filled_columns(m_table))));
-  return rows.size() == 0 ? std::string() : fmt::format("{} has an index ({}), so no row can be rewritten in place", rows.text(0, 0), rows.text(0, 1));
+  const pg::Rows rows = m_session.connection().query(
+      fmt::format("select a.attname, i.relname from pg_catalog.pg_depend d join pg_catalog.pg_class i on i.oid = "
+                  "d.objid and i.relkind = 'i' "
+                  "join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid "
+                  "where d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = {} and a.attname = any ({}) "
+                  "order by 1, 2 limit 1",
+                  m_facts.oid, name_array(filled_columns(m_table))));
+  return rows.size() == 0 ? std::string()
+                          : fmt::format("{} has an index ({}), so no row can be rewritten in place", rows.text(0, 0),
+                                        rows.text(0, 1));
 }
 
 /// Somebody who needs every version of the rows since long, so that no room is made.
@@ -46,7 +50,8 @@ std::string PassChooser::old_snapshot(const std::vector<int>& backends) {
   if (!holder || holder->age_ms < k_old_snapshot_ms) {
     return {};
   }
-  return fmt::format("{} keeps all replaced rows for {} now, so they make no room", holder->text, format_milliseconds(holder->age_ms));
+  return fmt::format("{} keeps all replaced rows for {} now, so they make no room", holder->text,
+                     format_milliseconds(holder->age_ms));
 }
 
 PageSample PassChooser::sample(std::int64_t first, std::int64_t end) {
@@ -58,14 +63,16 @@ PageSample PassChooser::sample(std::int64_t first, std::int64_t end) {
   const std::int64_t from = first + (end - first - sample.pages) / 2;
   // Whole rows would be fetched from their TOAST table; their length is not what is on the page then.
   const std::string bytes = m_facts.toasted ? "0" : "pg_catalog.sum((pg_catalog.pg_column_size(this.*) + 7) & ~7)";
-  const pg::Rows rows = m_session.connection().query(
-      fmt::format("select count(*), {} from only {} as this where {}", bytes, m_relation.sql(), page_range(from, from + sample.pages)));
+  const pg::Rows rows =
+      m_session.connection().query(fmt::format("select count(*), {} from only {} as this where {}", bytes,
+                                               m_relation.sql(), page_range(from, from + sample.pages)));
   sample.rows = rows.integer(0, 0);
   sample.row_bytes = rows.number(0, 1);
   return sample;
 }
 
-Passes PassChooser::choose(const WalkRecord& walk, std::int64_t first, std::int64_t end, const std::vector<int>& backends) {
+Passes PassChooser::choose(const WalkRecord& walk, std::int64_t first, std::int64_t end,
+                           const std::vector<int>& backends) {
   Passes passes;
   if (walk.again) {
     passes.because = "every page is looked at once more";
@@ -78,15 +85,17 @@ Passes PassChooser::choose(const WalkRecord& walk, std::int64_t first, std::int6
     } else {
       m_row_bytes = row_bytes_of(seen);
     }
-    passes = choose_passes(seen, m_growth.value_or(k_usual_growth), m_obstacle.empty() ? old_snapshot(backends) : m_obstacle);
+    passes = choose_passes(seen, m_growth.value_or(k_usual_growth),
+                           m_obstacle.empty() ? old_snapshot(backends) : m_obstacle);
   }
   // The figures of a reason change from window to window; another reason is the news.
   std::string reason = passes.because;
   std::erase_if(reason, [](char c) { return c >= '0' && c <= '9'; });
   if (reason != m_told_reason) {
     m_told_reason = reason;
-    m_session.report(event::Note{event::Note::Level::info, fmt::format("  backfill {}   {} {}: {}", m_relation.display(), passes.count,
-                                                                       passes.count == 1 ? "pass" : "passes", passes.because)});
+    m_session.report(event::Note{event::Note::Level::info,
+                                 fmt::format("  backfill {}   {} {}: {}", m_relation.display(), passes.count,
+                                             passes.count == 1 ? "pass" : "passes", passes.because)});
   }
   return passes;
 }

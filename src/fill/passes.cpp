@@ -45,7 +45,8 @@ Passes choose_passes(const PageSample& sample, double growth, const std::string&
     }
   }
   // A pass must find a row on every page, or its scan is for nothing.
-  const int count = std::clamp(static_cast<int>(rows_per_page), 1, sample.indexes <= k_few_indexes ? k_most_passes_with_few : k_most_passes);
+  const int count = std::clamp(static_cast<int>(rows_per_page), 1,
+                               sample.indexes <= k_few_indexes ? k_most_passes_with_few : k_most_passes);
   if (count == 1) {
     return {1, 1, "a page holds no more than a row"};
   }

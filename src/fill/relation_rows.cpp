@@ -10,9 +10,11 @@ namespace ecmigrate {
 
 RelationFacts relation_facts(pg::Connection& connection, const QualifiedName& relation) {
   const pg::Rows rows = connection.query(
-      "select c.oid::bigint, pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, "
+      "select c.oid::bigint, pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid) / "
+      "current_setting('block_size')::bigint, "
       "current_setting('block_size'), c.reltuples, pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)) > 0, "
-      "(select count(*) from pg_catalog.pg_index i where i.indrelid = c.oid) from pg_catalog.pg_class c where c.oid = $1::pg_catalog.regclass",
+      "(select count(*) from pg_catalog.pg_index i where i.indrelid = c.oid) from pg_catalog.pg_class c where c.oid = "
+      "$1::pg_catalog.regclass",
       {relation.sql()});
   RelationFacts facts;
   facts.oid = rows.integer(0, 0);

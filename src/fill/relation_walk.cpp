@@ -24,8 +24,13 @@ constexpr std::string_view k_wal = "pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_cur
 
 }  // namespace
 
-RelationWalk::RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation, SnapshotWatch& snapshots)
-    : m_session(session), m_journal(std::move(journal)), m_table(table), m_relation(std::move(relation)), m_chooser(session, table, m_relation, snapshots) {}
+RelationWalk::RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation,
+                           SnapshotWatch& snapshots)
+    : m_session(session),
+      m_journal(std::move(journal)),
+      m_table(table),
+      m_relation(std::move(relation)),
+      m_chooser(session, table, m_relation, snapshots) {}
 
 void RelationWalk::begin_or_resume(bool again) {
   m_facts = relation_facts(m_session.connection(), m_relation);
@@ -35,8 +40,9 @@ void RelationWalk::begin_or_resume(bool again) {
   const bool rewritten = found && found->filenode != m_facts.filenode;
   if (!found || (rewritten && (!found->finished || !m_bad_rows.empty())) || (again && found->finished)) {
     if (rewritten) {
-      m_session.report(event::Note{event::Note::Level::info,
-                                   fmt::format("{} was rewritten (VACUUM FULL, CLUSTER or the like): walking it again", m_relation.display())});
+      m_session.report(event::Note{
+          event::Note::Level::info,
+          fmt::format("{} was rewritten (VACUUM FULL, CLUSTER or the like): walking it again", m_relation.display())});
     }
     WalkRecord walk = found.value_or(WalkRecord{});
     for (const WindowRecord& window : walk.open) {  // of a round that is over
@@ -66,7 +72,8 @@ void RelationWalk::begin_or_resume(bool again) {
 void RelationWalk::choose_columns() {
   m_chose_columns = m_session.clock().now();
   m_set_to_themselves.clear();
-  for (const std::string& column : columns_set_to_themselves(m_session.connection(), m_facts.oid, filled_columns(m_table))) {
+  for (const std::string& column :
+       columns_set_to_themselves(m_session.connection(), m_facts.oid, filled_columns(m_table))) {
     m_set_to_themselves += fmt::format(", {0} = this.{0}", quote_identifier(column));
   }
 }
@@ -146,15 +153,19 @@ std::string RelationWalk::work() const {
   }
   // Of rows that are set aside, the expressions must not be looked at.
   return bad.empty() ? fmt::format("({})", pending())
-                     : fmt::format("case when this.ctid = any (array[{}]) then false else ({}) end", join(bad, ", "), pending());
+                     : fmt::format("case when this.ctid = any (array[{}]) then false else ({}) end", join(bad, ", "),
+                                   pending());
 }
 
 std::string RelationWalk::unlocked(const std::string& where) const {
-  return fmt::format("this.ctid = any (array(select this.ctid from only {} as this where {} for no key update skip locked))", m_relation.sql(), where);
+  return fmt::format(
+      "this.ctid = any (array(select this.ctid from only {} as this where {} for no key update skip locked))",
+      m_relation.sql(), where);
 }
 
 std::string RelationWalk::update(const std::string& where) const {
-  return fmt::format("update only {} as this set {}{} where {}", m_relation.sql(), fill_pending(m_table), m_set_to_themselves, where);
+  return fmt::format("update only {} as this set {}{} where {}", m_relation.sql(), fill_pending(m_table),
+                     m_set_to_themselves, where);
 }
 
 std::string RelationWalk::message(const WindowRecord& before, const WindowRecord& after, Locked locked) const {
@@ -163,13 +174,15 @@ std::string RelationWalk::message(const WindowRecord& before, const WindowRecord
   // The pass's rows first: of the others, no more than the key is looked at. The last pass takes whatever is left.
   if (before.pass + 1 < before.passes) {
     const std::int64_t begin = before.pass == 0 ? 0 : spread_end(before, before.pass - 1);
-    where += fmt::format(" and ((({}) - {}) & 4294967295) < {}", m_table.spread, begin, spread_end(before, before.pass) - begin);
+    where += fmt::format(" and ((({}) - {}) & 4294967295) < {}", m_table.spread, begin,
+                         spread_end(before, before.pass) - begin);
   }
   where += " and " + work();
   if (locked == Locked::skip) {
     where = unlocked(where);
   }
-  return fmt::format("begin; select {}, {}, {}; {}; {}; commit; select {}, {}", k_now, k_wal, WalkJournal::before_sql(m_facts.oid), update(where),
+  return fmt::format("begin; select {}, {}, {}; {}; {}; commit; select {}, {}", k_now, k_wal,
+                     WalkJournal::before_sql(m_facts.oid), update(where),
                      m_journal.checkpoint_sql(m_relation, m_facts.oid, m_walk, after), k_now, k_wal);
 }
 
@@ -190,14 +203,17 @@ void RelationWalk::batch_done(const WindowRecord& after, const BatchResult& resu
   WindowRecord& taken = *std::ranges::find(m_taken, after.first, &WindowRecord::first);
   m_wal_carry += after.done ? wal_bytes : 0;
   const double took_ms = result.end_ms - result.begin_ms;
-  m_progress.batch_done({after.written.rows - taken.written.rows, after.written.hot_rows - taken.written.hot_rows, 1, wal_bytes}, took_ms);
+  m_progress.batch_done(
+      {after.written.rows - taken.written.rows, after.written.hot_rows - taken.written.hot_rows, 1, wal_bytes},
+      took_ms);
   sizer(taken).batch_took(took_ms);
   taken = after;
 }
 
 BatchSizer& RelationWalk::sizer(const WindowRecord& window) {
   const auto target_ms = static_cast<double>(m_session.options().pace.target_batch.count());
-  return m_sizers.try_emplace({window.passes, window.pass == 0}, target_ms, k_first_batch_pages, k_window_pages).first->second;
+  return m_sizers.try_emplace({window.passes, window.pass == 0}, target_ms, k_first_batch_pages, k_window_pages)
+      .first->second;
 }
 
 std::int64_t RelationWalk::batch_pages(const WindowRecord& window, double target_ms) {

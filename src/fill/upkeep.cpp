@@ -56,7 +56,8 @@ void Upkeep::consider(const QualifiedName& relation, double part_done, const std
   } catch (const Error& error) {
     m_connection.reset();
     m_session.forget_watcher();
-    m_session.report(event::Note{event::Note::Level::info, fmt::format("{} was not vacuumed: {}", relation.display(), error.what())});
+    m_session.report(event::Note{event::Note::Level::info,
+                                 fmt::format("{} was not vacuumed: {}", relation.display(), error.what())});
   }
 }
 
@@ -66,7 +67,8 @@ std::vector<int> Upkeep::backends() const {
 
 bool Upkeep::pays(const QualifiedName& relation, const std::vector<int>& backends) {
   const pg::Rows rows = m_session.watcher().query(
-      "select pg_catalog.pg_stat_get_dead_tuples(oid), greatest(reltuples, 1), exists (select from pg_catalog.pg_stat_progress_vacuum v where v.relid = c.oid), "
+      "select pg_catalog.pg_stat_get_dead_tuples(oid), greatest(reltuples, 1), exists (select from "
+      "pg_catalog.pg_stat_progress_vacuum v where v.relid = c.oid), "
       "pg_catalog.pg_has_role(relowner, 'usage') from pg_catalog.pg_class c where oid = $1::pg_catalog.regclass",
       {relation.sql()});
   const double dead = rows.number(0, 0);
@@ -88,7 +90,9 @@ void Upkeep::start(const QualifiedName& relation) {
     m_connection = m_session.open_connection();
     m_connection->script(std::string(k_settings));
   }
-  m_session.report(event::Note{event::Note::Level::info, fmt::format("  vacuuming {}: a fifth of its rows are dead, and their room is needed", relation.display())});
+  m_session.report(event::Note{
+      event::Note::Level::info,
+      fmt::format("  vacuuming {}: a fifth of its rows are dead, and their room is needed", relation.display())});
   m_connection->send_script(fmt::format("vacuum (truncate false, skip_locked) {}", relation.sql()));
   m_running = true;
 }

@@ -23,7 +23,11 @@ constexpr std::string_view k_now = "extract(epoch from clock_timestamp()) * 1000
 class Verification {
  public:
   Verification(Session& session, const SyncedTable& table, const QualifiedName& relation, bool replace_replication_role)
-      : m_session(session), m_table(table), m_relation(relation), m_replace_role(replace_replication_role), m_sizer(k_batch_ms, k_first_batch_pages, k_most_batch_pages) {}
+      : m_session(session),
+        m_table(table),
+        m_relation(relation),
+        m_replace_role(replace_replication_role),
+        m_sizer(k_batch_ms, k_first_batch_pages, k_most_batch_pages) {}
 
   event::VerifyFinished run() {
     const auto begin = m_session.clock().now();
@@ -51,10 +55,12 @@ class Verification {
     std::string counts = "count(*)";
     for (const SyncedMapping& mapping : m_table.mappings) {
       counts += fmt::format(", count(*) filter (where {})", mapping.pending);
-      counts += mapping.inconsistent.empty() ? std::string(", 0") : fmt::format(", count(*) filter (where {})", mapping.inconsistent);
+      counts += mapping.inconsistent.empty() ? std::string(", 0")
+                                             : fmt::format(", count(*) filter (where {})", mapping.inconsistent);
     }
-    const auto results = m_session.connection().script(fmt::format("begin read only; select {0}; select {1} from {2} as this where {3}; select {0}; commit",
-                                                                   k_now, counts, m_relation.sql(), page_range(from, to)));
+    const auto results = m_session.connection().script(
+        fmt::format("begin read only; select {0}; select {1} from {2} as this where {3}; select {0}; commit", k_now,
+                    counts, m_relation.sql(), page_range(from, to)));
     m_sizer.batch_took(results.at(2).number(0, 0) - results.at(0).number(0, 0));
     m_result.rows += results.at(1).integer(0, 0);
     for (std::size_t i = 0; i < m_table.mappings.size(); ++i) {
@@ -63,15 +69,16 @@ class Verification {
       const auto& options = m_session.options();
       found(mapping, "pending", mapping.pending, results.at(1).integer(0, column), m_result.pending, from, to,
             options.repair_pending ? mapping.fill : std::string());
-      found(mapping, "inconsistent", mapping.inconsistent, results.at(1).integer(0, column + 1), m_result.inconsistent, from, to,
+      found(mapping, "inconsistent", mapping.inconsistent, results.at(1).integer(0, column + 1), m_result.inconsistent,
+            from, to,
             options.repair == RunOptions::Side::old_columns   ? mapping.fill
             : options.repair == RunOptions::Side::new_columns ? mapping.old_from_new
                                                               : std::string());
     }
   }
 
-  void found(const SyncedMapping& mapping, const std::string& kind, const std::string& condition, std::int64_t count, std::int64_t& total,
-             std::int64_t from, std::int64_t to, const std::string& repair) {
+  void found(const SyncedMapping& mapping, const std::string& kind, const std::string& condition, std::int64_t count,
+             std::int64_t& total, std::int64_t from, std::int64_t to, const std::string& repair) {
     if (count == 0) {
       return;
     }
@@ -81,9 +88,12 @@ class Verification {
     }
     if (!repair.empty()) {
       const auto results = m_session.connection().script(
-          // A row that stays locked fails the repair, which can be run again, rather than have us in a queue or a deadlock.
-          fmt::format("begin; set local ecmigrate.fill = 'on'; set local lock_timeout = '500ms'; {}update {} as this set {} where {} and {}; commit",
-                      m_replace_role && !has_foreign_keys() ? "set local session_replication_role = replica; " : "", m_relation.sql(), repair, page_range(from, to), condition));
+          // A row that stays locked fails the repair, which can be run again, rather than have us in a queue or a
+          // deadlock.
+          fmt::format("begin; set local ecmigrate.fill = 'on'; set local lock_timeout = '500ms'; {}update {} as this "
+                      "set {} where {} and {}; commit",
+                      m_replace_role && !has_foreign_keys() ? "set local session_replication_role = replica; " : "",
+                      m_relation.sql(), repair, page_range(from, to), condition));
       m_result.repaired += results.front().affected();
     }
   }
@@ -91,24 +101,30 @@ class Verification {
   /// A replica's writes are not held to foreign keys, and these may have been validated already.
   bool has_foreign_keys() {
     return m_session.connection()
-        .query("select exists (select from pg_catalog.pg_constraint where conrelid = $1::pg_catalog.regclass and contype = 'f')", {m_relation.sql()})
+        .query(
+            "select exists (select from pg_catalog.pg_constraint where conrelid = $1::pg_catalog.regclass and contype "
+            "= 'f')",
+            {m_relation.sql()})
         .boolean(0, 0);
   }
 
   static std::string values(const std::vector<std::string>& columns) {
     std::vector<std::string> terms;
     for (const std::string& column : columns) {
-      terms.push_back(fmt::format("{} || coalesce(quote_literal(left(this.{}::text, 200)), 'null')", quote_literal(column + "="), quote_identifier(column)));
+      terms.push_back(fmt::format("{} || coalesce(quote_literal(left(this.{}::text, 200)), 'null')",
+                                  quote_literal(column + "="), quote_identifier(column)));
     }
     return terms.empty() ? std::string("''") : join(terms, " || ', ' || ");
   }
 
-  void show(const SyncedMapping& mapping, const std::string& kind, const std::string& condition, std::int64_t from, std::int64_t to) {
-    const pg::Rows rows = m_session.connection().query(
-        fmt::format("select {}, {}, {} from {} as this where {} and {} limit {}", row_key(m_table.key), values(mapping.old_columns),
-                    values(mapping.new_columns), m_relation.sql(), page_range(from, to), condition, k_most_shown - m_shown));
+  void show(const SyncedMapping& mapping, const std::string& kind, const std::string& condition, std::int64_t from,
+            std::int64_t to) {
+    const pg::Rows rows = m_session.connection().query(fmt::format(
+        "select {}, {}, {} from {} as this where {} and {} limit {}", row_key(m_table.key), values(mapping.old_columns),
+        values(mapping.new_columns), m_relation.sql(), page_range(from, to), condition, k_most_shown - m_shown));
     for (int row = 0; row < rows.size(); ++row) {
-      m_session.report(event::Difference{m_relation.display(), rows.text(row, 0), kind, rows.text(row, 1), rows.text(row, 2)});
+      m_session.report(
+          event::Difference{m_relation.display(), rows.text(row, 0), kind, rows.text(row, 1), rows.text(row, 2)});
     }
     m_shown += rows.size();
   }
@@ -127,7 +143,8 @@ class Verification {
     progress.percent = 100 * part;
     progress.rows = m_result.rows;
     progress.rows_estimated = std::max(m_estimated, m_result.rows);
-    progress.rows_per_second = static_cast<double>(m_result.rows) / std::max(0.001, static_cast<double>((now - begin).count()) / 1000);
+    progress.rows_per_second =
+        static_cast<double>(m_result.rows) / std::max(0.001, static_cast<double>((now - begin).count()) / 1000);
     if (const auto eta = m_eta.estimate()) {
       progress.eta_ms = eta->likely_ms;
       progress.eta_low_ms = eta->low_ms;
@@ -151,7 +168,8 @@ class Verification {
 
 }  // namespace
 
-event::VerifyFinished verify_relation(Session& session, const SyncedTable& table, const QualifiedName& relation, bool replace_replication_role) {
+event::VerifyFinished verify_relation(Session& session, const SyncedTable& table, const QualifiedName& relation,
+                                      bool replace_replication_role) {
   return Verification(session, table, relation, replace_replication_role).run();
 }
 

@@ -30,8 +30,9 @@ WindowRecord after_batch(WindowRecord window, std::int64_t end) {
 
 std::int64_t spread_end(const WindowRecord& window, int pass) {
   constexpr double k_spreads = 4294967296;
-  const double part = window.shrink == 1 ? static_cast<double>(pass + 1) / window.passes
-                                         : (1 - std::pow(window.shrink, pass + 1)) / (1 - std::pow(window.shrink, window.passes));
+  const double part = window.shrink == 1
+                          ? static_cast<double>(pass + 1) / window.passes
+                          : (1 - std::pow(window.shrink, pass + 1)) / (1 - std::pow(window.shrink, window.passes));
   return static_cast<std::int64_t>(k_spreads * part);
 }
 

@@ -28,7 +28,8 @@ void WalkProgress::batch_done(const Written& batch, double took_ms) {
   m_batch_ms.push_back(took_ms);
 }
 
-event::Progress WalkProgress::progress(std::chrono::milliseconds now, double part_done, bool finished, std::int64_t rows_estimated) {
+event::Progress WalkProgress::progress(std::chrono::milliseconds now, double part_done, bool finished,
+                                       std::int64_t rows_estimated) {
   m_eta.at(static_cast<double>(now.count()), part_done);
   const double seconds = std::max(0.001, static_cast<double>((now - m_begin).count()) / 1000);
   event::Progress progress;

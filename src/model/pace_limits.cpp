@@ -58,21 +58,35 @@ using Setter = std::string (*)(PaceLimits& limits, const std::string& value);
 constexpr std::array<std::pair<std::string_view, Setter>, k_pace_limits.size()> k_setters{{
     {"workers", [](PaceLimits& limits, const std::string& value) { return set_count(limits.workers, value); }},
     {"bad_rows", [](PaceLimits& limits, const std::string& value) { return set_bad_rows(limits.quarantine, value); }},
-    {"target_batch", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.target_batch, value, false); }},
-    {"max_wal_rate", [](PaceLimits& limits, const std::string& value) { return set_rate(limits.max_wal_rate, value, "64MB/s"); }},
-    {"max_rows_rate", [](PaceLimits& limits, const std::string& value) { return set_rate(limits.max_rows_rate, value, "20000/s"); }},
-    {"max_replica_lag", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_replica_lag, value, true); }},
+    {"target_batch",
+     [](PaceLimits& limits, const std::string& value) { return set_duration(limits.target_batch, value, false); }},
+    {"max_wal_rate",
+     [](PaceLimits& limits, const std::string& value) { return set_rate(limits.max_wal_rate, value, "64MB/s"); }},
+    {"max_rows_rate",
+     [](PaceLimits& limits, const std::string& value) { return set_rate(limits.max_rows_rate, value, "20000/s"); }},
+    {"max_replica_lag",
+     [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_replica_lag, value, true); }},
     {"replicas", [](PaceLimits& limits, const std::string& value) { return set_count(limits.replicas, value); }},
-    {"max_waiting_sessions", [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_waiting_sessions, value); }},
-    {"max_active_sessions", [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_active_sessions, value); }},
-    {"max_commit_latency", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_commit_latency, value, true); }},
-    {"max_snapshot_age", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_snapshot_age, value, true); }},
-    {"max_archive_queue", [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_archive_queue, value); }},
+    {"max_waiting_sessions",
+     [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_waiting_sessions, value); }},
+    {"max_active_sessions",
+     [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_active_sessions, value); }},
+    {"max_commit_latency",
+     [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_commit_latency, value, true); }},
+    {"max_snapshot_age",
+     [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_snapshot_age, value, true); }},
+    {"max_archive_queue",
+     [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_archive_queue, value); }},
     {"windows", [](PaceLimits& limits, const std::string& value) { return parse_windows(value, limits.windows); }},
     {"pause_query", [](PaceLimits& limits, const std::string& value) { return set_query(limits.pause_query, value); }},
-    {"abort_replica_lag", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.abort_replica_lag, value, true); }},
-    {"abort_active_sessions", [](PaceLimits& limits, const std::string& value) { return set_count(limits.abort_active_sessions, value); }},
-    {"abort_commit_latency", [](PaceLimits& limits, const std::string& value) { return set_duration(limits.abort_commit_latency, value, true); }},
+    {"abort_replica_lag",
+     [](PaceLimits& limits, const std::string& value) { return set_duration(limits.abort_replica_lag, value, true); }},
+    {"abort_active_sessions",
+     [](PaceLimits& limits, const std::string& value) { return set_count(limits.abort_active_sessions, value); }},
+    {"abort_commit_latency",
+     [](PaceLimits& limits, const std::string& value) {
+       return set_duration(limits.abort_commit_latency, value, true);
+     }},
     {"abort_query", [](PaceLimits& limits, const std::string& value) { return set_query(limits.abort_query, value); }},
 }};
 
@@ -88,7 +102,8 @@ std::string set_limit(PaceLimits& limits, std::string_view name, const std::stri
     names.push_back(limit.name);
   }
   const auto near = nearest_word(name, names);
-  return fmt::format("there is no limit \"{}\"{}", name, near ? fmt::format(": did you mean \"{}\"?", *near) : std::string());
+  return fmt::format("there is no limit \"{}\"{}", name,
+                     near ? fmt::format(": did you mean \"{}\"?", *near) : std::string());
 }
 
 }  // namespace ecmigrate

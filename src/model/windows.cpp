@@ -82,7 +82,8 @@ std::string parse_windows(const std::string& text, std::vector<Window>& out) {
     if (*from == *to) {
       return wrong(trim(piece), "ends when it begins");
     }
-    windows.push_back({mask == 0 ? 0x7FU : mask, *from, *to > *from ? *to : *to + k_day, words.size() == 2 ? words[1] : ""});
+    windows.push_back(
+        {mask == 0 ? 0x7FU : mask, *from, *to > *from ? *to : *to + k_day, words.size() == 2 ? words[1] : ""});
     mask = 0;
   }
   if (mask != 0) {

@@ -34,7 +34,8 @@ std::vector<Field> new_column_fields(bool with_up) {
   return fields;
 }
 
-Expression expression_field(const Value& fields, std::string_view key, const std::string& what, const std::string& target_type) {
+Expression expression_field(const Value& fields, std::string_view key, const std::string& what,
+                            const std::string& target_type) {
   Expression expression;
   expression.text = fields.text(key);
   expression.what = what;
@@ -93,7 +94,8 @@ std::string alter_table(const TableDraft& table, const std::string& action) {
   return fmt::format("alter table {} {}", table.table->name.sql(), action);
 }
 
-void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, const std::string& column, bool after_fill) {
+void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, const std::string& column,
+                bool after_fill) {
   const std::string index = draft.object_name(table.table->name, "unique", constraint);
   IndexBuild& build = table.indexes.emplace_back();
   build.name = {table.table->name.schema, index};
@@ -102,8 +104,8 @@ void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, 
   build.definition.sql = fmt::format(" using btree ({})", quote_identifier(column));
   build.after_fill = after_fill;
   build.drop_on_rollback = !after_fill;
-  table.contract.push_back(alter_table(table, fmt::format("add constraint {} unique using index {}", quote_identifier(constraint),
-                                                          quote_identifier(index))));
+  table.contract.push_back(alter_table(table, fmt::format("add constraint {} unique using index {}",
+                                                          quote_identifier(constraint), quote_identifier(index))));
 }
 
 namespace {
@@ -112,7 +114,8 @@ namespace {
 std::string usual_key_name(const std::string& words) {
   const std::string whole = words + "_key";
   const std::string tail = "_" + short_hash(words) + "_key";
-  return whole.size() <= k_max_identifier_bytes ? whole : truncate_utf8(words, k_max_identifier_bytes - tail.size()) + tail;
+  return whole.size() <= k_max_identifier_bytes ? whole
+                                                : truncate_utf8(words, k_max_identifier_bytes - tail.size()) + tail;
 }
 
 /// What the server would say of it only at ADD CONSTRAINT, after the columns are there.
@@ -124,7 +127,8 @@ void check_referenced(Draft& draft, const Value& references, const QualifiedName
     return;
   }
   const bool unique = std::ranges::any_of(other->indexes, [&](const Index& index) {
-    return index.unique && index.columns == std::vector<std::string>{column} && index.tail.find(" WHERE ") == std::string::npos;
+    return index.unique && index.columns == std::vector<std::string>{column} &&
+           index.tail.find(" WHERE ") == std::string::npos;
   });
   if (!unique) {
     draft.complain(references.at, fmt::format("{} ({}) has no unique constraint to point at", name.display(), column));
@@ -134,9 +138,11 @@ void check_referenced(Draft& draft, const Value& references, const QualifiedName
 }  // namespace
 
 void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields, const std::string& visible,
-                            const std::string& physical, const std::vector<std::pair<std::string, std::string>>& renamed,
-                            bool filled_by_plan) {
-  const auto free = [&](const Value& named) { return draft.claim_constraint(table, named.text("name"), named.find("name")->at); };
+                            const std::string& physical,
+                            const std::vector<std::pair<std::string, std::string>>& renamed, bool filled_by_plan) {
+  const auto free = [&](const Value& named) {
+    return draft.claim_constraint(table, named.text("name"), named.find("name")->at);
+  };
   if (const Value* check = fields.find("check"); check != nullptr && free(*check)) {
     ConstraintAdd& constraint = table.constraints.emplace_back();
     constraint.name = check->text("name");
@@ -162,7 +168,8 @@ void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields
   if (unique != nullptr && (unique->kind == Value::Kind::map || unique->scalar == "true")) {
     const std::string given = unique->kind == Value::Kind::map ? unique->text("name") : std::string();
     const std::string name = given.empty() ? usual_key_name(table.table->name.name + "_" + visible) : given;
-    if (const Location at = given.empty() ? unique->at : unique->find("name")->at; draft.claim_index(table, name, at) && draft.claim_constraint(table, name, at)) {
+    if (const Location at = given.empty() ? unique->at : unique->find("name")->at;
+        draft.claim_index(table, name, at) && draft.claim_constraint(table, name, at)) {
       add_unique(draft, table, name, physical, filled_by_plan);
     }
   }

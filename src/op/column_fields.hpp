@@ -15,7 +15,8 @@ std::vector<Field> reference_fields();
 std::vector<Field> check_fields();
 
 /// An expression of the plan, to be read by the server; `what` is for messages.
-Expression expression_field(const Value& fields, std::string_view key, const std::string& what, const std::string& target_type);
+Expression expression_field(const Value& fields, std::string_view key, const std::string& what,
+                            const std::string& target_type);
 
 /// A new column from its fields; claims the name. Its `up` is left empty.
 NewColumn new_column(Draft& draft, TableDraft& table, const Value& fields, const std::string& physical_name);
@@ -29,11 +30,12 @@ NewColumn copy_of(const Draft& draft, const TableDraft& table, const Column& old
 /// Adds `check:`, `references:` and `unique:` of a column. `renamed` as in Expression; `physical` is the column they
 /// end up on. Indexes on columns that the plan fills are built after the backfill.
 void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields, const std::string& visible,
-                            const std::string& physical, const std::vector<std::pair<std::string, std::string>>& renamed,
-                            bool filled_by_plan);
+                            const std::string& physical,
+                            const std::vector<std::pair<std::string, std::string>>& renamed, bool filled_by_plan);
 
 /// A unique constraint that comes from an index built beside the traffic.
-void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, const std::string& column, bool after_fill);
+void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, const std::string& column,
+                bool after_fill);
 
 /// Columns and everything on them that `contract` drops: the statement, the record for its look at dependents, and
 /// the locks that dropping a foreign key takes on the other table.

@@ -45,7 +45,8 @@ std::vector<LockRequest> exclusive_locks(const QualifiedName& table, std::vector
 /// Puts together the steps of one table.
 class TableCompiler {
  public:
-  TableCompiler(const Draft& draft, TableDraft& table, Recipe& recipe) : m_draft(draft), m_table(table), m_recipe(recipe) {}
+  TableCompiler(const Draft& draft, TableDraft& table, Recipe& recipe)
+      : m_draft(draft), m_table(table), m_recipe(recipe) {}
 
   void compile() {
     m_recipe.tables.push_back(m_table.table->name);
@@ -65,7 +66,9 @@ class TableCompiler {
   }
 
  private:
-  [[nodiscard]] std::string id(std::string_view role) const { return fmt::format("{}.{}", m_table.table->name.display(), role); }
+  [[nodiscard]] std::string id(std::string_view role) const {
+    return fmt::format("{}.{}", m_table.table->name.display(), role);
+  }
 
   [[nodiscard]] std::string alter(const std::string& action) const {
     return fmt::format("alter table {} {}", m_table.table->name.sql(), action);
@@ -96,7 +99,8 @@ class TableCompiler {
       for (const NewColumn& column : mapping.news) {
         const std::string name = quote_identifier(column.name);
         if (column.comment) {
-          sql.push_back(fmt::format("comment on column {}.{} is {}", m_table.table->name.sql(), name, quote_literal(*column.comment)));
+          sql.push_back(fmt::format("comment on column {}.{} is {}", m_table.table->name.sql(), name,
+                                    quote_literal(*column.comment)));
         }
         for (const OldColumn& old : mapping.olds) {
           for (const Column::Grant& grant : old.column->grants) {
@@ -116,8 +120,8 @@ class TableCompiler {
     std::ranges::copy(m_table.expand, std::back_inserter(step.sql));
     for (const ConstraintAdd& constraint : m_table.constraints) {
       if (constraint.foreign_key.empty()) {
-        step.sql.push_back(alter(fmt::format("add constraint {} {}{} not valid", quote_identifier(constraint.name), constraint.check.sql,
-                                             constraint.no_inherit ? " no inherit" : "")));
+        step.sql.push_back(alter(fmt::format("add constraint {} {}{} not valid", quote_identifier(constraint.name),
+                                             constraint.check.sql, constraint.no_inherit ? " no inherit" : "")));
       }
     }
     // A trigger alone can be made while others read.
@@ -149,7 +153,8 @@ class TableCompiler {
       for (LockRequest& lock : step.locks = exclusive_locks(m_table.table->name, {*constraint.references})) {
         lock.mode = LockMode::share_row_exclusive;
       }
-      step.sql.push_back(alter(fmt::format("add constraint {} {} not valid", quote_identifier(constraint.name), constraint.foreign_key)));
+      step.sql.push_back(alter(
+          fmt::format("add constraint {} {} not valid", quote_identifier(constraint.name), constraint.foreign_key)));
       step.cost = "catalogue only";
       m_recipe.expand.push_back(step);
       step.title = "drop foreign key " + constraint.name;
@@ -185,15 +190,16 @@ class TableCompiler {
     if (synced.key.size() == 1) {
       const std::string& type = m_table.table->find_column(synced.key.front())->type;
       if (type == "integer" || type == "bigint") {
-        // Neighbours on a page have neighbouring numbers. Multiples of the golden ratio (here of 2^32) spread these evenly,
-        // whatever the step between them, where a hash is only even on average. Every scan computes this for every row:
-        // no more than keeps the product from overflowing.
+        // Neighbours on a page have neighbouring numbers. Multiples of the golden ratio (here of 2^32) spread these
+        // evenly, whatever the step between them, where a hash is only even on average. Every scan computes this for
+        // every row: no more than keeps the product from overflowing.
         const std::string column = "this." + quote_identifier(synced.key.front());
-        synced.spread = fmt::format("{} * 2654435769", type == "integer" ? column : fmt::format("({} & 1073741823)", column));
+        synced.spread =
+            fmt::format("{} * 2654435769", type == "integer" ? column : fmt::format("({} & 1073741823)", column));
       }
     }
-    synced.user_update_triggers = std::ranges::any_of(
-        m_table.table->triggers, [](const Trigger& trigger) { return trigger.on_update; });
+    synced.user_update_triggers =
+        std::ranges::any_of(m_table.table->triggers, [](const Trigger& trigger) { return trigger.on_update; });
     m_recipe.synced.push_back(std::move(synced));
   }
 
@@ -205,7 +211,8 @@ class TableCompiler {
       step.title = "build index " + index.name.name;
       step.index = index.name;
       step.sql.push_back(fmt::format("create {}index concurrently {} on {}{}", index.unique ? "unique " : "",
-                                     quote_identifier(index.name.name), m_table.table->name.sql(), index.definition.sql));
+                                     quote_identifier(index.name.name), m_table.table->name.sql(),
+                                     index.definition.sql));
       step.cost = "builds the index beside reads and writes";
       (index.after_fill ? m_recipe.after_fill : m_recipe.expand).push_back(step);
       if (index.drop_on_rollback) {
@@ -251,7 +258,8 @@ class TableCompiler {
     }
     return fmt::format(
         "do $guard$ begin if (select count(*) from pg_catalog.pg_trigger where tgrelid = {}::pg_catalog.regclass and "
-        "tgname in ({}) and tgenabled in ('O', 'A')) <> {} then raise exception using message = {}; end if; end $guard$",
+        "tgname in ({}) and tgenabled in ('O', 'A')) <> {} then raise exception using message = {}; end if; end "
+        "$guard$",
         quote_literal(m_table.table->name.sql()), join(names, ", "), names.size(),
         quote_literal(fmt::format("the sync trigger of {} is missing or disabled", m_table.table->name.display())));
   }
@@ -293,9 +301,11 @@ class TableCompiler {
         drop.push_back("drop constraint " + quote_identifier(column.not_null_check));
       }
       if (column.default_sql) {
-        // In the plan's own words, so that the catalog shows them as it would after plain DDL; the line break ends a comment.
-        set.push_back(fmt::format("alter column {} set default {}", name,
-                                  column.default_read != nullptr ? fmt::format("({}\n)", column.default_read->text) : *column.default_sql));
+        // In the plan's own words, so that the catalog shows them as it would after plain DDL; the line break ends a
+        // comment.
+        set.push_back(fmt::format(
+            "alter column {} set default {}", name,
+            column.default_read != nullptr ? fmt::format("({}\n)", column.default_read->text) : *column.default_sql));
       }
     }
     if (!set.empty()) {
@@ -343,10 +353,11 @@ class TableCompiler {
 
 void check_repeatable(Draft& draft, const Expression& expression, bool has_way_back) {
   if (!expression.repeatable && has_way_back && draft.plan().deterministic) {
-    draft.complain(expression.at,
-                   fmt::format("{} gives another value each time it is asked, so verify could not compare", expression.what),
-                   "Use an expression that depends on the row alone, or say `deterministic: false` at the top of the plan: "
-                   "then verify checks only that every row is filled.");
+    draft.complain(
+        expression.at,
+        fmt::format("{} gives another value each time it is asked, so verify could not compare", expression.what),
+        "Use an expression that depends on the row alone, or say `deterministic: false` at the top of the plan: "
+        "then verify checks only that every row is filled.");
   }
 }
 
@@ -366,10 +377,11 @@ void take_read_defaults(TableDraft& table) {
 void distrust_collations(TableDraft& table) {
   for (Mapping& mapping : table.mappings) {
     for (NewColumn& column : mapping.news) {
-      column.equality_is_identity = column.equality_is_identity && std::ranges::all_of(column.up.reads, [&](const std::string& name) {
-        const Column* read = table.table->find_column(name);
-        return read == nullptr || read->collation.empty() || read->equality_is_identity;
-      });
+      column.equality_is_identity =
+          column.equality_is_identity && std::ranges::all_of(column.up.reads, [&](const std::string& name) {
+            const Column* read = table.table->find_column(name);
+            return read == nullptr || read->collation.empty() || read->equality_is_identity;
+          });
     }
   }
 }

@@ -43,7 +43,8 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
     const std::vector<std::string_view> names(m_catalog.tables_in_schema.begin(), m_catalog.tables_in_schema.end());
     const auto nearest = nearest_word(qualified.name, names);
     complain(at, fmt::format("table \"{}\" does not exist in schema \"{}\"", qualified.name, qualified.schema),
-             nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string("Set the schema with --schema or `schema:`."));
+             nearest ? fmt::format("Did you mean \"{}\"?", *nearest)
+                     : std::string("Set the schema with --schema or `schema:`."));
     return nullptr;
   }
   for (TableDraft& draft : m_tables) {
@@ -64,13 +65,17 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   }
   if (found->inherits) {
     refuse(at, fmt::format("\"{}\" is part of an INHERITS hierarchy", qualified.name),
-           "Triggers do not follow it, so rows of its children would be lost: detach them, or use declarative partitions.");
+           "Triggers do not follow it, so rows of its children would be lost: detach them, or use declarative "
+           "partitions.");
   }
   if (found->foreign_partitions) {
-    refuse(at, fmt::format("\"{}\" has partitions that are foreign tables", qualified.name), "They cannot be filled from here: detach them first.");
+    refuse(at, fmt::format("\"{}\" has partitions that are foreign tables", qualified.name),
+           "They cannot be filled from here: detach them first.");
   }
   if (found->published) {
-    warn(fmt::format("{} is published by logical replication: its subscribers need the new columns before expand, or they stop", found->name.display()));
+    warn(fmt::format(
+        "{} is published by logical replication: its subscribers need the new columns before expand, or they stop",
+        found->name.display()));
   }
   m_tables.emplace_back().table = found;
   return &m_tables.back();
@@ -120,8 +125,9 @@ bool Draft::take_column(TableDraft& draft, const Column& column, Location at) {
 
 bool Draft::fits(const std::string& name, Location at) {
   if (name.size() > k_max_identifier_bytes) {
-    complain(at, fmt::format("the name \"{}\" has {} bytes, PostgreSQL keeps {}", name, name.size(), k_max_identifier_bytes),
-             "Choose a shorter name.");
+    complain(
+        at, fmt::format("the name \"{}\" has {} bytes, PostgreSQL keeps {}", name, name.size(), k_max_identifier_bytes),
+        "Choose a shorter name.");
     return false;
   }
   return true;
@@ -131,7 +137,8 @@ bool Draft::claim_constraint(const TableDraft& draft, const std::string& name, L
   if (!fits(name, at)) {
     return false;
   }
-  const bool taken = std::ranges::find(draft.table->constraints, name, &Constraint::name) != draft.table->constraints.end();
+  const bool taken =
+      std::ranges::find(draft.table->constraints, name, &Constraint::name) != draft.table->constraints.end();
   if (!m_claimed_constraints.insert({draft.table->name, name}).second || taken) {
     complain(at, fmt::format("constraint \"{}\" of \"{}\" exists already", name, draft.table->name.display()));
     return false;
@@ -145,7 +152,8 @@ bool Draft::claim_index(const TableDraft& draft, const std::string& name, Locati
   }
   // Tables and indexes of a schema share their names.
   const QualifiedName index{draft.table->name.schema, name};
-  const bool taken = m_catalog.table_of_index.contains(index) || std::ranges::find(m_catalog.tables_in_schema, name) != m_catalog.tables_in_schema.end();
+  const bool taken = m_catalog.table_of_index.contains(index) ||
+                     std::ranges::find(m_catalog.tables_in_schema, name) != m_catalog.tables_in_schema.end();
   if (!m_claimed_indexes.insert(index).second || taken) {
     complain(at, fmt::format("index \"{}\" exists already", index.display()));
     return false;
@@ -167,8 +175,8 @@ bool Draft::claim_column(TableDraft& draft, const std::string& name, Location at
 
 std::string Draft::object_name(const QualifiedName& table, std::string_view role, std::string_view about) const {
   // The hash makes it unique for table, role and subject; the words are for people and may be cut.
-  const std::string hash =
-      short_hash(m_plan.name + '\0' + table.schema + '\0' + table.name + '\0' + std::string(role) + '\0' + std::string(about));
+  const std::string hash = short_hash(m_plan.name + '\0' + table.schema + '\0' + table.name + '\0' + std::string(role) +
+                                      '\0' + std::string(about));
   const std::string tail = "_" + hash;
   return truncate_utf8(fmt::format("_ecmigrate_{}_{}", role, about), k_max_identifier_bytes - tail.size()) + tail;
 }
@@ -177,7 +185,9 @@ namespace {
 
 /// Whether an SQL text has the name as a word of its own.
 bool mentions(std::string_view text, std::string_view name) {
-  const auto in_word = [&](std::size_t at) { return at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) != 0 || text[at] == '_'); };
+  const auto in_word = [&](std::size_t at) {
+    return at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) != 0 || text[at] == '_');
+  };
   for (std::size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {
     if (!(at > 0 && in_word(at - 1)) && !in_word(at + name.size())) {
       return true;
@@ -202,10 +212,14 @@ void settle_indexes(TableDraft& table) {
 /// An index of the plan on a column that goes at contract would go with it.
 void complain_of_lost_indexes(Draft& draft, const TableDraft& table) {
   for (const auto& [name, at] : table.indexed) {
-    const bool stays_elsewhere = std::ranges::find(table.indexed_as, name, &std::pair<std::string, std::string>::first) != table.indexed_as.end();
-    const bool goes = std::ranges::any_of(table.drops, [&, column = name](const ColumnDrop& drop) { return drop.column == column && !drop.type_change; });
+    const bool stays_elsewhere =
+        std::ranges::find(table.indexed_as, name, &std::pair<std::string, std::string>::first) !=
+        table.indexed_as.end();
+    const bool goes = std::ranges::any_of(
+        table.drops, [&, column = name](const ColumnDrop& drop) { return drop.column == column && !drop.type_change; });
     if (goes && !stays_elsewhere) {
-      draft.complain(at, fmt::format("contract drops \"{}\", and the index with it", name), "Build the index on a new column.");
+      draft.complain(at, fmt::format("contract drops \"{}\", and the index with it", name),
+                     "Build the index on a new column.");
     }
   }
 }

@@ -15,7 +15,8 @@ std::vector<const OperationKind*>& registry() {
 
 KindRegistration::KindRegistration(const OperationKind& kind) {
   auto& kinds = registry();
-  const auto at = std::ranges::lower_bound(kinds, kind.name, {}, [](const OperationKind* other) { return other->name; });
+  const auto at =
+      std::ranges::lower_bound(kinds, kind.name, {}, [](const OperationKind* other) { return other->name; });
   kinds.insert(at, &kind);
 }
 

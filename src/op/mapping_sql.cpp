@@ -27,7 +27,10 @@ std::string same(std::string_view a, std::string_view b, bool equality_is_identi
   if (equality_is_identity) {
     return fmt::format("{} is not distinct from {}", a, b);
   }
-  return fmt::format("({})::pg_catalog.text collate pg_catalog.\"C\" is not distinct from ({})::pg_catalog.text collate pg_catalog.\"C\"", a, b);
+  return fmt::format(
+      "({})::pg_catalog.text collate pg_catalog.\"C\" is not distinct from ({})::pg_catalog.text collate "
+      "pg_catalog.\"C\"",
+      a, b);
 }
 
 bool has_not_null(const Mapping& mapping) {
@@ -43,7 +46,8 @@ bool reads_new_columns(const TableDraft& draft, const Expression& expression) {
 }
 
 bool is_staged(const TableDraft& draft, const Mapping& mapping) {
-  return std::ranges::any_of(mapping.news, [&](const NewColumn& column) { return reads_new_columns(draft, column.up); });
+  return std::ranges::any_of(mapping.news,
+                             [&](const NewColumn& column) { return reads_new_columns(draft, column.up); });
 }
 
 /// Whether a column that the plan adds can be compared by its type's equality; as text where that is not known.
@@ -89,11 +93,11 @@ std::string staged_row(const TableDraft& draft, const Mapping& mapping) {
     for (const NewColumn& column : stage->news) {
       std::vector<std::string> list;
       for (const std::string& name : columns) {
-        const std::string value =
-            name != column.name ? field_of("this", name)
-            : stage == &mapping ? fmt::format("({})", column.up.sql)
-                                : fmt::format("case when {} then {} else {} end", unfilled(*stage, "this"),
-                                              assigned(column.up.sql, column.type), field_of("this", name));
+        const std::string value = name != column.name ? field_of("this", name)
+                                  : stage == &mapping
+                                      ? fmt::format("({})", column.up.sql)
+                                      : fmt::format("case when {} then {} else {} end", unfilled(*stage, "this"),
+                                                    assigned(column.up.sql, column.type), field_of("this", name));
         list.push_back(fmt::format("{} as {}", value, quote_identifier(name)));
       }
       from = fmt::format("(select {}{}) as this", join(list, ", "), from.empty() ? "" : " from " + from);
@@ -112,7 +116,8 @@ std::string fill_list(const TableDraft& draft, const Mapping& mapping) {
     assignments.push_back(fmt::format("{} = ({})", names.back(), column.up.sql));
   }
   if (is_staged(draft, mapping)) {
-    assignments = {fmt::format("({}) = (select {} from {})", join(names, ", "), join(values, ", "), staged_row(draft, mapping))};
+    assignments = {
+        fmt::format("({}) = (select {} from {})", join(names, ", "), join(values, ", "), staged_row(draft, mapping))};
   }
   if (mapping.marker) {
     assignments.push_back(quote_identifier(*mapping.marker) + " = true");
@@ -128,12 +133,15 @@ std::string fill_if_pending(const TableDraft& draft, const Mapping& mapping) {
   for (const NewColumn& column : mapping.news) {
     const std::string name = quote_identifier(column.name);
     const std::string value =
-        staged ? fmt::format("(select {} from {})", field_of("this", column.name), staged_row(draft, mapping)) : column.up.sql;
-    assignments.push_back(fmt::format("{} = case when {} then {} else this.{} end", name, pending(draft, mapping), assigned(value, column.type), name));
+        staged ? fmt::format("(select {} from {})", field_of("this", column.name), staged_row(draft, mapping))
+               : column.up.sql;
+    assignments.push_back(fmt::format("{} = case when {} then {} else this.{} end", name, pending(draft, mapping),
+                                      assigned(value, column.type), name));
   }
   if (mapping.marker) {
     const std::string name = quote_identifier(*mapping.marker);
-    assignments.push_back(fmt::format("{} = case when {} then true else this.{} end", name, pending(draft, mapping), name));
+    assignments.push_back(
+        fmt::format("{} = case when {} then true else this.{} end", name, pending(draft, mapping), name));
   }
   return join(assignments, ", ");
 }
@@ -155,7 +163,9 @@ std::string differs(std::string_view a, std::string_view b, bool equality_is_ide
   if (equality_is_identity) {
     return fmt::format("{} is distinct from {}", a, b);
   }
-  return fmt::format("({})::pg_catalog.text collate pg_catalog.\"C\" is distinct from ({})::pg_catalog.text collate pg_catalog.\"C\"", a, b);
+  return fmt::format(
+      "({})::pg_catalog.text collate pg_catalog.\"C\" is distinct from ({})::pg_catalog.text collate pg_catalog.\"C\"",
+      a, b);
 }
 
 std::string unfilled(const Mapping& mapping, std::string_view row) {
@@ -179,7 +189,8 @@ std::string pending(const TableDraft& draft, const Mapping& mapping) {
     filled.push_back(fmt::format("({}) is not null", staged ? field_of("this", column.name) : column.up.sql));
   }
   // The columns that `up` reads may still be empty themselves, so ask what it will give once they are filled.
-  return staged ? fmt::format("{} and (select {} from {})", unfilled(mapping, "this"), any_of(filled), staged_row(draft, mapping))
+  return staged ? fmt::format("{} and (select {} from {})", unfilled(mapping, "this"), any_of(filled),
+                              staged_row(draft, mapping))
                 : fmt::format("{} and ({})", unfilled(mapping, "this"), any_of(filled));
 }
 
@@ -323,7 +334,8 @@ Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& con
   trial.null_in.clear();
   trial.lossy.clear();
   const std::size_t open = constraint.check.sql.find('(');
-  trial.violates = fmt::format("({}) is false", constraint.check.sql.substr(open + 1, constraint.check.sql.rfind(')') - open - 1));
+  trial.violates =
+      fmt::format("({}) is false", constraint.check.sql.substr(open + 1, constraint.check.sql.rfind(')') - open - 1));
   return trial;
 }
 

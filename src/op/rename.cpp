@@ -12,7 +12,8 @@ std::vector<std::pair<const Index*, std::string>> copy_indexes(Draft& draft, Tab
                                                                const std::string& copy) {
   std::vector<std::pair<const Index*, std::string>> copies;
   if (table.table->partitioned) {
-    draft.warn(fmt::format("{} is partitioned: \"{}\" gets no indexes, as none can be built concurrently there", table.table->name.display(), copy));
+    draft.warn(fmt::format("{} is partitioned: \"{}\" gets no indexes, as none can be built concurrently there",
+                           table.table->name.display(), copy));
     return copies;
   }
   for (const Index& index : table.table->indexes) {
@@ -20,8 +21,10 @@ std::vector<std::pair<const Index*, std::string>> copy_indexes(Draft& draft, Tab
       continue;
     }
     const std::string name = draft.object_name(table.table->name, "index", index.name);
-    if (std::ranges::find(table.indexes, name, [](const IndexBuild& build) { return build.name.name; }) != table.indexes.end()) {
-      draft.refuse({}, fmt::format("this plan changes several columns of index \"{}\"", index.name), "Change them in plans of their own, one after the other.");
+    if (std::ranges::find(table.indexes, name, [](const IndexBuild& build) { return build.name.name; }) !=
+        table.indexes.end()) {
+      draft.refuse({}, fmt::format("this plan changes several columns of index \"{}\"", index.name),
+                   "Change them in plans of their own, one after the other.");
       continue;
     }
     IndexBuild& build = table.indexes.emplace_back();
@@ -68,7 +71,8 @@ void rename_through_copy(Draft& draft, TableDraft& table, const Column& old, con
   table.expand_titles.push_back(to);
   table.contract_titles.push_back(fmt::format("rename {} to {}", old.name, to));
   table.contract.push_back(alter_table(table, "drop column " + quote_identifier(to)));
-  table.contract.push_back(alter_table(table, fmt::format("rename column {} to {}", quote_identifier(old.name), quote_identifier(to))));
+  table.contract.push_back(
+      alter_table(table, fmt::format("rename column {} to {}", quote_identifier(old.name), quote_identifier(to))));
   table.drops.push_back({table.table->name, to, copies});
 }
 

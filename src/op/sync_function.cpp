@@ -25,13 +25,17 @@ std::string last_trigger_name(const Table& table, const std::string& suffix) {
     return last + "~" + suffix;
   }
   // U+10FFFF sorts behind every other character.
-  return "\xF4\x8F\xBF\xBF" "ecmigrate" + suffix;
+  return "\xF4\x8F\xBF\xBF"
+         "ecmigrate" +
+         suffix;
 }
 
 class FunctionBody {
  public:
   explicit FunctionBody(const TableDraft& draft)
-      : m_draft(draft), m_alone(std::ranges::count_if(draft.mappings, [](const Mapping& mapping) { return !mapping.news.empty(); }) == 1) {}
+      : m_draft(draft),
+        m_alone(std::ranges::count_if(draft.mappings, [](const Mapping& mapping) { return !mapping.news.empty(); }) ==
+                1) {}
 
   [[nodiscard]] std::string insert_part() {
     for (const Mapping& mapping : m_draft.mappings) {
@@ -60,7 +64,9 @@ class FunctionBody {
   }
 
  private:
-  void line(int depth, const std::string& text) { m_text += std::string(static_cast<std::size_t>(depth) * 2, ' ') + text + "\n"; }
+  void line(int depth, const std::string& text) {
+    m_text += std::string(static_cast<std::size_t>(depth) * 2, ' ') + text + "\n";
+  }
 
   void fill_news(int depth, const Mapping& mapping) {
     for (const NewColumn& column : mapping.news) {
@@ -98,7 +104,8 @@ class FunctionBody {
 
   /// N := default, O := down(N), where nothing was given at all.
   void insert_defaults(const Mapping& mapping) {
-    if (std::ranges::none_of(mapping.news, [](const NewColumn& column) { return column.default_sql && !column.default_is_old; })) {
+    if (std::ranges::none_of(mapping.news,
+                             [](const NewColumn& column) { return column.default_sql && !column.default_is_old; })) {
       return;
     }
     line(2, fmt::format("if {}{} then", news_null(mapping), mapping.olds.empty() ? "" : " and " + olds_null(mapping)));
@@ -119,7 +126,9 @@ class FunctionBody {
       return;
     }
     // A marker that is set comes with a row that moves between partitions: its nulls are the new application's.
-    line(1, fmt::format("if {} then", mapping.marker ? fmt::format("{} and {}", unfilled(mapping, "new"), news_null(mapping)) : news_null(mapping)));
+    line(1, fmt::format("if {} then", mapping.marker
+                                          ? fmt::format("{} and {}", unfilled(mapping, "new"), news_null(mapping))
+                                          : news_null(mapping)));
     fill_news(2, mapping);
     insert_defaults(mapping);
     if (!mapping.olds.empty()) {
@@ -146,8 +155,9 @@ class FunctionBody {
       line(4, "declare");
       line(5, "this alias for old;");
       line(4, "begin");
-      line(5, fmt::format("follows := not ({});", differs("old." + name, fmt::format("({})::{}", column.up.sql, column.type),
-                                                        column.equality_is_identity)));
+      line(5, fmt::format("follows := not ({});",
+                          differs("old." + name, fmt::format("({})::{}", column.up.sql, column.type),
+                                  column.equality_is_identity)));
       line(4, "end;");
       line(4, "if follows then");
       fill_news(5, mapping);
@@ -216,7 +226,8 @@ std::string update_condition(const TableDraft& draft) {
     if (mapping.news.empty()) {
       continue;
     }
-    for (const std::string& term : {olds_changed(draft, mapping), news_changed(mapping), "(" + unfilled(mapping, "old") + ")"}) {
+    for (const std::string& term :
+         {olds_changed(draft, mapping), news_changed(mapping), "(" + unfilled(mapping, "old") + ")"}) {
       if (term != "false") {
         terms.push_back(term);
       }
@@ -235,15 +246,19 @@ SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
   // A function for each event: to ask TG_OP would cost on every row.
   const auto add_trigger = [&](const std::string& event, const std::string& condition, const std::string& statements) {
     const std::string suffix = "_" + id + "_" + event.front();
-    const QualifiedName function{"ecmigrate", truncate_utf8("sync_" + table.name.name, k_max_identifier_bytes - suffix.size()) + suffix};
-    const std::string body = fmt::format("#variable_conflict use_column\ndeclare\n  this alias for new;\nbegin\n{}  return new;\nend\n", statements);
+    const QualifiedName function{
+        "ecmigrate", truncate_utf8("sync_" + table.name.name, k_max_identifier_bytes - suffix.size()) + suffix};
+    const std::string body = fmt::format(
+        "#variable_conflict use_column\ndeclare\n  this alias for new;\nbegin\n{}  return new;\nend\n", statements);
     const std::string tag = dollar_tag(body);
-    sql.create.push_back(fmt::format("create function {}() returns trigger language plpgsql as {}\n{}{}", function.sql(), tag, body, tag));
+    sql.create.push_back(fmt::format("create function {}() returns trigger language plpgsql as {}\n{}{}",
+                                     function.sql(), tag, body, tag));
 
     const std::string name = last_trigger_name(table, suffix);
     sql.trigger_names.push_back(name);
-    sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row {}execute function {}()", quote_identifier(name),
-                                     event, table.name.sql(), condition.empty() ? "" : fmt::format("when ({}) ", condition), function.sql()));
+    sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row {}execute function {}()",
+                                     quote_identifier(name), event, table.name.sql(),
+                                     condition.empty() ? "" : fmt::format("when ({}) ", condition), function.sql()));
     if (table.subscribed) {
       // A subscription's apply worker runs as a replica and would pass an ordinary trigger by.
       sql.create.push_back(

@@ -69,19 +69,21 @@ class TypeChange {
   bool possible() {
     const Location at = m_fields.find("column")->at;
     if (m_old.identity) {
-      m_draft.refuse(at, fmt::format("\"{}\" is an identity column: changing its type through a copy is not supported", m_old.name));
+      m_draft.refuse(at, fmt::format("\"{}\" is an identity column: changing its type through a copy is not supported",
+                                     m_old.name));
       return false;
     }
     for (const IncomingForeignKey& incoming : m_table.table->incoming) {
       if (reads(incoming.columns, m_old.name)) {
-        m_draft.refuse(at, fmt::format("foreign key \"{}\" of {} points at \"{}\": changing its type is not supported", incoming.name,
-                                       incoming.from.display(), m_old.name));
+        m_draft.refuse(at, fmt::format("foreign key \"{}\" of {} points at \"{}\": changing its type is not supported",
+                                       incoming.name, incoming.from.display(), m_old.name));
         return false;
       }
     }
     for (const Index& index : m_table.table->indexes) {
       if (index.constraint_type == 'x' && reads(index.columns, m_old.name)) {
-        m_draft.refuse(at, fmt::format("exclusion constraint \"{}\" cannot be built beside the traffic", index.constraint));
+        m_draft.refuse(at,
+                       fmt::format("exclusion constraint \"{}\" cannot be built beside the traffic", index.constraint));
         return false;
       }
     }
@@ -91,7 +93,8 @@ class TypeChange {
   void add_mapping() {
     NewColumn column = copy_of(m_draft, m_table, m_old, m_copy);
     column.type = m_type.type;
-    column.equality_is_identity = m_type.base_type == m_old.base_type ? m_old.equality_is_identity : m_type.equality_is_identity;
+    column.equality_is_identity =
+        m_type.base_type == m_old.base_type ? m_old.equality_is_identity : m_type.equality_is_identity;
     if (m_type.base_type != m_old.base_type) {
       column.collation.clear();
     }
@@ -107,7 +110,8 @@ class TypeChange {
     }
     read_default(m_table, column, m_fields.at);
     if (m_old.statistics_target >= 0) {
-      m_table.expand.push_back(alter(fmt::format("alter column {} set statistics {}", quote_identifier(m_copy), m_old.statistics_target)));
+      m_table.expand.push_back(
+          alter(fmt::format("alter column {} set statistics {}", quote_identifier(m_copy), m_old.statistics_target)));
     }
     if (!m_old.options.empty()) {
       m_table.expand.push_back(alter(fmt::format("alter column {} set ({})", quote_identifier(m_copy), m_old.options)));
@@ -123,7 +127,8 @@ class TypeChange {
     mapping.label = fmt::format("{} {} → {}", m_old.name, m_old.type, m_type.type);
   }
 
-  [[nodiscard]] Expression conversion(const char* key, const std::string& from, const std::string& type, const std::string& what) const {
+  [[nodiscard]] Expression conversion(const char* key, const std::string& from, const std::string& type,
+                                      const std::string& what) const {
     if (m_fields.has(key)) {
       return expression_field(m_fields, key, what, type);
     }
@@ -143,17 +148,19 @@ class TypeChange {
     for (const auto& [index, copy] : copy_indexes(m_draft, m_table, m_old, m_copy)) {
       m_table.drops.back().replaced.push_back(index->name);
       if (index->constraint_type == 'p' || index->constraint_type == 'u') {
-        m_table.contract.push_back(alter(fmt::format("add constraint {} {} using index {}{}", quote_identifier(index->constraint),
-                                                     index->constraint_type == 'p' ? "primary key" : "unique",
-                                                     quote_identifier(copy), timing(*index))));
+        m_table.contract.push_back(alter(fmt::format(
+            "add constraint {} {} using index {}{}", quote_identifier(index->constraint),
+            index->constraint_type == 'p' ? "primary key" : "unique", quote_identifier(copy), timing(*index))));
       } else {
-        m_table.contract.push_back(fmt::format("alter index {} rename to {}", QualifiedName{m_table.table->name.schema, copy}.sql(),
+        m_table.contract.push_back(fmt::format("alter index {} rename to {}",
+                                               QualifiedName{m_table.table->name.schema, copy}.sql(),
                                                quote_identifier(index->name)));
       }
       if (index->comment) {
-        const std::string target = index->constraint.empty()
-                                       ? "index " + QualifiedName{m_table.table->name.schema, index->name}.sql()
-                                       : fmt::format("constraint {} on {}", quote_identifier(index->constraint), m_table.table->name.sql());
+        const std::string target =
+            index->constraint.empty()
+                ? "index " + QualifiedName{m_table.table->name.schema, index->name}.sql()
+                : fmt::format("constraint {} on {}", quote_identifier(index->constraint), m_table.table->name.sql());
         m_table.contract.push_back(fmt::format("comment on {} is {}", target, quote_literal(*index->comment)));
       }
       if (index->replica_identity) {
@@ -193,11 +200,12 @@ class TypeChange {
       }
       copy.validate = constraint.validated;
       m_table.drops.back().replaced.push_back(constraint.name);
-      m_table.contract.push_back(
-          alter(fmt::format("rename constraint {} to {}", quote_identifier(copy.name), quote_identifier(constraint.name))));
+      m_table.contract.push_back(alter(
+          fmt::format("rename constraint {} to {}", quote_identifier(copy.name), quote_identifier(constraint.name))));
       if (constraint.comment) {
-        m_table.contract.push_back(fmt::format("comment on constraint {} on {} is {}", quote_identifier(constraint.name),
-                                               m_table.table->name.sql(), quote_literal(*constraint.comment)));
+        m_table.contract.push_back(fmt::format("comment on constraint {} on {} is {}",
+                                               quote_identifier(constraint.name), m_table.table->name.sql(),
+                                               quote_literal(*constraint.comment)));
       }
     }
   }
@@ -242,7 +250,8 @@ bool keeps_stored_values(const Table& table, const Column& column, const TypeFac
   return false;
 }
 
-void change_type_through_copy(const Value& fields, const TypeFacts& type, Draft& draft, TableDraft& table, const Column& column) {
+void change_type_through_copy(const Value& fields, const TypeFacts& type, Draft& draft, TableDraft& table,
+                              const Column& column) {
   TypeChange(fields, type, draft, table, column).contribute();
 }
 

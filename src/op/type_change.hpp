@@ -11,6 +11,7 @@ bool keeps_stored_values(const Table& table, const Column& column, const TypeFac
 
 /// A copy of the new type beside the old column, kept in step; at contract it takes the old one's name (or the plan's
 /// `name`), indexes, constraints, default, privileges and comment.
-void change_type_through_copy(const Value& fields, const TypeFacts& type, Draft& draft, TableDraft& table, const Column& column);
+void change_type_through_copy(const Value& fields, const TypeFacts& type, Draft& draft, TableDraft& table,
+                              const Column& column);
 
 }  // namespace ecmigrate

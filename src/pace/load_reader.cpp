@@ -35,7 +35,8 @@ select (select count(distinct l.pid) from pg_catalog.pg_locks l where not l.gran
   (select count(*) from pg_catalog.pg_stat_activity where state = 'active' and backend_type = 'client backend'
      and pid <> all ($1::integer[] || pg_catalog.pg_backend_pid())))";
 
-constexpr const char* k_archive_queue = R"(select count(*) from pg_catalog.pg_ls_archive_statusdir() where name like '%.ready')";
+constexpr const char* k_archive_queue =
+    R"(select count(*) from pg_catalog.pg_ls_archive_statusdir() where name like '%.ready')";
 
 /// The first value of the user's query.
 bool says_stop(pg::Connection& connection, const std::string& query) {
@@ -84,7 +85,8 @@ void read_replicas(Session& session, LoadReading& reading) {
   reading.replicas.clear();
   if (!rows.is_null(0, 2)) {
     for (const auto& replica : nlohmann::json::parse(rows.text(0, 2))) {
-      reading.replicas.push_back({replica[0], replica[1], replica[2].is_null() ? std::nullopt : std::optional(replica[2].get<double>())});
+      reading.replicas.push_back(
+          {replica[0], replica[1], replica[2].is_null() ? std::nullopt : std::optional(replica[2].get<double>())});
     }
   }
 }
@@ -104,7 +106,8 @@ LoadReading read_load(Session& session, const std::string& migration, std::int64
   read_replicas(session, reading);
   read_steering(journal.steering(migration), reading, limits);
   // Only a limit makes the commit wait for the disk, and for a synchronous replica.
-  reading.commit_ms = journal.heartbeat(run, limits.max_commit_latency.count() > 0 || limits.abort_commit_latency.count() > 0);
+  reading.commit_ms =
+      journal.heartbeat(run, limits.max_commit_latency.count() > 0 || limits.abort_commit_latency.count() > 0);
   if (limits.max_snapshot_age.count() > 0) {
     reading.oldest_snapshot = snapshots.look(connection, backends);
   }

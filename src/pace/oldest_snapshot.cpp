@@ -32,7 +32,8 @@ std::optional<SnapshotHolder> SnapshotWatch::look(pg::Connection& connection, co
     return std::nullopt;
   }
   // A session that began just now may have a number that is old for another database's sake; it is not to blame.
-  return SnapshotHolder{rows.text(0, 2), rows.is_null(0, 3) ? m_transactions.lag_ms(rows.number(0, 4)) : rows.number(0, 3)};
+  return SnapshotHolder{rows.text(0, 2),
+                        rows.is_null(0, 3) ? m_transactions.lag_ms(rows.number(0, 4)) : rows.number(0, 3)};
 }
 
 }  // namespace ecmigrate

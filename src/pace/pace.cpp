@@ -62,7 +62,8 @@ std::vector<PauseReason> LoadJudge::reasons(const LoadReading& reading, const Pa
     reasons.push_back({"paused_by_user", "paused by " + reading.paused_by});
   }
   if (reading.next_window) {
-    reasons.push_back({"outside_windows", fmt::format("outside the windows; the next begins {}", *reading.next_window)});
+    reasons.push_back(
+        {"outside_windows", fmt::format("outside the windows; the next begins {}", *reading.next_window)});
   }
   judge_replicas(reading, limits, reasons);
   judge_sessions(reading, limits, reasons);
@@ -76,7 +77,8 @@ std::vector<PauseReason> LoadJudge::reasons(const LoadReading& reading, const Pa
   return reasons;
 }
 
-void LoadJudge::judge_replicas(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons) {
+void LoadJudge::judge_replicas(const LoadReading& reading, const PaceLimits& limits,
+                               std::vector<PauseReason>& reasons) {
   int streaming = 0;
   const double limit = count_of(limits.max_replica_lag);
   m_longest_lag_ms.reset();
@@ -85,15 +87,19 @@ void LoadJudge::judge_replicas(const LoadReading& reading, const PaceLimits& lim
     if (!replica.replayed) {
       // Unknown is not the same as none.
       if (limit > 0 || limits.abort_replica_lag.count() > 0) {
-        reasons.push_back({"replica_unwatched", fmt::format("replica {} cannot be watched: grant pg_monitor, or set max_replica_lag to 0", replica.name)});
+        reasons.push_back(
+            {"replica_unwatched",
+             fmt::format("replica {} cannot be watched: grant pg_monitor, or set max_replica_lag to 0", replica.name)});
       }
       continue;
     }
     const double lag = m_wal.lag_ms(*replica.replayed);
     m_longest_lag_ms = std::max(lag, m_longest_lag_ms.value_or(0));
     if (above("lag of " + replica.name, lag, limit)) {
-      reasons.push_back(
-          {"replica_lag", fmt::format("replica {} is {} behind (limit {})", replica.name, format_milliseconds(lag), format_milliseconds(limit)), lag, limit});
+      reasons.push_back({"replica_lag",
+                         fmt::format("replica {} is {} behind (limit {})", replica.name, format_milliseconds(lag),
+                                     format_milliseconds(limit)),
+                         lag, limit});
     }
   }
   if (streaming < limits.replicas) {
@@ -101,47 +107,59 @@ void LoadJudge::judge_replicas(const LoadReading& reading, const PaceLimits& lim
   }
 }
 
-void LoadJudge::judge_sessions(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons) {
+void LoadJudge::judge_sessions(const LoadReading& reading, const PaceLimits& limits,
+                               std::vector<PauseReason>& reasons) {
   if (above("waiting sessions", reading.waiting_sessions, limits.max_waiting_sessions)) {
-    reasons.push_back({"waiting_sessions", fmt::format("{} sessions wait for the backfill's locks", reading.waiting_sessions), reading.waiting_sessions,
-                       limits.max_waiting_sessions});
+    reasons.push_back({"waiting_sessions",
+                       fmt::format("{} sessions wait for the backfill's locks", reading.waiting_sessions),
+                       reading.waiting_sessions, limits.max_waiting_sessions});
   }
-  if (!reading.sees_sessions && (limits.max_active_sessions > 0 || limits.abort_active_sessions > 0 || limits.max_snapshot_age.count() > 0)) {
-    reasons.push_back(
-        {"sessions_unwatched", "other users' sessions cannot be watched: grant pg_monitor, or set max_active_sessions and max_snapshot_age to 0"});
+  if (!reading.sees_sessions &&
+      (limits.max_active_sessions > 0 || limits.abort_active_sessions > 0 || limits.max_snapshot_age.count() > 0)) {
+    reasons.push_back({"sessions_unwatched",
+                       "other users' sessions cannot be watched: grant pg_monitor, or set max_active_sessions and "
+                       "max_snapshot_age to 0"});
     return;
   }
   if (above("active sessions", reading.active_sessions, limits.max_active_sessions)) {
-    reasons.push_back({"active_sessions", fmt::format("{} sessions are active (limit {})", reading.active_sessions, limits.max_active_sessions),
-                       reading.active_sessions, limits.max_active_sessions});
+    reasons.push_back(
+        {"active_sessions",
+         fmt::format("{} sessions are active (limit {})", reading.active_sessions, limits.max_active_sessions),
+         reading.active_sessions, limits.max_active_sessions});
   }
   const auto& holder = reading.oldest_snapshot;
   const double age = holder ? holder->age_ms : 0;
   if (above("snapshot", age, count_of(limits.max_snapshot_age))) {
     const double limit = count_of(limits.max_snapshot_age);
     reasons.push_back({"snapshot_age",
-                       fmt::format("a snapshot {} old keeps dead rows (limit {}): {}", format_milliseconds(age), format_milliseconds(limit),
-                                   holder ? holder->text : ""),
+                       fmt::format("a snapshot {} old keeps dead rows (limit {}): {}", format_milliseconds(age),
+                                   format_milliseconds(limit), holder ? holder->text : ""),
                        age, limit});
   }
 }
 
 void LoadJudge::judge_wal(const LoadReading& reading, const PaceLimits& limits, std::vector<PauseReason>& reasons) {
   if (const double limit = count_of(limits.max_commit_latency); above("commit latency", reading.commit_ms, limit)) {
-    reasons.push_back({"commit_latency", fmt::format("a commit takes {} (limit {})", format_milliseconds(reading.commit_ms), format_milliseconds(limit)),
+    reasons.push_back({"commit_latency",
+                       fmt::format("a commit takes {} (limit {})", format_milliseconds(reading.commit_ms),
+                                   format_milliseconds(limit)),
                        reading.commit_ms, limit});
   }
   if (limits.max_archive_queue > 0 && !reading.archive_queue) {
-    reasons.push_back({"archive_queue", "the archive's queue cannot be read: grant pg_monitor, or set max_archive_queue to 0"});
+    reasons.push_back(
+        {"archive_queue", "the archive's queue cannot be read: grant pg_monitor, or set max_archive_queue to 0"});
   } else if (above("archive queue", reading.archive_queue.value_or(0), limits.max_archive_queue)) {
-    reasons.push_back({"archive_queue", fmt::format("{} WAL files wait to be archived (limit {})", *reading.archive_queue, limits.max_archive_queue),
-                       *reading.archive_queue, limits.max_archive_queue});
+    reasons.push_back(
+        {"archive_queue",
+         fmt::format("{} WAL files wait to be archived (limit {})", *reading.archive_queue, limits.max_archive_queue),
+         *reading.archive_queue, limits.max_archive_queue});
   }
   if (reading.archiver_failing) {
     reasons.push_back({"archiver_failing", "WAL archiving fails (see pg_stat_archiver)"});
   }
   if (reading.endangered_slot) {
-    reasons.push_back({"endangered_slot", fmt::format("replication slot {} is about to lose WAL it needs", *reading.endangered_slot)});
+    reasons.push_back({"endangered_slot",
+                       fmt::format("replication slot {} is about to lose WAL it needs", *reading.endangered_slot)});
   }
 }
 
@@ -150,14 +168,17 @@ std::optional<std::string> LoadJudge::abort_reason(const LoadReading& reading, c
   const double lag_limit = count_of(limits.abort_replica_lag);
   for (const LoadReading::Replica& replica : reading.replicas) {
     if (const double lag = replica.replayed ? m_wal.lag_ms(*replica.replayed) : 0; over(lag, lag_limit)) {
-      return fmt::format("replica {} is {} behind (abort_replica_lag {})", replica.name, format_milliseconds(lag), format_milliseconds(lag_limit));
+      return fmt::format("replica {} is {} behind (abort_replica_lag {})", replica.name, format_milliseconds(lag),
+                         format_milliseconds(lag_limit));
     }
   }
   if (over(reading.active_sessions, limits.abort_active_sessions)) {
-    return fmt::format("{} sessions are active (abort_active_sessions {})", reading.active_sessions, limits.abort_active_sessions);
+    return fmt::format("{} sessions are active (abort_active_sessions {})", reading.active_sessions,
+                       limits.abort_active_sessions);
   }
   if (const double limit = count_of(limits.abort_commit_latency); over(reading.commit_ms, limit)) {
-    return fmt::format("a commit takes {} (abort_commit_latency {})", format_milliseconds(reading.commit_ms), format_milliseconds(limit));
+    return fmt::format("a commit takes {} (abort_commit_latency {})", format_milliseconds(reading.commit_ms),
+                       format_milliseconds(limit));
   }
   if (reading.abort_query_says_stop) {
     return "abort_query says so";

@@ -36,7 +36,8 @@ void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& b
   const double now = now_ms();
   const bool all = m_looked_ms < 0 || now - m_looked_ms >= k_look_every_ms;
   // A replica may fall behind within few batches, so these are watched between any two.
-  const bool replicas = !m_reading.replicas.empty() && now - m_looked_at_replicas_ms >= static_cast<double>(m_limits.target_batch.count());
+  const bool replicas = !m_reading.replicas.empty() &&
+                        now - m_looked_at_replicas_ms >= static_cast<double>(m_limits.target_batch.count());
   if (!all && !replicas) {
     return;
   }
@@ -89,8 +90,10 @@ std::vector<PauseReason> Pacer::reasons(const QualifiedName& relation, const std
 Pacer::Turn Pacer::turn(const QualifiedName& relation, const std::vector<int>& backends) {
   const auto longest = m_session.options().max_duration;
   if (longest.count() > 0 && m_session.age() >= longest) {
-    throw Error(Outcome::work_remains, fmt::format("stopped at a checkpoint after {}", format_milliseconds(static_cast<double>(longest.count()))),
-                "Run the same command again to go on.");
+    throw Error(
+        Outcome::work_remains,
+        fmt::format("stopped at a checkpoint after {}", format_milliseconds(static_cast<double>(longest.count()))),
+        "Run the same command again to go on.");
   }
   look_if_due(relation, backends);
   if (!m_reasons.empty()) {
@@ -105,7 +108,8 @@ Pacer::Turn Pacer::turn(const QualifiedName& relation, const std::vector<int>& b
 
 std::pair<double, std::string> Pacer::budget() const {
   const double now = now_ms();
-  return std::max({std::pair(m_wal.wait_ms(now), std::string("kept to max_wal_rate")), std::pair(m_rows.wait_ms(now), std::string("kept to max_rows_rate")),
+  return std::max({std::pair(m_wal.wait_ms(now), std::string("kept to max_wal_rate")),
+                   std::pair(m_rows.wait_ms(now), std::string("kept to max_rows_rate")),
                    std::pair(m_throttle.wait_ms(now), m_throttled)});
 }
 

@@ -20,7 +20,8 @@ from turns)";
 
 }  // namespace
 
-std::optional<std::string> next_window(pg::Connection& connection, const std::vector<Window>& windows, const std::string& at) {
+std::optional<std::string> next_window(pg::Connection& connection, const std::vector<Window>& windows,
+                                       const std::string& at) {
   if (windows.empty()) {
     return std::nullopt;
   }

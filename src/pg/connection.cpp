@@ -40,8 +40,10 @@ void ignore_notice(void*, const PGresult*) {}
 }  // namespace
 
 bool SqlError::connection_lost() const {
-  // 57P01..57P03: shutdown, crash recovery, starting up; 57P05: idle for too long. The server has dropped the session in each.
-  return is_class("08") || m_sqlstate == "57P01" || m_sqlstate == "57P02" || m_sqlstate == "57P03" || m_sqlstate == "57P05";
+  // 57P01..57P03: shutdown, crash recovery, starting up; 57P05: idle for too long. The server has dropped the session
+  // in each.
+  return is_class("08") || m_sqlstate == "57P01" || m_sqlstate == "57P02" || m_sqlstate == "57P03" ||
+         m_sqlstate == "57P05";
 }
 
 Rows::Rows(pg_result* result) : m_result(result, PQclear) {}
@@ -113,15 +115,18 @@ void Connection::connect() {
   values.push_back(nullptr);
   if (m_target.conninfo.find("://") != std::string::npos) {
     // What libpq says of a URI that it cannot read quotes a part of it, which may be the password's.
-    const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> read(PQconninfoParse(m_target.conninfo.c_str(), nullptr), PQconninfoFree);
+    const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> read(
+        PQconninfoParse(m_target.conninfo.c_str(), nullptr), PQconninfoFree);
     if (read == nullptr) {
       throw Error(Outcome::cannot_connect, "the URI of the database cannot be read",
-                  "Characters other than letters and digits have to be percent-encoded in it, % itself as %25; or give the password in PGPASSWORD.");
+                  "Characters other than letters and digits have to be percent-encoded in it, % itself as %25; or give "
+                  "the password in PGPASSWORD.");
     }
   }
   m_connection.reset(PQconnectdbParams(keys.data(), values.data(), 1));
   if (PQstatus(m_connection.get()) != CONNECTION_OK) {
-    std::string hint = "The target is taken from --dbname, ECMIGRATE_DATABASE_URL, DATABASE_URL, or libpq's own variables.";
+    std::string hint =
+        "The target is taken from --dbname, ECMIGRATE_DATABASE_URL, DATABASE_URL, or libpq's own variables.";
     if (PQconnectionNeedsPassword(m_connection.get()) != 0) {
       hint = "The server asks for a password: give it in PGPASSWORD, .pgpass or a service file.";
     }
@@ -139,7 +144,8 @@ Rows Connection::query(const std::string& sql, const Parameters& parameters) {
   for (const auto& parameter : parameters) {
     values.push_back(parameter ? parameter->c_str() : nullptr);
   }
-  if (PQsendQueryParams(m_connection.get(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr, 0) == 0) {
+  if (PQsendQueryParams(m_connection.get(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                        nullptr, nullptr, 0) == 0) {
     fail_lost();
   }
   return finish_call().front();
@@ -220,7 +226,10 @@ std::vector<Rows> Connection::finish_call() {
       throw Stopped();
     }
     if (m_patience.count() > 0 && std::chrono::steady_clock::now() - begin > m_patience) {
-      throw SqlError("08006", fmt::format("the server has not answered for {}", format_milliseconds(static_cast<double>(m_patience.count()))), "", 0);
+      throw SqlError("08006",
+                     fmt::format("the server has not answered for {}",
+                                 format_milliseconds(static_cast<double>(m_patience.count()))),
+                     "", 0);
     }
     if (m_stop.stop_requested()) {
       m_answer.stopped = true;
@@ -291,7 +300,8 @@ std::string without_password(const std::string& conninfo) {
   if (conninfo.find('=') == std::string::npos && conninfo.find("://") == std::string::npos) {
     return conninfo;  // a database's name
   }
-  const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> options(PQconninfoParse(conninfo.c_str(), nullptr), PQconninfoFree);
+  const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> options(
+      PQconninfoParse(conninfo.c_str(), nullptr), PQconninfoFree);
   std::string shown;
   bool secret = false;
   for (const PQconninfoOption* option = options.get(); option != nullptr && option->keyword != nullptr; ++option) {

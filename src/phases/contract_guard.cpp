@@ -45,16 +45,21 @@ std::optional<Error> why_doubt(Session& session, const Plan& plan, const Recipe&
                  "Writes may have passed it by. Roll back, or enable it and verify again.");
   }
   if (const auto later = find_later_triggers(session, recipe.triggers); !later.empty()) {
-    return Error(Outcome::refused, "these triggers run after the sync trigger, which does not see what they change:\n  " + join(later, "\n  "),
-                 "Rename them so that they sort before it (ALTER TRIGGER … RENAME), then verify again.");
+    return Error(
+        Outcome::refused,
+        "these triggers run after the sync trigger, which does not see what they change:\n  " + join(later, "\n  "),
+        "Rename them so that they sort before it (ALTER TRIGGER … RENAME), then verify again.");
   }
   if (const auto unwalked = unwalked_leaves(session, plan.name, recipe); !unwalked.empty()) {
-    return Error(Outcome::refused, "the backfill has not been through these (new partitions, or a walk that was interrupted):\n  " + join(unwalked, "\n  "),
+    return Error(Outcome::refused,
+                 "the backfill has not been through these (new partitions, or a walk that was interrupted):\n  " +
+                     join(unwalked, "\n  "),
                  fmt::format("Run: ecmigrate backfill {}, then verify again.", plan.file));
   }
   // Set aside in a look that was taken after the backfill, or after verify.
   if (has_bad_rows(session, plan.name, recipe, run)) {
-    return Error(Outcome::refused, "rows are set aside, as they cannot be filled (see ecmigrate.bad_rows)", fmt::format("Run: ecmigrate backfill {}", plan.file));
+    return Error(Outcome::refused, "rows are set aside, as they cannot be filled (see ecmigrate.bad_rows)",
+                 fmt::format("Run: ecmigrate backfill {}", plan.file));
   }
   return std::nullopt;
 }
@@ -66,7 +71,8 @@ void refuse_if_columns_are_needed(Session& session, const Recipe& recipe) {
                 "Drop or change them first; nothing was locked or changed.");
   }
   if (!dependents.lost.empty()) {
-    throw Error(Outcome::refused, "these would silently go with a column that contract drops:\n  " + join(dependents.lost, "\n  "),
+    throw Error(Outcome::refused,
+                "these would silently go with a column that contract drops:\n  " + join(dependents.lost, "\n  "),
                 "Build replacements first; name what may go with --accept-drop NAME.");
   }
 }
@@ -76,9 +82,12 @@ std::vector<Step> guarded_contract(const std::string& migration, const Recipe& r
   for (Step& step : steps) {
     for (const SyncedTable& table : recipe.synced) {
       if (std::ranges::find(step.locks, table.table, &LockRequest::relation) != step.locks.end()) {
-        step.sql.insert(step.sql.begin(), fmt::format("do $guard$ begin if {} then raise exception using message = {}; end if; end $guard$",
-                                                      unwalked_sql(migration, table.table),
-                                                      quote_literal(fmt::format("a partition of {} came after the backfill", table.table.display()))));
+        step.sql.insert(
+            step.sql.begin(),
+            fmt::format(
+                "do $guard$ begin if {} then raise exception using message = {}; end if; end $guard$",
+                unwalked_sql(migration, table.table),
+                quote_literal(fmt::format("a partition of {} came after the backfill", table.table.display()))));
       }
     }
   }

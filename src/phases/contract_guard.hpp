@@ -15,8 +15,8 @@ namespace ecmigrate {
 /// Relations that no finished walk of the backfill has been through: partitions that came later.
 std::vector<std::string> unwalked_leaves(Session& session, const std::string& migration, const Recipe& recipe);
 
-/// Why old and new data may differ although they were, or could be, seen to be equal: writes that passed the sync trigger
-/// by, rows that were never filled. Nothing: no reason.
+/// Why old and new data may differ although they were, or could be, seen to be equal: writes that passed the sync
+/// trigger by, rows that were never filled. Nothing: no reason.
 std::optional<Error> why_doubt(Session& session, const Plan& plan, const Recipe& recipe, std::int64_t run);
 
 /// Throws Error{refused} when something else needs, or would go with, a column that contract drops.

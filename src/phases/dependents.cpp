@@ -72,7 +72,8 @@ Dependents find_dependents(Session& session, const std::vector<ColumnDrop>& drop
       const std::string how = rows.text(row, 0);
       if (how == "n" || (how == "f" && !drop.type_change)) {
         found.blocking.push_back(listed(rows, row, drop));
-      } else if (how == "a" && !drop.type_change && !rows.boolean(row, 3) && !session.options().accept_drop.contains(name)) {
+      } else if (how == "a" && !drop.type_change && !rows.boolean(row, 3) &&
+                 !session.options().accept_drop.contains(name)) {
         found.lost.push_back(listed(rows, row, drop));
       }
     }
@@ -85,8 +86,10 @@ std::vector<std::string> find_broken_triggers(Session& session, const std::vecto
   for (const SyncTrigger& trigger : triggers) {
     for (const std::string& name : trigger.names) {
       const pg::Rows rows = session.connection().query(
-          "select t.tgrelid::pg_catalog.regclass::text, t.tgenabled from pg_catalog.pg_trigger t where t.tgname = $2 and "
-          "(t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass)))",
+          "select t.tgrelid::pg_catalog.regclass::text, t.tgenabled from pg_catalog.pg_trigger t where t.tgname = $2 "
+          "and "
+          "(t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (select relid from "
+          "pg_catalog.pg_partition_tree($1::pg_catalog.regclass)))",
           {trigger.table.sql(), name});
       if (rows.size() == 0) {
         broken.push_back(fmt::format("{} on {} is missing", name, trigger.table.display()));
@@ -107,9 +110,12 @@ std::vector<std::string> find_later_triggers(Session& session, const std::vector
     for (const std::string& name : trigger.names) {
       // tgtype: 1 for each row, 2 before, 4 insert, 16 update.
       const pg::Rows rows = session.connection().query(
-          "select distinct u.tgname, u.tgrelid::pg_catalog.regclass::text from pg_catalog.pg_trigger s join pg_catalog.pg_trigger u on u.tgrelid = s.tgrelid "
-          "where s.tgname = $2 and (s.tgrelid = $1::pg_catalog.regclass or s.tgrelid in (select relid from pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) "
-          "and u.tgname > s.tgname and u.tgfoid <> s.tgfoid and u.tgtype & 3 = 3 and u.tgtype & s.tgtype & 20 <> 0 and not u.tgisinternal and u.tgenabled <> 'D' "
+          "select distinct u.tgname, u.tgrelid::pg_catalog.regclass::text from pg_catalog.pg_trigger s join "
+          "pg_catalog.pg_trigger u on u.tgrelid = s.tgrelid "
+          "where s.tgname = $2 and (s.tgrelid = $1::pg_catalog.regclass or s.tgrelid in (select relid from "
+          "pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) "
+          "and u.tgname > s.tgname and u.tgfoid <> s.tgfoid and u.tgtype & 3 = 3 and u.tgtype & s.tgtype & 20 <> 0 and "
+          "not u.tgisinternal and u.tgenabled <> 'D' "
           "order by 2, 1",
           {trigger.table.sql(), name});
       for (int row = 0; row < rows.size(); ++row) {

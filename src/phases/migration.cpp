@@ -31,13 +31,15 @@ constexpr int k_most_shown = 20;
 std::string first_difference(const std::string& before, const std::string& after) {
   const auto [a, b] = std::ranges::mismatch(before, after);
   const auto from = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, a - before.begin() - 40));
-  return fmt::format("\n  was: …{}\n  now: …{}", abbreviate(before.substr(from), 120), abbreviate(after.substr(from), 120));
+  return fmt::format("\n  was: …{}\n  now: …{}", abbreviate(before.substr(from), 120),
+                     abbreviate(after.substr(from), 120));
 }
 
 }  // namespace
 
 struct Migration::Run {
-  Run(Session& the_session, const Plan& the_plan) : session(the_session), plan(the_plan), journal(the_session.connection()) {}
+  Run(Session& the_session, const Plan& the_plan)
+      : session(the_session), plan(the_plan), journal(the_session.connection()) {}
 
   Session& session;
   const Plan& plan;
@@ -76,15 +78,18 @@ struct Migration::Run {
   void check_same_plan() const {
     const bool over = record->state == State::contracted || record->state == State::rolled_back;
     if (record->plan != plan.canonical && record->state != State::rolled_back) {
-      throw Error(Outcome::refused,
-                  fmt::format("\"{}\" was started with another plan{}", plan.name, first_difference(record->plan, plan.canonical)),
-                  over ? "Give the changed plan a new name." : "Restore the plan; or roll back with the old one first.");
+      throw Error(
+          Outcome::refused,
+          fmt::format("\"{}\" was started with another plan{}", plan.name,
+                      first_difference(record->plan, plan.canonical)),
+          over ? "Give the changed plan a new name." : "Restore the plan; or roll back with the old one first.");
     }
   }
 
   [[noreturn]] void out_of_order(const std::string& command, const std::string& instead) const {
     throw Error(Outcome::refused,
-                fmt::format("\"{}\" is {}: {} is not its turn", plan.name, record ? state_name(record->state) : state_name(State::planned), command),
+                fmt::format("\"{}\" is {}: {} is not its turn", plan.name,
+                            record ? state_name(record->state) : state_name(State::planned), command),
                 fmt::format("Run: ecmigrate {} {}", instead, plan.file));
   }
 
@@ -99,7 +104,8 @@ struct Migration::Run {
   }
 
   void already(const std::string& what, const std::string& then = "nothing to do") {
-    session.report(event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: {}", plan.name, what, then)});
+    session.report(
+        event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: {}", plan.name, what, then)});
   }
 
   int run_steps(const std::string& phase, const std::vector<Step>& steps) {
@@ -117,7 +123,8 @@ struct Migration::Run {
   }
 
   [[noreturn]] static void refuse_beside(const std::string& other) {
-    throw Error(Outcome::refused, fmt::format("migration \"{}\" is under way on the same table", other), "Contract it or roll it back first.");
+    throw Error(Outcome::refused, fmt::format("migration \"{}\" is under way on the same table", other),
+                "Contract it or roll it back first.");
   }
 
   /// Everything that can be known before the first lock.
@@ -140,8 +147,10 @@ struct Migration::Run {
     }
     for (const SyncedTable& table : recipe.synced) {
       if (table.user_update_triggers && !may_replace_role) {
-        warnings.push_back(fmt::format(
-            "the triggers of {} will fire for every row of the backfill: this role may not set session_replication_role", table.table.display()));
+        warnings.push_back(
+            fmt::format("the triggers of {} will fire for every row of the backfill: this role may not set "
+                        "session_replication_role",
+                        table.table.display()));
       }
     }
     for (const std::string& warning : warnings) {
@@ -173,8 +182,10 @@ struct Migration::Run {
       lines.push_back(fmt::format("{}: {}", row.key, row.error));
     }
     throw Error(Outcome::work_remains,
-                fmt::format("{} rows are set aside, as they cannot be filled:\n  {}", with_thousands(static_cast<std::int64_t>(bad_rows.size())), join(lines, "\n  ")),
-                "Mend or delete them (all are in ecmigrate.bad_rows) and run the same command again: it tries these rows alone.");
+                fmt::format("{} rows are set aside, as they cannot be filled:\n  {}",
+                            with_thousands(static_cast<std::int64_t>(bad_rows.size())), join(lines, "\n  ")),
+                "Mend or delete them (all are in ecmigrate.bad_rows) and run the same command again: it tries these "
+                "rows alone.");
   }
 
   /// Gives whether it wrote anything; rows that it set aside are in bad_rows.
@@ -182,7 +193,8 @@ struct Migration::Run {
     may_replace_role = may_replace_replication_role(session.connection());
     for (const SyncedTable& table : record->recipe.synced) {
       for (const SyncedMapping& mapping : table.mappings) {
-        may_replace_role = may_replace_role && !has_validated_foreign_key(session.connection(), table.table, mapping.new_columns);
+        may_replace_role =
+            may_replace_role && !has_validated_foreign_key(session.connection(), table.table, mapping.new_columns);
       }
     }
     Backfill backfill(session, plan.name, id, may_replace_role, again);
@@ -192,9 +204,10 @@ struct Migration::Run {
     }
     for (const SyncedTable& table : record->recipe.synced) {
       if (table.user_update_triggers && !may_replace_role) {
-        session.warn(fmt::format("the triggers of {} fire for every row of the backfill: this role may not set session_replication_role, "
-                                 "or a validated foreign key has to see the rows",
-                                 table.table.display()));
+        session.warn(fmt::format(
+            "the triggers of {} fire for every row of the backfill: this role may not set session_replication_role, "
+            "or a validated foreign key has to see the rows",
+            table.table.display()));
       }
       for (const auto& [leaf, walked] : leaves(session.connection(), plan.name, table.table)) {
         backfill.add(table, leaf);
@@ -329,7 +342,7 @@ void Migration::verify() {
     return;
   }
   if (run.record->state != State::backfilled && run.record->state != State::verified) {
-    run.out_of_order("verify", run.record->state == State::expanding    ? "expand"
+    run.out_of_order("verify", run.record->state == State::expanding      ? "expand"
                                : run.record->state == State::rolling_back ? "rollback"
                                                                           : "backfill");
   }
@@ -338,7 +351,8 @@ void Migration::verify() {
   if (differences > 0) {
     run.set_state(State::backfilled);
     throw Error(Outcome::differences_found, fmt::format("{} rows differ", with_thousands(differences)),
-                "`verify --repair` fills pending rows; --repair=old or --repair=new also says which side is right where both are filled.");
+                "`verify --repair` fills pending rows; --repair=old or --repair=new also says which side is right "
+                "where both are filled.");
   }
   run.run_steps("verify", run.record->recipe.validate);
   for (const SyncedTable& table : run.record->recipe.synced) {
@@ -381,11 +395,14 @@ void Migration::rollback() {
     run.already("rolled back");
     return;
   }
-  const bool contracted = run.record->state == State::contracted ||
-                          (run.record->state == State::contracting && !run.journal.started_steps(run.plan.name, "contract").empty());
+  const bool contracted =
+      run.record->state == State::contracted ||
+      (run.record->state == State::contracting && !run.journal.started_steps(run.plan.name, "contract").empty());
   if (contracted) {
-    throw Error(Outcome::refused, fmt::format("\"{}\" is {}: the old columns are gone", run.plan.name, state_name(run.record->state)),
-                run.record->state == State::contracted ? "Write a plan that goes the other way." : "Run contract to its end.");
+    throw Error(
+        Outcome::refused,
+        fmt::format("\"{}\" is {}: the old columns are gone", run.plan.name, state_name(run.record->state)),
+        run.record->state == State::contracted ? "Write a plan that goes the other way." : "Run contract to its end.");
   }
   run.set_state(State::rolling_back);
   // What was never begun need not be undone, and might be somebody else's by now.

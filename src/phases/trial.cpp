@@ -45,8 +45,9 @@ class Trying {
     }
     m_session.report(m_result);
     if (m_result.lossy > 0 && m_session.options().strict) {
-      throw Error(Outcome::refused, fmt::format("{}: {} of {} rows lose something on the way to {} and back", m_result.relation,
-                                                with_thousands(m_result.lossy), with_thousands(m_result.rows), m_trial.label),
+      throw Error(Outcome::refused,
+                  fmt::format("{}: {} of {} rows lose something on the way to {} and back", m_result.relation,
+                              with_thousands(m_result.lossy), with_thousands(m_result.rows), m_trial.label),
                   "Change `up` and `down` so that they are each other's inverse, or leave --strict out.");
     }
   }
@@ -54,7 +55,8 @@ class Trying {
  private:
   void leaf_pages() {
     const pg::Rows size = m_session.connection().query(
-        "select pg_catalog.pg_relation_size($1::pg_catalog.regclass) / current_setting('block_size')::bigint", {m_leaf.sql()});
+        "select pg_catalog.pg_relation_size($1::pg_catalog.regclass) / current_setting('block_size')::bigint",
+        {m_leaf.sql()});
     const std::int64_t pages = size.integer(0, 0);
     const std::int64_t wanted = m_trial.violates.empty() ? m_session.options().check_rows : 0;
     if (wanted == 0) {
@@ -109,7 +111,8 @@ class Trying {
     }
     std::string source = m_source;
     const std::string from = m_leaf.sql() + " as this";
-    return source.insert(source.rfind(from) + from.size(), fmt::format(" where this.ctid = any ('{{{}}}'::tid[]) offset 0", list));
+    return source.insert(source.rfind(from) + from.size(),
+                         fmt::format(" where this.ctid = any ('{{{}}}'::tid[]) offset 0", list));
   }
 
   [[nodiscard]] std::string look_query(const std::vector<std::string>& places) const {
@@ -119,28 +122,36 @@ class Trying {
     }
     const std::string lossy = m_trial.lossy.empty() ? "false" : m_trial.lossy;
     // Read only, in case an expression calls a function that writes.
-    return fmt::format("begin read only; select count(*), count(*) filter (where {}), count(*) filter (where {}), {}{} from {}; commit",
-                       m_trial.null_in.empty() ? "false" : m_trial.null_in, lossy,
-                       m_trial.lossy.empty() ? std::string("null")
-                                             : fmt::format("to_json((array_agg(array[{}, {}]) filter (where {}))[1:{}])", m_trial.shown_before,
-                                                           m_trial.shown_after, lossy, k_most_examples),
-                       evaluated.empty() ? "" : ", " + join(evaluated, ", "), source_of(places));
+    return fmt::format(
+        "begin read only; select count(*), count(*) filter (where {}), count(*) filter (where {}), {}{} from {}; "
+        "commit",
+        m_trial.null_in.empty() ? "false" : m_trial.null_in, lossy,
+        m_trial.lossy.empty() ? std::string("null")
+                              : fmt::format("to_json((array_agg(array[{}, {}]) filter (where {}))[1:{}])",
+                                            m_trial.shown_before, m_trial.shown_after, lossy, k_most_examples),
+        evaluated.empty() ? "" : ", " + join(evaluated, ", "), source_of(places));
   }
 
   void untried(const std::string& why) {
     if (!m_warned) {
       m_warned = true;
-      m_session.warn(fmt::format("up and down of {} cannot be tried on rows of {}: {}", m_trial.label, m_result.relation, why));
+      m_session.warn(
+          fmt::format("up and down of {} cannot be tried on rows of {}: {}", m_trial.label, m_result.relation, why));
     }
   }
 
   void look_for_violations(const std::vector<std::string>& places) {
-    const pg::Rows rows = m_session.connection().script(fmt::format(
-        "begin read only; select {} from {} where {} limit 1; commit", m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
-        source_of(places), m_trial.violates)).front();
+    const pg::Rows rows =
+        m_session.connection()
+            .script(fmt::format("begin read only; select {} from {} where {} limit 1; commit",
+                                m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
+                                source_of(places), m_trial.violates))
+            .front();
     if (rows.size() > 0) {
-      throw Error(Outcome::refused, fmt::format("{} row {} violates \"{}\"", m_result.relation, rows.text(0, 0), m_trial.label),
-                  "From expand on every write of such a row would fail, the old application's too: mend the rows first, or give `up`. Nothing was changed.");
+      throw Error(Outcome::refused,
+                  fmt::format("{} row {} violates \"{}\"", m_result.relation, rows.text(0, 0), m_trial.label),
+                  "From expand on every write of such a row would fail, the old application's too: mend the rows "
+                  "first, or give `up`. Nothing was changed.");
     }
   }
 
@@ -152,9 +163,12 @@ class Trying {
     const pg::Rows rows = m_session.connection().script(look_query(places)).front();
     if (rows.integer(0, 1) > 0) {
       const pg::Rows bad = m_session.connection().query(
-          fmt::format("select {} from {} where {} limit 1", m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key), source_of(places),
+          fmt::format("select {} from {} where {} limit 1",
+                      m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key), source_of(places),
                       m_trial.null_in));
-      throw Error(Outcome::refused, fmt::format("{} row {}: `up` gives null for a column that is not nullable ({})", m_result.relation, bad.text(0, 0), m_trial.label),
+      throw Error(Outcome::refused,
+                  fmt::format("{} row {}: `up` gives null for a column that is not nullable ({})", m_result.relation,
+                              bad.text(0, 0), m_trial.label),
                   "Let `up` give a value for such rows, mend them, or say `nullable: true`.");
     }
     m_result.rows += rows.integer(0, 0);
@@ -175,10 +189,12 @@ class Trying {
       std::vector<std::string> first(places.begin(), middle);
       places = raises(first) ? std::move(first) : std::vector<std::string>(middle, places.end());
     }
-    const pg::Rows rows = m_session.connection().query(
-        fmt::format("select {} from {} as this where this.ctid = {}::tid", row_key(m_trial.key), m_leaf.sql(), quote_literal(places.front())));
+    const pg::Rows rows =
+        m_session.connection().query(fmt::format("select {} from {} as this where this.ctid = {}::tid",
+                                                 row_key(m_trial.key), m_leaf.sql(), quote_literal(places.front())));
     throw Error(Outcome::refused,
-                fmt::format("{} row {}: {} ({})", m_result.relation, rows.size() == 0 ? places.front() : rows.text(0, 0), message, m_trial.label),
+                fmt::format("{} row {}: {} ({})", m_result.relation,
+                            rows.size() == 0 ? places.front() : rows.text(0, 0), message, m_trial.label),
                 "`up` or `down` raises for this row: mend the row or the expression. Nothing was changed.");
   }
 

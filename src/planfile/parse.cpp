@@ -24,8 +24,8 @@ namespace ecmigrate {
 namespace {
 
 using planfile::Checker;
-using planfile::Node;
 using planfile::in_quotes;
+using planfile::Node;
 using Kind = Value::Kind;
 
 constexpr std::size_t k_longest_name = 100;

@@ -60,12 +60,14 @@ std::string held_fact(const MigrationView& migration, std::string_view phase) {
 }
 
 std::int64_t rows_written(const MigrationView& migration) {
-  return std::accumulate(migration.walks.begin(), migration.walks.end(), std::int64_t{0}, [](std::int64_t sum, const WalkView& walk) { return sum + walk.written.rows; });
+  return std::accumulate(migration.walks.begin(), migration.walks.end(), std::int64_t{0},
+                         [](std::int64_t sum, const WalkView& walk) { return sum + walk.written.rows; });
 }
 
 std::int64_t differences(const MigrationView& migration) {
-  return std::accumulate(migration.verifications.begin(), migration.verifications.end(), std::int64_t{0},
-                         [](std::int64_t sum, const VerificationView& verification) { return sum + verification.differences; });
+  return std::accumulate(
+      migration.verifications.begin(), migration.verifications.end(), std::int64_t{0},
+      [](std::int64_t sum, const VerificationView& verification) { return sum + verification.differences; });
 }
 
 /// What is estimated of the rows to come, and the time they take; of the relation at work.
@@ -80,7 +82,8 @@ const event::Progress* at_work(const MigrationView& migration) {
 
 /// As a shell reads it.
 std::string plan_of(const MigrationView& migration) {
-  const std::string plan = migration.run && !migration.run->plan_file.empty() ? migration.run->plan_file : migration.plan_file;
+  const std::string plan =
+      migration.run && !migration.run->plan_file.empty() ? migration.run->plan_file : migration.plan_file;
   return plan.empty() ? "PLAN" : shell_quote(plan);
 }
 
@@ -88,7 +91,8 @@ Answer application_answer(const MigrationView& migration, const WaitingNow& wait
   Answer answer;
   if (waiting.sessions > 0) {
     answer.level = waiting.longest_ms > 1'000 ? "bad" : "warn";
-    answer.lead = waiting.sessions == 1 ? "1 session waits for the migration" : fmt::format("{} sessions wait for the migration", waiting.sessions);
+    answer.lead = waiting.sessions == 1 ? "1 session waits for the migration"
+                                        : fmt::format("{} sessions wait for the migration", waiting.sessions);
     answer.more = fmt::format("The longest for {} so far.", span_time(waiting.longest_ms));
     return answer;
   }
@@ -96,7 +100,8 @@ Answer application_answer(const MigrationView& migration, const WaitingNow& wait
   answer.lead = "Nobody waits for the migration";
   const auto worst = std::ranges::max_element(migration.locks, {}, &StepLock::blocked_longest_ms);
   if (worst != migration.locks.end() && worst->blocked_sessions > 0) {
-    answer.more = fmt::format("Longest wait it has caused so far: {}, {}, at {}.", span_time(worst->blocked_longest_ms), count(worst->blocked_sessions, "session"), worst->phase);
+    answer.more = fmt::format("Longest wait it has caused so far: {}, {}, at {}.", span_time(worst->blocked_longest_ms),
+                              count(worst->blocked_sessions, "session"), worst->phase);
   } else if (!migration.locks.empty()) {
     answer.more = "No session was seen waiting for one of its locks so far.";
   } else {
@@ -106,7 +111,10 @@ Answer application_answer(const MigrationView& migration, const WaitingNow& wait
 }
 
 std::string phase_in_words(const std::string& command) {
-  return command.empty() ? command : std::string(1, static_cast<char>(std::toupper(static_cast<unsigned char>(command.front())))) + command.substr(1);
+  return command.empty()
+             ? command
+             : std::string(1, static_cast<char>(std::toupper(static_cast<unsigned char>(command.front())))) +
+                   command.substr(1);
 }
 
 std::string progress_words(const MigrationView& migration) {
@@ -115,7 +123,8 @@ std::string progress_words(const MigrationView& migration) {
   if (progress != nullptr && progress->rows_estimated > 0) {
     text += fmt::format(" of about {} rows.", short_number(progress->rows_estimated));
     if (progress->eta_ms && progress->eta_low_ms && progress->eta_high_ms) {
-      text += fmt::format(" About {} left ({} to {}).", report::time_left(*progress->eta_ms), report::time_left(*progress->eta_low_ms), report::time_left(*progress->eta_high_ms));
+      text += fmt::format(" About {} left ({} to {}).", report::time_left(*progress->eta_ms),
+                          report::time_left(*progress->eta_low_ms), report::time_left(*progress->eta_high_ms));
     }
     return text;
   }
@@ -143,8 +152,12 @@ Answer running_answer(const MigrationView& migration) {
       break;
   }
   if (command == "verify" || (command == "run" && migration.state == State::backfilled)) {
-    const auto verify = std::ranges::find_if(migration.progress, [](const ProgressView& view) { return view.progress.phase == "verify"; });
-    return {"run", verify == migration.progress.end() ? "Verifying" : fmt::format("Verifying, {}", one_decimal(verify->progress.percent)), "Every row is compared, by value."};
+    const auto verify = std::ranges::find_if(migration.progress,
+                                             [](const ProgressView& view) { return view.progress.phase == "verify"; });
+    return {"run",
+            verify == migration.progress.end() ? "Verifying"
+                                               : fmt::format("Verifying, {}", one_decimal(verify->progress.percent)),
+            "Every row is compared, by value."};
   }
   return {"run", phase_in_words(command) + " is at work", fmt::format("The migration is {}.", migration.state_text)};
 }
@@ -153,7 +166,8 @@ Answer paused_answer(const MigrationView& migration, Instant now) {
   const auto percent = backfill_percent(migration);
   Answer answer{"pause", percent ? fmt::format("Paused at {}", one_decimal(*percent)) : "Paused", ""};
   if (const PauseView* pause = open_pause(migration)) {
-    answer.more = fmt::format("For {}: {}.", span_time(static_cast<double>(now - pause->from)), join_reasons(pause->reasons));
+    answer.more =
+        fmt::format("For {}: {}.", span_time(static_cast<double>(now - pause->from)), join_reasons(pause->reasons));
   } else {
     answer.more = fmt::format("Paused by {}.", migration.steering.paused_by);
   }
@@ -161,7 +175,8 @@ Answer paused_answer(const MigrationView& migration, Instant now) {
 }
 
 bool stopped_on_purpose(const std::string& outcome) {
-  return outcome == outcome_row(Outcome::interrupted).name || outcome == outcome_row(Outcome::terminated).name || outcome == outcome_row(Outcome::work_remains).name;
+  return outcome == outcome_row(Outcome::interrupted).name || outcome == outcome_row(Outcome::terminated).name ||
+         outcome == outcome_row(Outcome::work_remains).name;
 }
 
 Answer failed_answer(const MigrationView& migration) {
@@ -183,14 +198,19 @@ Answer failed_answer(const MigrationView& migration) {
 Answer migration_answer(const MigrationView& migration, Situation situation, Instant now) {
   switch (situation) {
     case Situation::done:
-      return {"ok", "Contracted", fmt::format("At {}. {}", clock_time(migration.changed_at, now), held_fact(migration, "contract"))};
+      return {"ok", "Contracted",
+              fmt::format("At {}. {}", clock_time(migration.changed_at, now), held_fact(migration, "contract"))};
     case Situation::rolled_back:
-      return {"warn", "Rolled back", fmt::format("At {}. The schema is the one of the start.", clock_time(migration.changed_at, now))};
+      return {"warn", "Rolled back",
+              fmt::format("At {}. The schema is the one of the start.", clock_time(migration.changed_at, now))};
     case Situation::lost: {
       const Instant seen = migration.run->seen_at.value_or(migration.run->since);
       const auto percent = backfill_percent(migration);
-      return {"warn", percent && migration.state == State::backfilling ? fmt::format("Runner lost at {}", one_decimal(*percent)) : "Runner lost",
-              fmt::format("No sign of life from {} (process {}) for {}.", migration.run->host, migration.run->process, span_time(static_cast<double>(now - seen)))};
+      return {"warn",
+              percent && migration.state == State::backfilling ? fmt::format("Runner lost at {}", one_decimal(*percent))
+                                                               : "Runner lost",
+              fmt::format("No sign of life from {} (process {}) for {}.", migration.run->host, migration.run->process,
+                          span_time(static_cast<double>(now - seen)))};
     }
     case Situation::failed:
       return failed_answer(migration);
@@ -206,11 +226,13 @@ Answer migration_answer(const MigrationView& migration, Situation situation, Ins
     case State::expanded:
       return {"ok", "Expanded", "Old and new columns are kept equal from here on. " + since};
     case State::backfilled:
-      return {"ok", "Backfilled", fmt::format("{} rows were filled. {}", with_thousands(rows_written(migration)), since)};
+      return {"ok", "Backfilled",
+              fmt::format("{} rows were filled. {}", with_thousands(rows_written(migration)), since)};
     case State::verified: {
       const auto age = static_cast<double>(now - migration.changed_at);
-      return {"you", "Verified, waits for you", fmt::format("{}, {} ago.{}", count(differences(migration), "difference"), span_time(age),
-                                                             age > k_day_ms ? " Verify again before contract." : "")};
+      return {"you", "Verified, waits for you",
+              fmt::format("{}, {} ago.{}", count(differences(migration), "difference"), span_time(age),
+                          age > k_day_ms ? " Verify again before contract." : "")};
     }
     default:
       return {"none", phase_in_words(migration.state_text), since};
@@ -251,7 +273,8 @@ Answer paused_next(const MigrationView& migration) {
     answer.more = "As soon as the value is below four fifths of the limit. To allow more:";
     // The codes of signals with a limit are the limits' names without their first word.
     const bool time = reason.code == "replica_lag" || reason.code == "commit_latency" || reason.code == "snapshot_age";
-    const std::string doubled = time ? fmt::format("{:.0f}ms", 2 * *reason.limit) : fmt::format("{:.0f}", 2 * *reason.limit);
+    const std::string doubled =
+        time ? fmt::format("{:.0f}ms", 2 * *reason.limit) : fmt::format("{:.0f}", 2 * *reason.limit);
     answer.command = command_of(migration, "set") + fmt::format(" max_{}={}", reason.code, doubled);
   }
   return answer;
@@ -265,15 +288,19 @@ Answer next_answer(const MigrationView& migration, Situation situation, Instant 
     case Situation::rolled_back:
       return {"none", "Mend the plan", "Then begin again:", command_of(migration, "expand")};
     case Situation::lost:
-      return {"warn", "Run it again", "It goes on behind what was committed last:", command_of(migration, migration.run->command)};
+      return {"warn", "Run it again",
+              "It goes on behind what was committed last:", command_of(migration, migration.run->command)};
     case Situation::failed: {
       const RunView& run = *migration.run;
-      const bool again = std::ranges::any_of(k_outcomes, [&](const OutcomeRow& row) { return row.name == run.outcome && row.retryable; });
+      const bool again = std::ranges::any_of(
+          k_outcomes, [&](const OutcomeRow& row) { return row.name == run.outcome && row.retryable; });
       if (run.outcome == outcome_row(Outcome::differences_found).name) {
-        return {"warn", "Look at the differences", "Then mend them, or let verify do it:", command_of(migration, "verify") + " --repair"};
+        return {"warn", "Look at the differences",
+                "Then mend them, or let verify do it:", command_of(migration, "verify") + " --repair"};
       }
       if (again || run.hint.empty()) {
-        return {"warn", again ? "Run the same command again" : "Mend the cause", again ? "It goes on where it ended:" : "Then run the same command again:",
+        return {"warn", again ? "Run the same command again" : "Mend the cause",
+                again ? "It goes on where it ended:" : "Then run the same command again:",
                 command_of(migration, run.command)};
       }
       return {"warn", "Mend the cause", run.hint, command_of(migration, run.command)};
@@ -293,9 +320,11 @@ Answer next_answer(const MigrationView& migration, Situation situation, Instant 
   }
   if (migration.state == State::verified) {
     if (static_cast<double>(now - migration.changed_at) > k_day_ms) {
-      return {"you", "Verify again", "It is more than a day ago that old and new were compared:", command_of(migration, "verify")};
+      return {"you", "Verify again",
+              "It is more than a day ago that old and new were compared:", command_of(migration, "verify")};
     }
-    return {"you", "Release, then contract", "Roll out the new version. When no instance of the old one runs:", command_of(migration, "contract")};
+    return {"you", "Release, then contract",
+            "Roll out the new version. When no instance of the old one runs:", command_of(migration, "contract")};
   }
   return {"you", phase_in_words(phase), "", command_of(migration, phase)};
 }
@@ -304,12 +333,16 @@ std::optional<Notice> notice_of(const MigrationView& migration, Situation situat
   if (situation == Situation::lost) {
     return Notice{"warn",
                   fmt::format("The runner on {} is gone, or gives no sign of life", migration.run->host),
-                  "Every batch and every step is one transaction with its checkpoint: what was committed is kept, what was under way left nothing.",
+                  "Every batch and every step is one transaction with its checkpoint: what was committed is kept, what "
+                  "was under way left nothing.",
                   {{"Run the same command again. It takes over:", command_of(migration, migration.run->command)}}};
   }
   if (situation == Situation::paused && !migration.steering.paused) {
     const PauseView* pause = open_pause(migration);
-    return Notice{"warn", "The backfill waits for the server", pause == nullptr ? std::string() : join_reasons(pause->reasons) + ". It goes on by itself.", {}};
+    return Notice{"warn",
+                  "The backfill waits for the server",
+                  pause == nullptr ? std::string() : join_reasons(pause->reasons) + ". It goes on by itself.",
+                  {}};
   }
   if (situation != Situation::failed || stopped_on_purpose(*migration.run->outcome)) {
     return std::nullopt;
@@ -319,17 +352,22 @@ std::optional<Notice> notice_of(const MigrationView& migration, Situation situat
   for (const OutcomeRow& row : k_outcomes) {
     exit_code = row.name == run.outcome ? row.exit_code : exit_code;
   }
-  Notice notice{"bad", fmt::format("{} ended with exit status {} ({})", phase_in_words(run.command), exit_code, *run.outcome), run.message, {}};
+  Notice notice{"bad",
+                fmt::format("{} ended with exit status {} ({})", phase_in_words(run.command), exit_code, *run.outcome),
+                run.message,
+                {}};
   if (run.outcome == outcome_row(Outcome::lock_not_obtained).name) {
     for (const Blocker& blocker : migration.last_blockers) {
-      notice.steps.push_back({fmt::format("Ask the owner of {} to end it, or end it (its work is lost):", report::who(blocker)),
-                              blocker.pid == 0 ? std::string() : fmt::format("select pg_terminate_backend({});", blocker.pid)});
+      notice.steps.push_back(
+          {fmt::format("Ask the owner of {} to end it, or end it (its work is lost):", report::who(blocker)),
+           blocker.pid == 0 ? std::string() : fmt::format("select pg_terminate_backend({});", blocker.pid)});
     }
   }
   if (!run.hint.empty()) {
     notice.steps.push_back({run.hint});
   }
-  notice.steps.push_back({"Run the same command again. It starts where it stopped:", command_of(migration, run.command)});
+  notice.steps.push_back(
+      {"Run the same command again. It starts where it stopped:", command_of(migration, run.command)});
   return notice;
 }
 
@@ -353,15 +391,18 @@ std::string_view phase_under_way(const MigrationView& migration) {
   if (phase != k_phases.end()) {
     return *phase;
   }
-  return migration.run->command == "run" ? std::string_view(migration.state == State::expanded ? "backfill" : "verify") : std::string_view();
+  return migration.run->command == "run" ? std::string_view(migration.state == State::expanded ? "backfill" : "verify")
+                                         : std::string_view();
 }
 
-std::vector<PhaseView> phases_of(const MigrationView& migration, Situation situation, Instant now, const std::vector<std::string>& dropped) {
-  std::vector<PhaseView> phases{{"expand", "Expand", "todo", {"adds the new columns and the sync trigger"}},
-                                {"backfill", "Backfill", "todo", {"fills the rows that exist"}},
-                                {"verify", "Verify", "todo", {"every row, by value"}},
-                                {"release", "Your release", "you", {"new version out, then the old one stopped"}},
-                                {"contract", "Contract", "todo", {dropped.empty() ? "ends the migration" : "drops " + join(dropped, ", ")}}};
+std::vector<PhaseView> phases_of(const MigrationView& migration, Situation situation, Instant now,
+                                 const std::vector<std::string>& dropped) {
+  std::vector<PhaseView> phases{
+      {"expand", "Expand", "todo", {"adds the new columns and the sync trigger"}},
+      {"backfill", "Backfill", "todo", {"fills the rows that exist"}},
+      {"verify", "Verify", "todo", {"every row, by value"}},
+      {"release", "Your release", "you", {"new version out, then the old one stopped"}},
+      {"contract", "Contract", "todo", {dropped.empty() ? "ends the migration" : "drops " + join(dropped, ", ")}}};
   if (migration.state == State::rolled_back || migration.state == State::rolling_back) {
     for (PhaseView& phase : phases) {
       phase.status = "skipped";
@@ -376,11 +417,15 @@ std::vector<PhaseView> phases_of(const MigrationView& migration, Situation situa
       phases[index].facts = std::move(facts);
     }
   };
-  const auto at = [&](State state) { return entered(migration, state) ? clock_time(*entered(migration, state), now) : std::string(); };
+  const auto at = [&](State state) {
+    return entered(migration, state) ? clock_time(*entered(migration, state), now) : std::string();
+  };
   done(0, State::expanded, {at(State::expanded), held_fact(migration, "expand")});
   const auto began = entered(migration, State::backfilling);
   const auto ended = entered(migration, State::backfilled);
-  done(1, State::backfilled, {with_thousands(rows_written(migration)) + " rows", began && ended && *ended >= *began ? span_time(static_cast<double>(*ended - *began)) : std::string()});
+  done(1, State::backfilled,
+       {with_thousands(rows_written(migration)) + " rows",
+        began && ended && *ended >= *began ? span_time(static_cast<double>(*ended - *began)) : std::string()});
   done(2, State::verified, {count(differences(migration), "difference"), at(State::verified)});
   done(3, State::contracted, {});
   done(4, State::contracted, {at(State::contracted), held_fact(migration, "contract")});
@@ -403,14 +448,16 @@ std::vector<PhaseView> phases_of(const MigrationView& migration, Situation situa
       break;
     case Situation::paused: {
       const PauseView* pause = open_pause(migration);
-      set("paused", {part.empty() ? "paused" : "paused at " + part, pause != nullptr && !pause->reasons.empty() ? pause->reasons.front().text : std::string()});
+      set("paused", {part.empty() ? "paused" : "paused at " + part,
+                     pause != nullptr && !pause->reasons.empty() ? pause->reasons.front().text : std::string()});
       break;
     }
     case Situation::lost:
       set("paused", {part, "runner lost"});
       break;
     case Situation::failed:
-      set(stopped_on_purpose(*migration.run->outcome) ? "paused" : "failed", {part, *migration.run->outcome == "lock_not_obtained" ? "no lock" : *migration.run->outcome});
+      set(stopped_on_purpose(*migration.run->outcome) ? "paused" : "failed",
+          {part, *migration.run->outcome == "lock_not_obtained" ? "no lock" : *migration.run->outcome});
       break;
     default:
       break;
@@ -431,16 +478,21 @@ std::string announcement(const MigrationView& migration, Situation situation, co
 }  // namespace
 
 std::string_view situation_name(Situation situation) {
-  static constexpr std::array<std::string_view, 7> k_names{"waiting", "running", "paused", "failed", "lost", "done", "rolled_back"};
+  static constexpr std::array<std::string_view, 7> k_names{"waiting", "running", "paused",     "failed",
+                                                           "lost",    "done",    "rolled_back"};
   return k_names[static_cast<std::size_t>(situation)];
 }
 
 Situation situation_of(const MigrationView& migration) {
   if (migration.run && !migration.run->finished_at) {
     if (migration.run->lost) {
-      return migration.state == State::contracted ? Situation::done : migration.state == State::rolled_back ? Situation::rolled_back : Situation::lost;
+      return migration.state == State::contracted    ? Situation::done
+             : migration.state == State::rolled_back ? Situation::rolled_back
+                                                     : Situation::lost;
     }
-    return migration.state == State::backfilling && (open_pause(migration) != nullptr || migration.steering.paused) ? Situation::paused : Situation::running;
+    return migration.state == State::backfilling && (open_pause(migration) != nullptr || migration.steering.paused)
+               ? Situation::paused
+               : Situation::running;
   }
   if (migration.state == State::contracted) {
     return Situation::done;
@@ -448,7 +500,8 @@ Situation situation_of(const MigrationView& migration) {
   if (migration.state == State::rolled_back) {
     return Situation::rolled_back;
   }
-  const bool failed = migration.run && migration.run->outcome && *migration.run->outcome != outcome_row(Outcome::done).name;
+  const bool failed =
+      migration.run && migration.run->outcome && *migration.run->outcome != outcome_row(Outcome::done).name;
   return failed ? Situation::failed : Situation::waiting;
 }
 
@@ -460,11 +513,14 @@ std::optional<double> backfill_percent(const MigrationView& migration) {
   double done = 0;
   for (const WalkView& walk : migration.walks) {
     const double weight = static_cast<double>(std::max<std::int64_t>(1, walk.pages));
-    const auto progress = std::ranges::find_if(migration.progress, [&](const ProgressView& view) { return view.progress.phase == "backfill" && view.progress.relation == walk.relation; });
+    const auto progress = std::ranges::find_if(migration.progress, [&](const ProgressView& view) {
+      return view.progress.phase == "backfill" && view.progress.relation == walk.relation;
+    });
     pages += weight;
     done += weight * (walk.finished ? 1 : progress == migration.progress.end() ? 0 : progress->progress.percent / 100);
   }
-  return pages == 0 || migration.state < State::backfilling ? std::nullopt : std::optional(std::min(99.9, 100 * done / pages));
+  return pages == 0 || migration.state < State::backfilling ? std::nullopt
+                                                            : std::optional(std::min(99.9, 100 * done / pages));
 }
 
 std::string compare_command(const MigrationView& migration) {
@@ -476,12 +532,14 @@ std::string command_of(const MigrationView& migration, std::string_view command)
   return migration.run && !migration.run->target.empty() ? line + " -d " + shell_quote(migration.run->target) : line;
 }
 
-Answers answers_about(const MigrationView& migration, Instant now, const WaitingNow& waiting, const std::vector<std::string>& dropped) {
+Answers answers_about(const MigrationView& migration, Instant now, const WaitingNow& waiting,
+                      const std::vector<std::string>& dropped) {
   const Situation situation = situation_of(migration);
   Answers answers;
   answers.application = application_answer(migration, waiting);
   if (!migration.readable) {
-    answers.migration = {"warn", phase_in_words(migration.state_text), "Another version of ecmigrate began it; only a part can be shown."};
+    answers.migration = {"warn", phase_in_words(migration.state_text),
+                         "Another version of ecmigrate began it; only a part can be shown."};
     answers.next = {"none", "Use that version", "ecmigrate.migrations.version names it."};
     answers.announce = answers.migration.lead;
     return answers;
@@ -498,7 +556,8 @@ Answers answers_about_plan(const std::string& plan_file, const std::vector<std::
   Answers answers;
   answers.application = {"ok", "Nobody waits for the migration", "It has not begun."};
   answers.migration = {"none", "Planned", "Nothing was changed so far."};
-  answers.next = {"you", "Expand", "Adds the new shape beside the old one:", "ecmigrate expand " + shell_quote(plan_file)};
+  answers.next = {"you", "Expand",
+                  "Adds the new shape beside the old one:", "ecmigrate expand " + shell_quote(plan_file)};
   answers.phases = phases_of({}, Situation::waiting, 0, dropped);
   answers.announce = answers.migration.lead;
   return answers;
@@ -511,31 +570,37 @@ Answers answers_about_nothing(const std::string& no_right_of) {
   answers.phases = phases_of(nothing, Situation::waiting, 0, {});
   if (!no_right_of.empty()) {
     answers.migration = {"warn", fmt::format("The journal cannot be read as {}", no_right_of), ""};
-    answers.next = {"warn", "Grant the right to read", "As the owner of schema ecmigrate:",
-                    fmt::format("grant usage on schema ecmigrate to {0}; grant select on all tables in schema ecmigrate to {0};", quote_identifier(no_right_of))};
+    answers.next = {
+        "warn", "Grant the right to read", "As the owner of schema ecmigrate:",
+        fmt::format("grant usage on schema ecmigrate to {0}; grant select on all tables in schema ecmigrate to {0};",
+                    quote_identifier(no_right_of))};
     answers.announce = answers.migration.lead;
     return answers;
   }
   answers.migration = {"none", "No migration yet", "There is no journal in this database, or it is empty."};
   answers.next = {"none", "Write a plan", "", "ecmigrate new split-full-name"};
-  answers.notice = Notice{"",
-                          "Three commands to begin with",
-                          "",
-                          {{"Write a starter plan:", "ecmigrate new split-full-name"},
-                           {"See every statement with its lock; changes nothing:", "ecmigrate plan split-full-name.yaml"},
-                           {"Add the new shape beside the old one:", "ecmigrate expand split-full-name.yaml"}}};
+  answers.notice =
+      Notice{"",
+             "Three commands to begin with",
+             "",
+             {{"Write a starter plan:", "ecmigrate new split-full-name"},
+              {"See every statement with its lock; changes nothing:", "ecmigrate plan split-full-name.yaml"},
+              {"Add the new shape beside the old one:", "ecmigrate expand split-full-name.yaml"}}};
   answers.announce = answers.migration.lead;
   return answers;
 }
 
 std::string_view stopped_by(std::string_view mode) {
-  return mode == "ACCESS EXCLUSIVE" ? "reads and writes" : mode == "SHARE ROW EXCLUSIVE" || mode == "SHARE" || mode == "EXCLUSIVE" ? "writes" : "nothing";
+  return mode == "ACCESS EXCLUSIVE"                                                ? "reads and writes"
+         : mode == "SHARE ROW EXCLUSIVE" || mode == "SHARE" || mode == "EXCLUSIVE" ? "writes"
+                                                                                   : "nothing";
 }
 
 std::string utc_time(Instant at) {
   const std::chrono::sys_time<std::chrono::milliseconds> time{std::chrono::milliseconds(at)};
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), (time - seconds).count());
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
+                     (time - seconds).count());
 }
 
 std::string clock_time(Instant at, Instant now) {

@@ -20,13 +20,15 @@ EventWords words(const event::LockTryFailed& e) {
   for (const Blocker& blocker : e.blockers) {
     who.push_back(report::who(blocker));
   }
-  return {"warn", fmt::format("try {} gave up after {}: {}", e.tries, span_time(e.waited_ms), who.empty() ? "who held the lock could not be seen" : join(who, "; "))};
+  return {"warn", fmt::format("try {} gave up after {}: {}", e.tries, span_time(e.waited_ms),
+                              who.empty() ? "who held the lock could not be seen" : join(who, "; "))};
 }
 
 EventWords words(const event::StepFinished& e) {
   std::string text = fmt::format("{} {}/{} {}", e.phase, e.index, e.of, e.step);
   if (!e.mode.empty()) {
-    text += fmt::format(": waited {}{}, held {}, blocked {}", lock_time(e.waited_ms), e.tries > 1 ? fmt::format(" in {} tries", e.tries) : "", lock_time(e.held_ms),
+    text += fmt::format(": waited {}{}, held {}, blocked {}", lock_time(e.waited_ms),
+                        e.tries > 1 ? fmt::format(" in {} tries", e.tries) : "", lock_time(e.held_ms),
                         count(e.blocked_sessions, "session"));
   } else {
     text += ": took " + span_time(e.duration_ms);
@@ -42,10 +44,12 @@ EventWords words(const event::WalkFinished& e) {
 
 EventWords words(const event::TrialFinished& e) {
   if (e.lossy == 0) {
-    return {"info", fmt::format("tried up and down on {} of {}: all come back equal", count(e.rows, "row"), e.relation)};
+    return {"info",
+            fmt::format("tried up and down on {} of {}: all come back equal", count(e.rows, "row"), e.relation)};
   }
-  return {"warn", fmt::format("tried up and down on {} of {}: {} lose something{}", count(e.rows, "row"), e.relation, with_thousands(e.lossy),
-                              e.examples.empty() ? "" : ", for example " + e.examples.front())};
+  return {"warn",
+          fmt::format("tried up and down on {} of {}: {} lose something{}", count(e.rows, "row"), e.relation,
+                      with_thousands(e.lossy), e.examples.empty() ? "" : ", for example " + e.examples.front())};
 }
 
 EventWords words(const event::Difference& e) {
@@ -55,7 +59,8 @@ EventWords words(const event::Difference& e) {
 EventWords words(const event::VerifyFinished& e) {
   const std::int64_t differences = e.pending + e.inconsistent;
   return {differences > e.repaired ? "bad" : "info",
-          fmt::format("verify {}: {} rows compared, {}{}", e.relation, with_thousands(e.rows), count(differences, "difference"),
+          fmt::format("verify {}: {} rows compared, {}{}", e.relation, with_thousands(e.rows),
+                      count(differences, "difference"),
                       e.repaired > 0 ? fmt::format(", {} repaired", with_thousands(e.repaired)) : "")};
 }
 

@@ -25,7 +25,8 @@ class JsonReport final : public Observer {
   void on(const Event& event) override {
     try {
       const std::lock_guard lock(m_mutex);
-      const std::string line = event_object(fmt::format(R"({{"v":1,"seq":{},"ts":"{}"}})", ++m_last_seq, utc_now()), event) + '\n';
+      const std::string line =
+          event_object(fmt::format(R"({{"v":1,"seq":{},"ts":"{}"}})", ++m_last_seq, utc_now()), event) + '\n';
       // Failing writes are ignored: the migration goes on when the reader has gone.
       std::fwrite(line.data(), 1, line.size(), m_out);
       std::fflush(m_out);
@@ -42,6 +43,8 @@ class JsonReport final : public Observer {
 
 }  // namespace
 
-std::unique_ptr<Observer> make_json_report(std::FILE* out) { return std::make_unique<JsonReport>(out); }
+std::unique_ptr<Observer> make_json_report(std::FILE* out) {
+  return std::make_unique<JsonReport>(out);
+}
 
 }  // namespace ecmigrate

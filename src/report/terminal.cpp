@@ -102,9 +102,7 @@ class TerminalReport final : public Observer {
   void show(const event::Resumed& e) { result(wording(e)); }
   void show(const event::Steered& e) { result(wording(e)); }
 
-  void show(const event::StateChanged& e) {
-    result("state    " + e.migration + ": " + e.before + " → " + e.after);
-  }
+  void show(const event::StateChanged& e) { result("state    " + e.migration + ": " + e.before + " → " + e.after); }
 
   void show(const event::Result& e) {
     m_screen.clear();

@@ -224,8 +224,7 @@ inline std::string wording(const event::TrialFinished& e) {
 }
 
 inline std::string wording(const event::Difference& e) {
-  return one_line(
-      fmt::format("  {} {}  {}  old: {}  new: {}", e.relation, e.key, e.kind, e.old_values, e.new_values));
+  return one_line(fmt::format("  {} {}  {}  old: {}  new: {}", e.relation, e.key, e.kind, e.old_values, e.new_values));
 }
 
 inline std::string wording(const event::VerifyFinished& e) {

@@ -104,17 +104,21 @@ class Reading {
       }
     }
     if (m_result.key.empty()) {
-      throw Error(Outcome::refused, fmt::format("{} has no primary key, so no application could name a row of it", m_table.name.display()),
-                  "Compare on a copy of the table that has one.");
+      throw Error(
+          Outcome::refused,
+          fmt::format("{} has no primary key, so no application could name a row of it", m_table.name.display()),
+          "Compare on a copy of the table that has one.");
     }
   }
 
-  /// A version from which the plan takes or to which it gives nothing writes some other column, to the value that it has.
+  /// A version from which the plan takes or to which it gives nothing writes some other column, to the value that it
+  /// has.
   void choose_other_column(AppTable::View& view) const {
     if (!view.mapped.empty()) {
       return;
     }
-    const auto at = std::ranges::find_if(view.all, [&](std::size_t place) { return std::ranges::find(m_result.key, place) == m_result.key.end(); });
+    const auto at = std::ranges::find_if(
+        view.all, [&](std::size_t place) { return std::ranges::find(m_result.key, place) == m_result.key.end(); });
     view.mapped = {at == view.all.end() ? m_result.key.front() : *at};
   }
 
@@ -129,18 +133,22 @@ class Reading {
     const auto touches = [&](const std::vector<std::string>& columns) {
       return std::ranges::any_of(columns, [&](const std::string& column) { return written.contains(column); });
     };
-    const bool unique = std::ranges::any_of(
-        m_table.indexes, [&](const Index& index) { return (index.unique || index.constraint_type == 'x') && touches(index.columns); });
-    const bool joint = std::ranges::any_of(
-        m_table.constraints, [&](const Constraint& constraint) { return constraint.columns.size() > 1 && touches(constraint.columns); });
+    const bool unique = std::ranges::any_of(m_table.indexes, [&](const Index& index) {
+      return (index.unique || index.constraint_type == 'x') && touches(index.columns);
+    });
+    const bool joint = std::ranges::any_of(m_table.constraints, [&](const Constraint& constraint) {
+      return constraint.columns.size() > 1 && touches(constraint.columns);
+    });
     return !unique && !joint && std::ranges::none_of(m_draft.indexes, &IndexBuild::unique);
   }
 
   /// Rows from all over the table, with the new columns as `up` makes them.
   void read_sample() {
     m_result.row_count = m_connection.query("select count(*) from " + m_result.table).integer(0, 0);
-    const double percent = std::min(100.0, 120.0 * static_cast<double>(k_sample_rows) / static_cast<double>(std::max<std::int64_t>(1, m_result.row_count)));
-    const std::string rows = fmt::format("(select * from {} tablesample bernoulli ({}) limit {})", m_result.table, percent, k_sample_rows);
+    const double percent = std::min(100.0, 120.0 * static_cast<double>(k_sample_rows) /
+                                               static_cast<double>(std::max<std::int64_t>(1, m_result.row_count)));
+    const std::string rows =
+        fmt::format("(select * from {} tablesample bernoulli ({}) limit {})", m_result.table, percent, k_sample_rows);
     std::string source = rows + " as this";
     for (const Trial& trial : m_recipe.trials) {
       if (trial.table == m_table.name && trial.violates.empty()) {  // the last of these has the new columns of all

@@ -4,7 +4,8 @@
 
 namespace ecmigrate::scene {
 
-Caller::Caller(const std::string& conninfo, const std::string& application_name) : m_connection({conninfo, application_name, nullptr}) {}
+Caller::Caller(const std::string& conninfo, const std::string& application_name)
+    : m_connection({conninfo, application_name, nullptr}) {}
 
 pg::Rows Caller::call(const std::string& sql) {
   if (m_lost) {

@@ -16,7 +16,8 @@ class Caller {
 
   /// What follows belongs to a request that is given up then; SteadyClock::time_point::max(): never.
   void begin(SteadyClock::time_point deadline) { m_deadline = deadline; }
-  /// The rows of the last statement of the message that gives any, or changes any. Throws GivenUp, or what a connection throws.
+  /// The rows of the last statement of the message that gives any, or changes any. Throws GivenUp, or what a connection
+  /// throws.
   pg::Rows call(const std::string& sql);
   /// Whether the server did what the last failed call asked for cannot be known.
   [[nodiscard]] bool outcome_unknown() const { return m_lost; }

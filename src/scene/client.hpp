@@ -23,7 +23,8 @@ struct ReadBack {
 class Client {
  public:
   virtual ~Client() = default;
-  /// One request, as that version makes it, which the application gives up at the deadline. Throws Error when it failed.
+  /// One request, as that version makes it, which the application gives up at the deadline. Throws Error when it
+  /// failed.
   virtual void request(Shape shape, SteadyClock::time_point deadline) = 0;
   /// Reads back what was acknowledged. Throws Error when it cannot.
   virtual ReadBack read_back() = 0;

@@ -31,7 +31,9 @@ class Comparing {
       : m_plan(plan), m_options(options), m_observer(observer), m_stop(std::move(stop)), m_scratch(make_scratch()) {}
 
   Comparison run() {
-    m_result.at = utc_time(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+    m_result.at = utc_time(
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
     m_result.plan = m_plan.name;
     m_result.requests_per_second = m_options.requests_per_second;
     m_result.application_timeout_ms = static_cast<double>(k_application_timeout.count());
@@ -91,12 +93,14 @@ class Comparing {
     m_result.server = m_study.server;
     m_result.rows = m_study.rows;
     m_result.no_naive = m_study.naive.why_not;
-    note(fmt::format("{} rows of {}: expand, backfill, verify, contract under {:g} requests/s", with_thousands(m_study.rows), m_study.relations,
-                     m_options.requests_per_second));
+    note(fmt::format("{} rows of {}: expand, backfill, verify, contract under {:g} requests/s",
+                     with_thousands(m_study.rows), m_study.relations, m_options.requests_per_second));
     m_result.expand_contract = run_expand_contract(setting(false), m_scratch->copy());
-    SizeRow size{m_study.rows, held(m_result.expand_contract, "expand"), held(m_result.expand_contract, "contract"), std::nullopt};
+    SizeRow size{m_study.rows, held(m_result.expand_contract, "expand"), held(m_result.expand_contract, "contract"),
+                 std::nullopt};
     if (m_study.naive.why_not.empty()) {
-      note(fmt::format("{} rows of {}: the naive way under the same requests", with_thousands(m_study.rows), m_study.relations));
+      note(fmt::format("{} rows of {}: the naive way under the same requests", with_thousands(m_study.rows),
+                       m_study.relations));
       m_result.naive = run_naive_side(setting(false), m_study.naive, m_scratch->copy());
       size.naive_held_ms = held(*m_result.naive, "naive");
     } else {

@@ -23,7 +23,8 @@ struct Line {
 
 void print_sides(std::string& out, const Side& ours, const Side* naive, const std::vector<Line>& lines) {
   const auto print = [&](const std::string& title, const std::string& left, const std::string& right) {
-    out += fmt::format("{:<34}{:>24}", title, left) + (naive == nullptr ? std::string() : fmt::format("{:>24}", right)) + "\n";
+    out += fmt::format("{:<34}{:>24}", title, left) +
+           (naive == nullptr ? std::string() : fmt::format("{:>24}", right)) + "\n";
   };
   print("", "expand-contract", "naive");
   for (const Line& line : lines) {
@@ -38,28 +39,34 @@ std::vector<Line> traffic_lines() {
           {"p99", [](const Side& side) { return format_milliseconds(side.p99_ms); }},
           {"slowest", [](const Side& side) { return format_milliseconds(side.slowest_ms); }},
           {"longest time without an answer", [](const Side& side) { return format_milliseconds(side.longest_gap_ms); }},
-          {"longest lock that stops requests", [](const Side& side) { return format_milliseconds(side.longest_stopping_lock_ms); }},
+          {"longest lock that stops requests",
+           [](const Side& side) { return format_milliseconds(side.longest_stopping_lock_ms); }},
           {"sessions blocked", [](const Side& side) { return with_thousands(side.sessions_blocked); }}};
 }
 
 std::vector<Line> cost_lines() {
   return {{"the migration took", [](const Side& side) { return format_milliseconds(side.duration_ms); }},
-          {"rows/s", [](const Side& side) { return side.rows_per_second ? with_thousands(std::llround(*side.rows_per_second)) : std::string("–"); }},
+          {"rows/s",
+           [](const Side& side) {
+             return side.rows_per_second ? with_thousands(std::llround(*side.rows_per_second)) : std::string("–");
+           }},
           {"WAL", [](const Side& side) { return format_bytes(side.wal_bytes); }},
           {"table", [](const Side& side) { return grown(side.table_bytes_before, side.table_bytes_after); }},
           {"indexes", [](const Side& side) { return grown(side.index_bytes_before, side.index_bytes_after); }}};
 }
 
 void print_locks(std::string& out, const Comparison& comparison) {
-  out += fmt::format("\n{:<10}{:<44}{:<24}{:>6}{:>10}{:>10}{:>9}\n", "locks", "", "", "tries", "waited", "held", "blocked");
+  out += fmt::format("\n{:<10}{:<44}{:<24}{:>6}{:>10}{:>10}{:>9}\n", "locks", "", "", "tries", "waited", "held",
+                     "blocked");
   std::vector<const Side*> sides{&comparison.expand_contract};
   if (comparison.naive) {
     sides.push_back(&*comparison.naive);
   }
   for (const Side* side : sides) {
     for (const LockTime& lock : side->locks) {
-      out += fmt::format("{:<10}{:<44}{:<24}{:>6}{:>10}{:>10}{:>9}\n", lock.phase, abbreviate(lock.step, 40), lock.mode, lock.tries,
-                         format_milliseconds(lock.waited_ms), format_milliseconds(lock.held_ms), lock.blocked_sessions);
+      out += fmt::format("{:<10}{:<44}{:<24}{:>6}{:>10}{:>10}{:>9}\n", lock.phase, abbreviate(lock.step, 40), lock.mode,
+                         lock.tries, format_milliseconds(lock.waited_ms), format_milliseconds(lock.held_ms),
+                         lock.blocked_sessions);
     }
     for (const StatementTime& statement : side->statements) {
       out += fmt::format("{:<10}  {:<92}{:>10}\n", "", statement.title, format_milliseconds(statement.ms));
@@ -68,9 +75,12 @@ void print_locks(std::string& out, const Comparison& comparison) {
 }
 
 void print_queue(std::string& out, const Comparison::LockQueue& queue) {
-  out += fmt::format("\nThe same on {} rows, where a transaction that has read the table stays open for {} each time a lock is wanted. The naive way's\n"
-                     "wait has everybody queue behind it; expand and contract give up within half a second, let all pass, and try again.\n\n",
-                     with_thousands(queue.rows), format_milliseconds(queue.reader_ms));
+  out += fmt::format(
+      "\nThe same on {} rows, where a transaction that has read the table stays open for {} each time a lock is "
+      "wanted. The naive way's\n"
+      "wait has everybody queue behind it; expand and contract give up within half a second, let all pass, and try "
+      "again.\n\n",
+      with_thousands(queue.rows), format_milliseconds(queue.reader_ms));
   std::vector<Line> lines = traffic_lines();
   lines.push_back({"tries at locks", [](const Side& side) {
                      int tries = 0;
@@ -85,8 +95,9 @@ void print_queue(std::string& out, const Comparison::LockQueue& queue) {
 void print_sizes(std::string& out, const std::vector<SizeRow>& sizes) {
   out += fmt::format("\n{:<14}{:>14}{:>14}{:>14}\n", "lock held", "expand", "contract", "naive");
   for (const SizeRow& size : sizes) {
-    out += fmt::format("{:>14}{:>14}{:>14}{:>14}\n", with_thousands(size.rows) + " rows", format_milliseconds(size.expand_held_ms),
-                       format_milliseconds(size.contract_held_ms), size.naive_held_ms ? format_milliseconds(*size.naive_held_ms) : "–");
+    out += fmt::format("{:>14}{:>14}{:>14}{:>14}\n", with_thousands(size.rows) + " rows",
+                       format_milliseconds(size.expand_held_ms), format_milliseconds(size.contract_held_ms),
+                       size.naive_held_ms ? format_milliseconds(*size.naive_held_ms) : "–");
   }
 }
 
@@ -99,9 +110,9 @@ void print_errors(std::string& out, const char* side, const std::vector<std::str
 }  // namespace
 
 std::string comparison_text(const Comparison& comparison) {
-  std::string out = fmt::format("{} on {}, {} rows, PostgreSQL {}, {:g} requests/s that are given up after {}\n\n", comparison.plan, comparison.table,
-                                with_thousands(comparison.rows), comparison.server, comparison.requests_per_second,
-                                format_milliseconds(comparison.application_timeout_ms));
+  std::string out = fmt::format("{} on {}, {} rows, PostgreSQL {}, {:g} requests/s that are given up after {}\n\n",
+                                comparison.plan, comparison.table, with_thousands(comparison.rows), comparison.server,
+                                comparison.requests_per_second, format_milliseconds(comparison.application_timeout_ms));
   std::vector<Line> lines = traffic_lines();
   const std::vector<Line> costs = cost_lines();
   lines.insert(lines.end(), costs.begin(), costs.end());
@@ -109,7 +120,9 @@ std::string comparison_text(const Comparison& comparison) {
   print_errors(out, "expand-contract", comparison.expand_contract.errors);
   if (comparison.naive) {
     print_errors(out, "the naive way", comparison.naive->errors);
-    out += "\nThe naive way is the kindest there is: the old version of the application stops and the new one starts at the instant of commit.\n";
+    out +=
+        "\nThe naive way is the kindest there is: the old version of the application stops and the new one starts at "
+        "the instant of commit.\n";
   } else {
     out += fmt::format("\nThe naive way was not measured: {}.\n", comparison.no_naive);
   }

@@ -34,8 +34,10 @@ const std::vector<std::string> k_settings{"shared_buffers = 128MB", "max_wal_siz
 /// As a shell's word it needs fewer quotes than with the quotes that any folder's name could need.
 std::string short_conninfo(const EmbeddedServer& server) {
   const std::string folder = server.folder().string();
-  const bool plain = std::ranges::all_of(folder, [](unsigned char c) { return std::isalnum(c) != 0 || c == '/' || c == '-' || c == '_' || c == '.'; });
-  return plain ? fmt::format("host={} port=5432 user=postgres dbname={}", folder, k_database) : server.conninfo(k_database);
+  const bool plain = std::ranges::all_of(
+      folder, [](unsigned char c) { return std::isalnum(c) != 0 || c == '/' || c == '-' || c == '_' || c == '.'; });
+  return plain ? fmt::format("host={} port=5432 user=postgres dbname={}", folder, k_database)
+               : server.conninfo(k_database);
 }
 
 const Control& named(const std::vector<Control>& controls, const std::string& name) {
@@ -57,7 +59,8 @@ std::vector<Shape> versions_at(const Standing& standing) {
 
 class Demo::Impl {
  public:
-  Impl(DemoOptions options, serve::Hub& hub, std::stop_token stop) : m_view(hub, m_live), m_on_stop(std::move(stop), [this] { m_end.request_stop(); }) {
+  Impl(DemoOptions options, serve::Hub& hub, std::stop_token stop)
+      : m_view(hub, m_live), m_on_stop(std::move(stop), [this] { m_end.request_stop(); }) {
     try {
       open(options);
     } catch (...) {
@@ -131,14 +134,16 @@ class Demo::Impl {
     m_live.stop();
     const TrafficStats stats = m_live.stats();
     stop_server();
-    return fmt::format("{}; {} rows that they wrote read back, {} lost", failed_of(stats), with_thousands(stats.checked), with_thousands(stats.lost));
+    return fmt::format("{}; {} rows that they wrote read back, {} lost", failed_of(stats),
+                       with_thousands(stats.checked), with_thousands(stats.lost));
   }
 
  private:
   [[nodiscard]] pg::Connection connect() const { return pg::Connection({m_conninfo, "ecmigrate demo", nullptr}); }
 
   void open(const DemoOptions& options) {
-    DemoView::Shop shop{.rows = 0, .where = {}, .plan_file = k_plan_file, .target = pg::without_password(options.dbname)};
+    DemoView::Shop shop{
+        .rows = 0, .where = {}, .plan_file = k_plan_file, .target = pg::without_password(options.dbname)};
     m_conninfo = options.dbname;
     if (options.dbname.empty()) {
       m_server = std::make_unique<EmbeddedServer>(options.folder, k_settings);
@@ -146,7 +151,8 @@ class Demo::Impl {
       m_conninfo = shop.target = short_conninfo(*m_server);
       shop.where = "a throwaway PostgreSQL in " + options.folder.string();
       pg::Connection connection({m_server->conninfo("postgres"), "ecmigrate demo", nullptr});
-      bool exists = connection.query("select 1 from pg_catalog.pg_database where datname = $1", {k_database}).size() > 0;
+      bool exists =
+          connection.query("select 1 from pg_catalog.pg_database where datname = $1", {k_database}).size() > 0;
       if (exists && !is_prepared(m_server->conninfo(k_database))) {
         // Of a program before the demo kept facts. Nothing on a throwaway server is worth a question.
         connection.query(fmt::format("drop database {} with (force)", k_database));
@@ -174,8 +180,8 @@ class Demo::Impl {
     }
   }
 
-  /// Has those versions of the application run that should, whoever brought the migration where it is. A control that is at
-  /// work decides by itself.
+  /// Has those versions of the application run that should, whoever brought the migration where it is. A control that
+  /// is at work decides by itself.
   void follow() {
     const std::lock_guard serving(m_serving);
     const Standing standing = m_view.standing();
@@ -237,11 +243,12 @@ class Demo::Impl {
       m_migration->set_paused(false);  // who presses wants it to run
     }
     m_migration->run(name);
-    return name == "expand"     ? DemoMessage{"ok", "Expanded. The new version of the application has started: both write."}
+    return name == "expand" ? DemoMessage{"ok", "Expanded. The new version of the application has started: both write."}
            : name == "backfill" ? DemoMessage{"ok", "Backfilled. Every row has its new columns."}
            : name == "verify"   ? DemoMessage{"ok", "Verified: 0 differences."}
-           : name == "contract" ? DemoMessage{"ok", "Contracted. full_name is gone, the new version writes on."}
-                                : DemoMessage{"ok", "Rolled back. The old version runs alone, first_name and last_name are gone."};
+           : name == "contract"
+               ? DemoMessage{"ok", "Contracted. full_name is gone, the new version writes on."}
+               : DemoMessage{"ok", "Rolled back. The old version runs alone, first_name and last_name are gone."};
   }
 
   /// The other version ends, and stays ended when the demo is started again.
@@ -273,11 +280,14 @@ class Demo::Impl {
     const LockTime& lock = scene.side.locks.front();
     m_view.end_naive(scene.strip, lock.held_ms);
     const NaiveResult result = *m_view.naive();
-    m_migration->note(event::Note::Level::warning, fmt::format("the naive way, on a copy: held {} on {} for {}, blocked {} sessions; {}", lock.mode, k_naive_table,
-                                                               format_milliseconds(lock.held_ms), lock.blocked_sessions, failed_of(result.traffic)));
+    m_migration->note(
+        event::Note::Level::warning,
+        fmt::format("the naive way, on a copy: held {} on {} for {}, blocked {} sessions; {}", lock.mode, k_naive_table,
+                    format_milliseconds(lock.held_ms), lock.blocked_sessions, failed_of(result.traffic)));
     m_migration->record_comparison(scene);
     return {answer_about_naive(result).level,
-            fmt::format("The naive way: {}, {} without an answer.", failed_of(result.traffic), format_milliseconds(result.traffic.longest_gap_ms))};
+            fmt::format("The naive way: {}, {} without an answer.", failed_of(result.traffic),
+                        format_milliseconds(result.traffic.longest_gap_ms))};
   }
 
   DemoMessage reset() {
@@ -321,7 +331,9 @@ class Demo::Impl {
       connection.reset();
       m_view.set_report(false);
     });
-    m_view.say({"ok", "A report has read users and stays open for 5 s: a lock that would wait for it gives up and tries again, so that no request waits long behind it."});
+    m_view.say({"ok",
+                "A report has read users and stays open for 5 s: a lock that would wait for it gives up and tries "
+                "again, so that no request waits long behind it."});
     return done(200, "A report is open for 5 s.");
   }
 
@@ -344,7 +356,8 @@ class Demo::Impl {
   std::jthread m_ticker;
 };
 
-Demo::Demo(DemoOptions options, serve::Hub& hub, std::stop_token stop) : m_impl(std::make_unique<Impl>(std::move(options), hub, std::move(stop))) {}
+Demo::Demo(DemoOptions options, serve::Hub& hub, std::stop_token stop)
+    : m_impl(std::make_unique<Impl>(std::move(options), hub, std::move(stop))) {}
 
 Demo::~Demo() = default;
 

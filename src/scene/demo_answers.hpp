@@ -19,7 +19,9 @@ struct NaiveResult {
 
 Answer answer_about_naive(const NaiveResult& naive);
 /// Nothing: what the journal says will do.
-std::optional<Answer> migration_answer(const Standing& standing, const std::optional<NaiveResult>& naive, const TrafficStats& live);
-std::optional<Answer> next_answer(const Standing& standing, const std::optional<MigrationView>& migration, const std::string& plan_file, const std::string& target);
+std::optional<Answer> migration_answer(const Standing& standing, const std::optional<NaiveResult>& naive,
+                                       const TrafficStats& live);
+std::optional<Answer> next_answer(const Standing& standing, const std::optional<MigrationView>& migration,
+                                  const std::string& plan_file, const std::string& target);
 
 }  // namespace ecmigrate::scene

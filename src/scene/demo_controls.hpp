@@ -12,12 +12,12 @@ namespace ecmigrate::scene {
 struct Standing {
   bool database_up = true;
   State state = State::planned;
-  std::string running;      ///< the control at work, or the command of another ecmigrate; one at a time
+  std::string running;       ///< the control at work, or the command of another ecmigrate; one at a time
   bool backfilling = false;  ///< a backfill is alive, here or elsewhere
   bool paused = false;
-  bool old_version = true;   ///< of the application runs
-  bool report = false;       ///< is open
-  bool naive_seen = false;   ///< the naive way was run
+  bool old_version = true;  ///< of the application runs
+  bool report = false;      ///< is open
+  bool naive_seen = false;  ///< the naive way was run
 };
 
 struct Control {

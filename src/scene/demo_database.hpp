@@ -10,7 +10,8 @@
 #include "ecmigrate/scene/traffic.hpp"
 #include "ecmigrate/store/read_model.hpp"
 
-/// The demo's database: the table users, the journal, and in a schema of its own what the demo has to know after a restart.
+/// The demo's database: the table users, the journal, and in a schema of its own what the demo has to know after a
+/// restart.
 namespace ecmigrate::scene {
 
 /// Whether the demo has made this database what it is.
@@ -21,7 +22,7 @@ void prepare_demo(const std::string& conninfo, std::int64_t rows, const std::sto
 void reset_demo(const std::string& conninfo, const std::stop_token& stop);
 
 struct DemoFacts {
-  std::int64_t rows = 0;          ///< that were loaded
+  std::int64_t rows = 0;           ///< that were loaded
   bool old_version_ended = false;  ///< somebody stopped the old version of the application
 };
 DemoFacts read_facts(pg::Connection& connection);

@@ -11,7 +11,8 @@ namespace ecmigrate::scene {
 /// Looks where the migration stands. Safe from any thread.
 class DemoLook {
  public:
-  DemoLook(std::string conninfo, std::string migration, DemoView& view) : m_conninfo(std::move(conninfo)), m_migration(std::move(migration)), m_view(view) {}
+  DemoLook(std::string conninfo, std::string migration, DemoView& view)
+      : m_conninfo(std::move(conninfo)), m_migration(std::move(migration)), m_view(view) {}
 
   /// Tells the view, also that the database does not answer.
   void refresh();

@@ -34,8 +34,13 @@ double longest_held(const Side& side, const std::string& phase) {
 
 }  // namespace
 
-DemoMigration::DemoMigration(Plan plan, std::string conninfo, std::string target, const DemoTraffic& live, std::stop_token stop)
-    : m_plan(std::move(plan)), m_conninfo(std::move(conninfo)), m_target(std::move(target)), m_live(live), m_stop(std::move(stop)) {}
+DemoMigration::DemoMigration(Plan plan, std::string conninfo, std::string target, const DemoTraffic& live,
+                             std::stop_token stop)
+    : m_plan(std::move(plan)),
+      m_conninfo(std::move(conninfo)),
+      m_target(std::move(target)),
+      m_live(live),
+      m_stop(std::move(stop)) {}
 
 RunOptions DemoMigration::options_of(const std::string& phase) const {
   RunOptions options;
@@ -52,13 +57,14 @@ RunOptions DemoMigration::options_of(const std::string& phase) const {
 void DemoMigration::run_journaled(const std::string& phase, Observer& observer) const {
   const std::string name = fmt::format("ecmigrate {} {}", phase, m_plan.name);
   Migration* open = nullptr;
-  JournalRecorder recorder(observer, {m_conninfo, name + " (journal)", nullptr}, m_plan.name, [&open] { return open == nullptr ? 0 : open->run_id(); });
+  JournalRecorder recorder(observer, {m_conninfo, name + " (journal)", nullptr}, m_plan.name,
+                           [&open] { return open == nullptr ? 0 : open->run_id(); });
   Session session({m_conninfo, name, nullptr}, options_of(phase), recorder, system_clock(), m_stop);
   Migration migration(session, m_plan);
   open = &migration;
   const auto end = [&](Outcome outcome, const std::string& message, const std::string& hint) {
-    // What was told before its end is in the journal before it. Where the journal cannot be written, how it ended is told
-    // to the visitor all the same.
+    // What was told before its end is in the journal before it. Where the journal cannot be written, how it ended is
+    // told to the visitor all the same.
     constexpr std::chrono::milliseconds k_patience{3'000};
     recorder.finish(k_patience);
     try {
@@ -127,7 +133,9 @@ void DemoMigration::set_paused(bool paused) const {
   pg::Connection connection = connect();
   Journal journal(connection);
   journal.steer_pause(m_plan.name, paused);
-  journal.record_event(m_plan.name, 0, event::Steered{paused ? "paused" : "resumed", connection.query("select current_user").text(0, 0)});
+  journal.record_event(
+      m_plan.name, 0,
+      event::Steered{paused ? "paused" : "resumed", connection.query("select current_user").text(0, 0)});
 }
 
 void DemoMigration::note(event::Note::Level level, const std::string& text) const {
@@ -152,7 +160,8 @@ void DemoMigration::record_comparison(const NaiveScene& scene) const {
   comparison.application_timeout_ms = static_cast<double>(k_application_timeout.count());
   comparison.expand_contract = m_own->side;
   comparison.naive = scene.side;
-  comparison.sizes.push_back({scene.rows, longest_held(m_own->side, "expand"), longest_held(m_own->side, "contract"), longest_held(scene.side, "naive")});
+  comparison.sizes.push_back({scene.rows, longest_held(m_own->side, "expand"), longest_held(m_own->side, "contract"),
+                              longest_held(scene.side, "naive")});
   pg::Connection connection = connect();
   Journal(connection).record_comparison(m_plan.name, scene.rows, scene.server, comparison_json(comparison));
 }

@@ -15,8 +15,8 @@ namespace ecmigrate::scene {
 /// "8000/s": so that the backfill of 200,000 rows can be watched.
 inline constexpr int k_demo_rows_rate = 8'000;
 
-/// The demo's migration: its phases, and what they came to for the comparison with the naive way. Of one thread at a time,
-/// but for set_paused().
+/// The demo's migration: its phases, and what they came to for the comparison with the naive way. Of one thread at a
+/// time, but for set_paused().
 class DemoMigration {
  public:
   /// `target`: the connection string as a command line has it. The traffic must outlive it.
@@ -24,8 +24,8 @@ class DemoMigration {
 
   [[nodiscard]] const Plan& plan() const { return m_plan; }
 
-  /// "expand" to "contract", and "rollback": as the command of that name, its events and how it ended in the journal. Throws
-  /// what the phase throws.
+  /// "expand" to "contract", and "rollback": as the command of that name, its events and how it ended in the journal.
+  /// Throws what the phase throws.
   void run(const std::string& phase);
   /// As `ecmigrate pause` and `resume`.
   void set_paused(bool paused) const;

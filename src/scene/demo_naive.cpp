@@ -73,8 +73,8 @@ Strip strip_of_naive(const DemoTraffic& traffic, std::optional<Instant> committe
   return strip;
 }
 
-NaiveScene run_naive_scene(const std::string& conninfo, const std::string& plan_text, DemoTraffic& traffic, const NaiveListener& listener,
-                           const std::stop_token& stop) {
+NaiveScene run_naive_scene(const std::string& conninfo, const std::string& plan_text, DemoTraffic& traffic,
+                           const NaiveListener& listener, const std::stop_token& stop) {
   pg::Connection connection({conninfo, "ecmigrate demo, naive", nullptr});
   connection.cancel_on_stop(stop);
   copy_users(connection);
@@ -91,7 +91,8 @@ NaiveScene run_naive_scene(const std::string& conninfo, const std::string& plan_
     wait(k_before, stop);
     const double wal = wal_position(connection);
     listener.begins();
-    NaiveRun run = run_naive(conninfo, way, [&] { traffic.serve(conninfo, {Shape::new_shape}); }, stop);
+    NaiveRun run = run_naive(
+        conninfo, way, [&] { traffic.serve(conninfo, {Shape::new_shape}); }, stop);
     const Instant committed = wall_clock();
     listener.committed();
     side.wal_bytes = wal_position(connection) - wal;

@@ -23,10 +23,10 @@ struct NaiveListener {
   std::function<void()> committed;
 };
 
-/// The naive migration on a copy of the users, under traffic of its own. `traffic` is for the copy. Throws what the database
-/// throws, pg::Stopped.
-NaiveScene run_naive_scene(const std::string& conninfo, const std::string& plan_text, DemoTraffic& traffic, const NaiveListener& listener,
-                           const std::stop_token& stop);
+/// The naive migration on a copy of the users, under traffic of its own. `traffic` is for the copy. Throws what the
+/// database throws, pg::Stopped.
+NaiveScene run_naive_scene(const std::string& conninfo, const std::string& plan_text, DemoTraffic& traffic,
+                           const NaiveListener& listener, const std::stop_token& stop);
 
 /// Of a traffic that a naive migration was committed under at that moment, if it was.
 Strip strip_of_naive(const DemoTraffic& traffic, std::optional<Instant> committed);

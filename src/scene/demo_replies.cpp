@@ -21,12 +21,14 @@ serve::Controls::Answer done(int status, const std::string& text) {
   return {status, dump({{"ok", true}, {"text", text}})};
 }
 
-serve::Controls::Answer refused(int status, const std::string& code, const std::string& message, const std::string& hint) {
+serve::Controls::Answer refused(int status, const std::string& code, const std::string& message,
+                                const std::string& hint) {
   return {status, dump({{"error", {{"code", code}, {"message", message}, {"hint", hint}}}})};
 }
 
 serve::Controls::Answer busy_with(const std::string& what, Instant since) {
-  return refused(409, "busy", fmt::format("{} is at work, since {}", what, clock_time(since, wall_clock())), "One thing at a time: wait until it is done.");
+  return refused(409, "busy", fmt::format("{} is at work, since {}", what, clock_time(since, wall_clock())),
+                 "One thing at a time: wait until it is done.");
 }
 
 }  // namespace ecmigrate::scene

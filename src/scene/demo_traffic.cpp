@@ -41,7 +41,8 @@ Json lane_json(Shape shape, const TrafficStats& stats) {
 }  // namespace
 
 Instant wall_clock() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::shared_ptr<Traffic> DemoTraffic::current() const {
@@ -118,7 +119,10 @@ Json strip_json(const Strip& strip) {
           {"span_ms", static_cast<std::int64_t>(k_most_bars) * k_bar.count()},
           {"lanes", {lane_json(Shape::old_shape, strip.lanes[0]), lane_json(Shape::new_shape, strip.lanes[1])}},
           {"marks", marks},
-          {"gap", strip.gap ? Json{{"from", strip.gap->first}, {"to", strip.gap->second}, {"ms", strip.gap->second - strip.gap->first}} : Json(nullptr)}};
+          {"gap", strip.gap ? Json{{"from", strip.gap->first},
+                                   {"to", strip.gap->second},
+                                   {"ms", strip.gap->second - strip.gap->first}}
+                            : Json(nullptr)}};
 }
 
 std::string first_line(const std::string& text) {
@@ -139,12 +143,15 @@ Answer answer_of(const TrafficStats& stats) {
     failed += bar.failed;
     slowest = std::max(slowest, bar.slowest_ms);
   }
-  Answer answer{"ok", failed_of(stats), fmt::format("p50 {}, p99 {}. Slowest of the last 60 s: {}.", format_milliseconds(stats.p50_ms),
-                                                   format_milliseconds(stats.p99_ms), format_milliseconds(slowest))};
+  Answer answer{"ok", failed_of(stats),
+                fmt::format("p50 {}, p99 {}. Slowest of the last 60 s: {}.", format_milliseconds(stats.p50_ms),
+                            format_milliseconds(stats.p99_ms), format_milliseconds(slowest))};
   if (stats.failed > 0) {
     answer.level = failed > 0 ? "bad" : "warn";
-    answer.more = (failed > 0 ? fmt::format("{} of them in the last 60 s.", with_thousands(failed)) : "None of them in the last 60 s.") +
-                  (stats.errors.empty() ? "" : " The first: " + abbreviate(first_line(stats.errors.front()), 160) + ".");
+    answer.more =
+        (failed > 0 ? fmt::format("{} of them in the last 60 s.", with_thousands(failed))
+                    : "None of them in the last 60 s.") +
+        (stats.errors.empty() ? "" : " The first: " + abbreviate(first_line(stats.errors.front()), 160) + ".");
   }
   return answer;
 }

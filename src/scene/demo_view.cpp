@@ -142,7 +142,9 @@ void DemoView::begin_naive(std::shared_ptr<const DemoTraffic> copy) {
   m_strip.reset();
   m_marks.clear();
   m_naive_scene = true;
-  m_message = DemoMessage{"warn", "The naive way runs on users_naive, a copy: one transaction that adds the columns, updates every row and drops full_name."};
+  m_message = DemoMessage{"warn",
+                          "The naive way runs on users_naive, a copy: one transaction that adds the columns, updates "
+                          "every row and drops full_name."};
   tell_changes();
 }
 
@@ -253,7 +255,8 @@ serve::DemoPart DemoView::part() const {
   const TrafficStats live = m_live.stats();
   serve::DemoPart part;
   part.json = dump(document(true));
-  part.application = m_naive_scene && naive && naive->traffic.requests > 0 ? answer_about_naive(*naive) : answer_of(live);
+  part.application =
+      m_naive_scene && naive && naive->traffic.requests > 0 ? answer_about_naive(*naive) : answer_of(live);
   part.migration = migration_answer(standing, naive, live);
   part.next = next_answer(standing, m_migration, m_shop.plan_file, m_shop.target);
   return part;

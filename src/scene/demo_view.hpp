@@ -32,9 +32,9 @@ class DemoView {
   /// What does not change.
   struct Shop {
     std::int64_t rows = 0;
-    std::string where;      ///< "a throwaway PostgreSQL in /tmp/…"
+    std::string where;  ///< "a throwaway PostgreSQL in /tmp/…"
     std::string plan_file;
-    std::string target;     ///< as a command line has it
+    std::string target;  ///< as a command line has it
   };
 
   /// Both must outlive it.

@@ -58,7 +58,8 @@ void give_to(const ServerUser& user, const fs::path& folder) {
   }
   const auto give = [&](const fs::path& path) {
     if (lchown(path.c_str(), user.uid, user.gid) != 0) {
-      throw Error(Outcome::failed, fmt::format("{} cannot be given to the user postgres: {}", path.string(), std::strerror(errno)));
+      throw Error(Outcome::failed,
+                  fmt::format("{} cannot be given to the user postgres: {}", path.string(), std::strerror(errno)));
     }
   };
   give(folder);
@@ -70,7 +71,8 @@ void give_to(const ServerUser& user, const fs::path& folder) {
 /// A folder that somebody else prepared could have the server do anything.
 bool is_ours(const fs::path& folder, const ServerUser& user) {
   struct stat facts {};
-  return lstat(folder.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode) && (facts.st_uid == geteuid() || facts.st_uid == user.uid);
+  return lstat(folder.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode) &&
+         (facts.st_uid == geteuid() || facts.st_uid == user.uid);
 }
 
 std::string quoted(const std::string& value) {
@@ -83,7 +85,8 @@ std::string quoted(const std::string& value) {
 
 }  // namespace
 
-EmbeddedServer::EmbeddedServer(fs::path folder, std::vector<std::string> settings) : m_folder(std::move(folder)), m_settings(std::move(settings)) {}
+EmbeddedServer::EmbeddedServer(fs::path folder, std::vector<std::string> settings)
+    : m_folder(std::move(folder)), m_settings(std::move(settings)) {}
 
 EmbeddedServer::~EmbeddedServer() {
   release();
@@ -91,14 +94,17 @@ EmbeddedServer::~EmbeddedServer() {
 
 void EmbeddedServer::make_folder() {
   if (!m_folder.is_absolute() || m_folder.string().size() > k_longest_folder) {
-    throw Error(Outcome::usage, fmt::format("{} cannot be a server's folder", m_folder.string()),
-                fmt::format("Give an absolute path of at most {} bytes, or the socket's would be too long.", k_longest_folder));
+    throw Error(
+        Outcome::usage, fmt::format("{} cannot be a server's folder", m_folder.string()),
+        fmt::format("Give an absolute path of at most {} bytes, or the socket's would be too long.", k_longest_folder));
   }
   const ServerUser user = server_user();
   std::error_code error;
   const bool exists = fs::exists(fs::symlink_status(m_folder, error));
-  if (exists && !(is_ours(m_folder, user) && (fs::exists(m_folder / k_marker, error) || fs::is_empty(m_folder, error)))) {
-    throw Error(Outcome::usage, fmt::format("{} was not made by ecmigrate", m_folder.string()), "Give another folder, or delete it yourself.");
+  if (exists &&
+      !(is_ours(m_folder, user) && (fs::exists(m_folder / k_marker, error) || fs::is_empty(m_folder, error)))) {
+    throw Error(Outcome::usage, fmt::format("{} was not made by ecmigrate", m_folder.string()),
+                "Give another folder, or delete it yourself.");
   }
   fs::create_directories(m_folder, error);
   claim();
@@ -114,11 +120,13 @@ void EmbeddedServer::claim() {
   const fs::path marker = m_folder / k_marker;
   m_claim = open(marker.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (m_claim < 0) {
-    throw Error(Outcome::usage, fmt::format("{} cannot be made: {}", marker.string(), std::strerror(errno)), "Give a folder that can be written to.");
+    throw Error(Outcome::usage, fmt::format("{} cannot be made: {}", marker.string(), std::strerror(errno)),
+                "Give a folder that can be written to.");
   }
   if (flock(m_claim, LOCK_EX | LOCK_NB) != 0) {
     release();
-    throw Error(Outcome::busy, fmt::format("the server in {} is in use by another ecmigrate", m_folder.string()), "Wait for it, or end it.");
+    throw Error(Outcome::busy, fmt::format("the server in {} is in use by another ecmigrate", m_folder.string()),
+                "Wait for it, or end it.");
   }
 }
 
@@ -130,8 +138,8 @@ void EmbeddedServer::release() {
 }
 
 void EmbeddedServer::make_cluster() {
-  // Under another name until it is whole, so that an interrupted initdb is done again; one of our own, as the server that
-  // such an initdb had started may still be at work in its folder for a moment.
+  // Under another name until it is whole, so that an interrupted initdb is done again; one of our own, as the server
+  // that such an initdb had started may still be at work in its folder for a moment.
   for (const auto& entry : fs::directory_iterator(m_folder)) {
     if (entry.path().filename().string().starts_with(k_half)) {
       delete_whole(entry.path());
@@ -139,10 +147,13 @@ void EmbeddedServer::make_cluster() {
   }
   const fs::path half = m_folder / fmt::format("{}-{}", k_half, getpid());
   const fs::path log = m_folder / "initdb.log";
-  const int status = run_as(server_user(), {server_programs() / "initdb", "--pgdata", half, "--username", "postgres", "--auth", "trust", "--encoding", "UTF8",
-                                            "--locale", "C.UTF-8", "--no-sync"}, log);
+  const int status = run_as(server_user(),
+                            {server_programs() / "initdb", "--pgdata", half, "--username", "postgres", "--auth",
+                             "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"},
+                            log);
   if (status != 0) {
-    throw Error(Outcome::failed, fmt::format("initdb ended with status {}:\n{}", status, said(log)), "Look at the message; the package's name is postgresql.");
+    throw Error(Outcome::failed, fmt::format("initdb ended with status {}:\n{}", status, said(log)),
+                "Look at the message; the package's name is postgresql.");
   }
   std::ofstream settings(half / "postgresql.conf", std::ios::app);
   settings << "listen_addresses = ''\nport = 5432\nunix_socket_directories = " << quoted(m_folder.string()) << "\n";
@@ -157,11 +168,13 @@ void EmbeddedServer::make_cluster() {
 }
 
 bool EmbeddedServer::running() const {
-  // By the process itself: after a crash of the machine the pid in the file may be another's, and pg_ctl would signal that.
+  // By the process itself: after a crash of the machine the pid in the file may be another's, and pg_ctl would signal
+  // that.
   std::ifstream file(data() / "postmaster.pid");
   std::string pid;
   std::error_code error;
-  return std::getline(file, pid) && fs::read_symlink("/proc/" + pid + "/cwd", error) == fs::canonical(data(), error) && !error;
+  return std::getline(file, pid) && fs::read_symlink("/proc/" + pid + "/cwd", error) == fs::canonical(data(), error) &&
+         !error;
 }
 
 void EmbeddedServer::start() {
@@ -175,15 +188,19 @@ void EmbeddedServer::start() {
   }
   fs::remove(data() / "postmaster.pid");  // of one that is gone
   const fs::path log = m_folder / "server.log";
-  const int status = run_as(server_user(), {server_programs() / "pg_ctl", "--pgdata", data(), "--log", log, "--wait", "--silent", "start"}, {});
+  const int status =
+      run_as(server_user(),
+             {server_programs() / "pg_ctl", "--pgdata", data(), "--log", log, "--wait", "--silent", "start"}, {});
   if (status != 0) {
-    throw Error(Outcome::failed, fmt::format("the PostgreSQL server in {} does not start:\n{}", m_folder.string(), said(log)));
+    throw Error(Outcome::failed,
+                fmt::format("the PostgreSQL server in {} does not start:\n{}", m_folder.string(), said(log)));
   }
 }
 
 void EmbeddedServer::stop() {
   if (running()) {
-    run_as(server_user(), {server_programs() / "pg_ctl", "--pgdata", data(), "--mode", "immediate", "--silent", "stop"}, {});
+    run_as(server_user(), {server_programs() / "pg_ctl", "--pgdata", data(), "--mode", "immediate", "--silent", "stop"},
+           {});
   }
   release();
 }

@@ -51,7 +51,8 @@ std::optional<std::string> Ledger::wrong_with(std::int64_t id, const std::option
   }
   for (std::size_t i = 0; found && i < row.values.size(); ++i) {
     if (row.values[i] && (*found)[i] && (*found)[i] != row.values[i]) {
-      return fmt::format("lost write: row {}: {} is `{}`, acknowledged was `{}`", id, k_name_columns[i], *(*found)[i], *row.values[i]);
+      return fmt::format("lost write: row {}: {} is `{}`, acknowledged was `{}`", id, k_name_columns[i], *(*found)[i],
+                         *row.values[i]);
     }
   }
   return std::nullopt;
@@ -67,11 +68,13 @@ ReadBack Ledger::read_back(Caller& caller, const std::string& table) const {
     for (; row != m_rows.end() && ids.size() < k_rows_a_query; ++row) {
       ids.push_back(std::to_string(row->first));
     }
-    // As JSON, as it depends on how far the migration is which columns there are. A null where a value was acknowledged is wrong.
-    const pg::Rows rows = caller.call(fmt::format(
-        "select u.id, j ? 'full_name', coalesce(j ->> 'full_name', 'null'), j ? 'first_name', coalesce(j ->> 'first_name', 'null'), j ? 'last_name', "
-        "coalesce(j ->> 'last_name', 'null') from {} as u, to_jsonb(u) as j where u.id in ({})",
-        table, join(ids, ",")));
+    // As JSON, as it depends on how far the migration is which columns there are. A null where a value was acknowledged
+    // is wrong.
+    const pg::Rows rows =
+        caller.call(fmt::format("select u.id, j ? 'full_name', coalesce(j ->> 'full_name', 'null'), j ? 'first_name', "
+                                "coalesce(j ->> 'first_name', 'null'), j ? 'last_name', "
+                                "coalesce(j ->> 'last_name', 'null') from {} as u, to_jsonb(u) as j where u.id in ({})",
+                                table, join(ids, ",")));
     std::map<std::int64_t, NameValues> found;
     for (int at = 0; at < rows.size(); ++at) {
       NameValues& values = found[rows.integer(at, 0)];

@@ -17,7 +17,8 @@ double milliseconds(SteadyClock::duration duration) {
 
 /// The wall clock's time of a moment of the steady clock; always by the same offset, so that bars never go back.
 std::int64_t epoch_ms(SteadyClock::time_point moment) {
-  static const auto offset = std::chrono::system_clock::now().time_since_epoch() - SteadyClock::now().time_since_epoch();
+  static const auto offset =
+      std::chrono::system_clock::now().time_since_epoch() - SteadyClock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(moment.time_since_epoch() + offset).count();
 }
 
@@ -121,7 +122,8 @@ double Meter::recent_rate(SteadyClock::time_point now) const {
   }
   // The bar that is being filled is not over, so whole ones are counted.
   const std::int64_t end = bar_begin(now);
-  const auto whole = std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::milliseconds>(span) / k_bar) * k_bar.count();
+  const auto whole =
+      std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::milliseconds>(span) / k_bar) * k_bar.count();
   std::int64_t requests = 0;
   for (const Bar& bar : m_bars) {
     requests += bar.t_ms >= end - whole && bar.t_ms < end ? bar.ok + bar.slow + bar.failed : 0;
@@ -143,7 +145,8 @@ TrafficStats Meter::stats() const {
     return stats;
   }
   const std::int64_t last = stats.running ? bar_begin(now) : m_bars.back().t_ms;
-  const std::int64_t first = std::max(m_bars.front().t_ms, last - (static_cast<std::int64_t>(k_most_bars) - 1) * k_bar.count());
+  const std::int64_t first =
+      std::max(m_bars.front().t_ms, last - (static_cast<std::int64_t>(k_most_bars) - 1) * k_bar.count());
   auto counted = m_bars.begin();
   for (std::int64_t begin = first; begin <= last; begin += k_bar.count()) {
     while (counted != m_bars.end() && counted->t_ms < begin) {

@@ -41,7 +41,8 @@ class TableWay {
     build_indexes();
     finish_columns();
     for (const std::string& sql : m_draft.contract) {
-      const bool drops_copy = std::ranges::any_of(m_copies, [&](const std::string& copy) { return sql == m_alter + "drop column " + quote_identifier(copy); });
+      const bool drops_copy = std::ranges::any_of(
+          m_copies, [&](const std::string& copy) { return sql == m_alter + "drop column " + quote_identifier(copy); });
       if (!drops_copy) {
         add(sql);
       }
@@ -50,7 +51,8 @@ class TableWay {
 
  private:
   void add(const std::string& sql) {
-    m_way.statements.push_back({abbreviate(sql.starts_with(m_alter) ? sql.substr(m_alter.size()) : sql, 70), sql, false});
+    m_way.statements.push_back(
+        {abbreviate(sql.starts_with(m_alter) ? sql.substr(m_alter.size()) : sql, 70), sql, false});
   }
 
   [[nodiscard]] bool is_copy(const NewColumn& column) const { return m_copies.contains(column.name); }
@@ -80,23 +82,25 @@ class TableWay {
       }
     }
     if (!sets.empty()) {
-      m_way.statements.push_back({"update every row", fmt::format("update {} as this set {}", m_draft.table->name.sql(), join(sets, ", ")), true});
+      m_way.statements.push_back({"update every row",
+                                  fmt::format("update {} as this set {}", m_draft.table->name.sql(), join(sets, ", ")),
+                                  true});
     }
   }
 
   void add_constraints() {
     for (const ConstraintAdd& constraint : m_draft.constraints) {
       add(fmt::format("{}add constraint {} {}{}{}", m_alter, quote_identifier(constraint.name),
-                      constraint.foreign_key.empty() ? constraint.check.sql : constraint.foreign_key, constraint.no_inherit ? " no inherit" : "",
-                      constraint.validate ? "" : " not valid"));
+                      constraint.foreign_key.empty() ? constraint.check.sql : constraint.foreign_key,
+                      constraint.no_inherit ? " no inherit" : "", constraint.validate ? "" : " not valid"));
     }
   }
 
   void build_indexes() {
     for (const IndexBuild& index : m_draft.indexes) {
       if (!m_copied_indexes.contains(index.name.name)) {
-        add(fmt::format("create {}index {} on {}{}", index.unique ? "unique " : "", quote_identifier(index.name.name), m_draft.table->name.sql(),
-                        index.definition.sql));
+        add(fmt::format("create {}index {} on {}{}", index.unique ? "unique " : "", quote_identifier(index.name.name),
+                        m_draft.table->name.sql(), index.definition.sql));
       }
     }
   }
@@ -109,7 +113,8 @@ class TableWay {
           actions.push_back(fmt::format("alter column {} set not null", quote_identifier(column.name)));
         }
         if (column.default_sql && !is_copy(column)) {
-          actions.push_back(fmt::format("alter column {} set default {}", quote_identifier(column.name), *column.default_sql));
+          actions.push_back(
+              fmt::format("alter column {} set default {}", quote_identifier(column.name), *column.default_sql));
         }
       }
     }
@@ -144,12 +149,15 @@ NaiveWay type_change(const Draft& draft, const Recipe& recipe) {
   const QualifiedName& table = draft.tables().front().table->name;
   NaiveWay way;
   way.tables = {table};
-  way.statements.push_back({fmt::format("alter column {} type {}", column, fields.text("type")),
-                            fmt::format("alter table {0} alter column {1} type {2} using ({3}\n)", table.sql(), column, fields.text("type"),
-                                        fields.text("up", fmt::format("{}::{}", column, fields.text("type")))),
-                            !recipe.synced.empty()});
+  way.statements.push_back(
+      {fmt::format("alter column {} type {}", column, fields.text("type")),
+       fmt::format("alter table {0} alter column {1} type {2} using ({3}\n)", table.sql(), column, fields.text("type"),
+                   fields.text("up", fmt::format("{}::{}", column, fields.text("type")))),
+       !recipe.synced.empty()});
   if (const std::string name = fields.text("name"); !name.empty() && name != fields.text("column")) {
-    way.statements.push_back({"rename column " + column, fmt::format("alter table {} rename column {} to {}", table.sql(), column, quote_identifier(name)), false});
+    way.statements.push_back(
+        {"rename column " + column,
+         fmt::format("alter table {} rename column {} to {}", table.sql(), column, quote_identifier(name)), false});
   }
   return way;
 }
@@ -187,7 +195,8 @@ NaiveWay naive_way(const Draft& draft, const Recipe& recipe) {
   }
   for (const auto& [phase, step] : draft.steps()) {
     if (step.kind == Step::Kind::index_drop && phase == "contract") {
-      way.statements.push_back({"drop index " + step.index->display(), "drop index if exists " + step.index->sql(), false});
+      way.statements.push_back(
+          {"drop index " + step.index->display(), "drop index if exists " + step.index->sql(), false});
     }
   }
   way.stops_reads = std::ranges::any_of(way.statements, [](const NaiveStatement& statement) {
@@ -196,7 +205,8 @@ NaiveWay naive_way(const Draft& draft, const Recipe& recipe) {
   return way;
 }
 
-NaiveRun run_naive(const std::string& conninfo, const NaiveWay& way, const std::function<void()>& before_commit, std::stop_token stop) {
+NaiveRun run_naive(const std::string& conninfo, const NaiveWay& way, const std::function<void()>& before_commit,
+                   std::stop_token stop) {
   pg::Connection watcher({conninfo, "ecmigrate compare, watch", nullptr});
   pg::Connection connection({conninfo, "ecmigrate compare, naive", nullptr});
   connection.cancel_on_stop(stop);
@@ -209,15 +219,18 @@ NaiveRun run_naive(const std::string& conninfo, const NaiveWay& way, const std::
   NaiveRun run;
   LockWatch watch(watcher, connection.backend_pid());
   // The first statement would take the lock in any case; asked for by itself, the wait can be told from the work.
-  auto times = times_of(connection.script(fmt::format("set client_min_messages = warning; begin{}; lock table {} in {} mode{}", tell_time("requested"), tables, mode,
-                                                      tell_time("granted"))));
+  auto times =
+      times_of(connection.script(fmt::format("set client_min_messages = warning; begin{}; lock table {} in {} mode{}",
+                                             tell_time("requested"), tables, mode, tell_time("granted"))));
   for (const NaiveStatement& statement : way.statements) {
-    const auto took = times_of(connection.script("select 'begun', extract(epoch from clock_timestamp()) * 1000; " + statement.sql + tell_time("done")));
+    const auto took = times_of(connection.script("select 'begun', extract(epoch from clock_timestamp()) * 1000; " +
+                                                 statement.sql + tell_time("done")));
     run.statements.push_back({statement.title, took.at("done") - took.at("begun")});
     run.fill_ms += statement.fills ? run.statements.back().ms : 0;
   }
   before_commit();
-  times.merge(times_of(connection.script("select 'ready', extract(epoch from clock_timestamp()) * 1000; commit" + tell_time("released"))));
+  times.merge(times_of(connection.script("select 'ready', extract(epoch from clock_timestamp()) * 1000; commit" +
+                                         tell_time("released"))));
   run.statements.push_back({"commit", times.at("released") - times.at("ready")});
   const LockWatchReport seen = watch.finish();
   lock.phase = "naive";

@@ -27,8 +27,9 @@ struct NaiveWay {
   std::string why_not;  ///< why it cannot be derived from the plan, or empty
 };
 
-/// From what the plan's operations contribute, without what expand-contract needs beside them (triggers, markers). A rename is
-/// a rename and a change of type alone ALTER TYPE: the naive way is as good as it can be. `draft` has been compiled to `recipe`.
+/// From what the plan's operations contribute, without what expand-contract needs beside them (triggers, markers). A
+/// rename is a rename and a change of type alone ALTER TYPE: the naive way is as good as it can be. `draft` has been
+/// compiled to `recipe`.
 NaiveWay naive_way(const Draft& draft, const Recipe& recipe);
 
 struct NaiveRun {
@@ -38,8 +39,9 @@ struct NaiveRun {
   double fill_ms = 0;  ///< 0: nothing was filled
 };
 
-/// Runs it. `before_commit` is called in the last moment before COMMIT is sent: a request that waits since then is made by the
-/// new version, and finds what that expects. Throws pg::Stopped.
-NaiveRun run_naive(const std::string& conninfo, const NaiveWay& way, const std::function<void()>& before_commit, std::stop_token stop);
+/// Runs it. `before_commit` is called in the last moment before COMMIT is sent: a request that waits since then is made
+/// by the new version, and finds what that expects. Throws pg::Stopped.
+NaiveRun run_naive(const std::string& conninfo, const NaiveWay& way, const std::function<void()>& before_commit,
+                   std::stop_token stop);
 
 }  // namespace ecmigrate::scene

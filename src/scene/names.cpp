@@ -16,8 +16,10 @@ bool begins_character(char byte) {
 }  // namespace
 
 std::pair<std::string, std::string> Random::name() {
-  static constexpr std::array<const char*, 10> k_given{"Ann", "Anna Maria", "Zoë", "Łukasz", "Nguyễn", "美咲", "Mary  Ann", "J.", "Thandiwe", "Юлия"};
-  static constexpr std::array<const char*, 8> k_family{"Lee", "O'Neil", "van 't Hoff", "García Márquez", "Okafor", "Smith-Jones", "", "Østergård"};
+  static constexpr std::array<const char*, 10> k_given{"Ann",  "Anna Maria", "Zoë", "Łukasz",   "Nguyễn",
+                                                       "美咲", "Mary  Ann",  "J.",  "Thandiwe", "Юлия"};
+  static constexpr std::array<const char*, 8> k_family{
+      "Lee", "O'Neil", "van 't Hoff", "García Márquez", "Okafor", "Smith-Jones", "", "Østergård"};
   const std::size_t number = below(1000);
   return {fmt::format("{}{}", k_given[below(k_given.size())], number), k_family[below(k_family.size())]};
 }

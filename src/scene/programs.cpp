@@ -37,21 +37,24 @@ std::vector<char*> environment() {
 }
 
 /// In the child, where only what a signal handler may do is allowed: the parent has other threads.
-[[noreturn]] void become(const ServerUser& user, const std::vector<gid_t>& groups, const char* output, char* const* arguments, char* const* variables) {
+[[noreturn]] void become(const ServerUser& user, const std::vector<gid_t>& groups, const char* output,
+                         char* const* arguments, char* const* variables) {
   const int in = open("/dev/null", O_RDONLY);
-  const int out = *output == '\0' ? open("/dev/null", O_WRONLY) : open(output, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+  const int out =
+      *output == '\0' ? open("/dev/null", O_WRONLY) : open(output, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
   if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
     _exit(126);
   }
   close_range(3, ~0U, 0);  // our listening ports, say, must not stay open with the server
-  setsid();  // a terminal's Ctrl-C is for us alone
+  setsid();                // a terminal's Ctrl-C is for us alone
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (user.other && (setgroups(groups.size(), groups.data()) != 0 || setgid(user.gid) != 0 || setuid(user.uid) != 0)) {
     _exit(126);
   }
-  // An initdb without us would go on writing into a folder that the next start cleans up. What pg_ctl starts is not meant.
+  // An initdb without us would go on writing into a folder that the next start cleans up. What pg_ctl starts is not
+  // meant.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // From /, because that user may not enter the folder of whoever called, and the programs look where they are.
   if (chdir("/") == 0) {
@@ -68,7 +71,8 @@ ServerUser server_user() {
   }
   const passwd* entry = getpwnam("postgres");
   if (entry == nullptr) {
-    throw Error(Outcome::failed, "there is no user postgres, as whom root would run a PostgreSQL server", "Install the package postgresql, or run as another user.");
+    throw Error(Outcome::failed, "there is no user postgres, as whom root would run a PostgreSQL server",
+                "Install the package postgresql, or run as another user.");
   }
   ServerUser user{entry->pw_uid, entry->pw_gid, {}, true};
   int count = 64;
@@ -84,7 +88,8 @@ ServerUser server_user() {
 std::filesystem::path server_programs() {
   if (const char* named = std::getenv("PG_BINDIR"); named != nullptr && *named != '\0') {
     if (access((std::filesystem::path(named) / "initdb").c_str(), X_OK) != 0) {
-      throw Error(Outcome::failed, std::string("PG_BINDIR is ") + named + ", which has no initdb", "Set it to the folder of initdb and pg_ctl.");
+      throw Error(Outcome::failed, std::string("PG_BINDIR is ") + named + ", which has no initdb",
+                  "Set it to the folder of initdb and pg_ctl.");
     }
     return named;
   }
@@ -96,7 +101,8 @@ std::filesystem::path server_programs() {
     }
   }
   if (versions.empty()) {
-    throw Error(Outcome::failed, "no PostgreSQL server is installed on this machine", "Install the package postgresql, or set PG_BINDIR to the folder of initdb.");
+    throw Error(Outcome::failed, "no PostgreSQL server is installed on this machine",
+                "Install the package postgresql, or set PG_BINDIR to the folder of initdb.");
   }
   return *std::ranges::max_element(versions, older) / "bin";
 }

@@ -14,25 +14,27 @@ namespace {
 constexpr const char* k_base = "ecmigrate_compare_base";
 constexpr const char* k_copy = "ecmigrate_compare_copy";
 
-/// A server in use: durable, with room for the WAL of a large UPDATE. Autovacuum is on, but does not start meanwhile, so
-/// that no side is measured with it and the other without.
-const std::vector<std::string> k_settings{"fsync=on",           "full_page_writes=on", "synchronous_commit=on",  "shared_buffers=512MB",
-                                          "max_wal_size=4GB",   "min_wal_size=1GB",    "checkpoint_timeout=15min", "autovacuum_naptime=7d",
-                                          "max_connections=100"};
+/// A server in use: durable, with room for the WAL of a large UPDATE. Autovacuum is on, but does not start meanwhile,
+/// so that no side is measured with it and the other without.
+const std::vector<std::string> k_settings{
+    "fsync=on",         "full_page_writes=on",      "synchronous_commit=on", "shared_buffers=512MB", "max_wal_size=4GB",
+    "min_wal_size=1GB", "checkpoint_timeout=15min", "autovacuum_naptime=7d", "max_connections=100"};
 
 /// One place a user, so that what a process that was killed left is found again.
 std::filesystem::path own_folder() {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
   if (error) {
-    throw Error(Outcome::failed, fmt::format("there is no folder for temporary files: {}", error.message()), "Set TMPDIR to one.");
+    throw Error(Outcome::failed, fmt::format("there is no folder for temporary files: {}", error.message()),
+                "Set TMPDIR to one.");
   }
   return folder / fmt::format("ecmigrate-compare-{}", geteuid());
 }
 
 }  // namespace
 
-Scratch::Scratch(std::stop_token stop) : m_stop(std::move(stop)), m_server(std::make_unique<EmbeddedServer>(own_folder(), k_settings)) {
+Scratch::Scratch(std::stop_token stop)
+    : m_stop(std::move(stop)), m_server(std::make_unique<EmbeddedServer>(own_folder(), k_settings)) {
   m_server->remove();
   try {
     m_server->start();
@@ -49,7 +51,9 @@ Scratch::Scratch(std::string conninfo, std::stop_token stop) : m_stop(std::move(
     m_original = connection.query("select current_database()").text(0, 0);
     Journal journal(connection);
     if (journal.installed()) {
-      const pg::Rows rows = connection.query("select name from ecmigrate.migrations where state not in ('contracted', 'rolled_back') order by name limit 1");
+      const pg::Rows rows = connection.query(
+          "select name from ecmigrate.migrations where state not in ('contracted', 'rolled_back') order by name limit "
+          "1");
       if (rows.size() > 0) {
         throw Error(Outcome::refused, fmt::format("migration \"{}\" is under way in {}", rows.text(0, 0), m_original),
                     "A database that is meant for comparisons has none: give another one.");
@@ -75,7 +79,8 @@ Scratch::~Scratch() {
 }
 
 void Scratch::begin() {
-  m_connection = std::make_unique<pg::Connection>(pg::Target{conninfo_of(m_original == "postgres" ? "template1" : "postgres"), "ecmigrate compare", nullptr});
+  m_connection = std::make_unique<pg::Connection>(
+      pg::Target{conninfo_of(m_original == "postgres" ? "template1" : "postgres"), "ecmigrate compare", nullptr});
   m_connection->cancel_on_stop(m_stop);
   m_connection->query("set client_min_messages = warning");
   drop(k_copy);
@@ -98,7 +103,8 @@ void Scratch::drop(const std::string& database) {
     m_connection->query("drop database if exists " + quote_identifier(database));
   } catch (const pg::SqlError& error) {
     if (error.sqlstate() == "55006") {
-      throw Error(Outcome::busy, fmt::format("another comparison uses {} on this server", database), "Wait for it, or end it.");
+      throw Error(Outcome::busy, fmt::format("another comparison uses {} on this server", database),
+                  "Wait for it, or end it.");
     }
     throw;
   }
@@ -108,10 +114,12 @@ void Scratch::create(const std::string& database, const std::string& from) {
   // Files are copied, and not pages through the cache: each copy is as cold as the other.
   const std::string strategy = m_connection->server_version() >= 150000 ? " strategy file_copy" : "";
   try {
-    m_connection->query(fmt::format("create database {} template {}{}", quote_identifier(database), quote_identifier(from), strategy));
+    m_connection->query(
+        fmt::format("create database {} template {}{}", quote_identifier(database), quote_identifier(from), strategy));
   } catch (const pg::SqlError& error) {
     if (error.sqlstate() == "55006") {
-      throw Error(Outcome::refused, fmt::format("{} cannot be copied while others are connected to it", from), "Let them disconnect: compare works on copies.");
+      throw Error(Outcome::refused, fmt::format("{} cannot be copied while others are connected to it", from),
+                  "Let them disconnect: compare works on copies.");
     }
     throw;
   }

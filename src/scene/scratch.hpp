@@ -15,8 +15,8 @@ namespace ecmigrate::scene {
 /// the end, and what an earlier process left is dropped in the beginning.
 class Scratch {
  public:
-  /// On a server of its own, in a folder for temporary files that goes with it. Throws Error{busy} while another comparison
-  /// has it.
+  /// On a server of its own, in a folder for temporary files that goes with it. Throws Error{busy} while another
+  /// comparison has it.
   explicit Scratch(std::stop_token stop);
   /// On the server of that database, which has to be there, and in no use when its tables are to be compared. Throws
   /// Error{refused} while a migration is under way in it.

@@ -31,7 +31,8 @@ std::string value_list(Shape shape, const NameValues& values) {
   return join(list, ", ");
 }
 
-/// Every version and every connection has a part of the users to itself, so that each knows what they must hold in the end.
+/// Every version and every connection has a part of the users to itself, so that each knows what they must hold in the
+/// end.
 class ShopClient final : public Client {
  public:
   ShopClient(const TrafficOptions& options, int number)
@@ -43,15 +44,17 @@ class ShopClient final : public Client {
         m_connections(options.connections) {}
 
   std::int64_t count_seeded() {
-    return m_caller.call(fmt::format("select coalesce(max(id), 0) from {} where email like '%@example.com'", m_table)).integer(0, 0);
+    return m_caller.call(fmt::format("select coalesce(max(id), 0) from {} where email like '%@example.com'", m_table))
+        .integer(0, 0);
   }
   void set_seeded(std::int64_t users) { m_seeded = users; }
   pg::Rows all_users() { return m_caller.call(fmt::format("select id from {} order by id", m_table)); }
 
   void request(Shape shape, SteadyClock::time_point deadline) override {
     static constexpr std::array<void (ShopClient::*)(), 10> k_mix{
-        &ShopClient::insert,     &ShopClient::insert, &ShopClient::any_update, &ShopClient::any_update, &ShopClient::any_update,
-        &ShopClient::any_update, &ShopClient::upsert, &ShopClient::read,       &ShopClient::read,       &ShopClient::remove};
+        &ShopClient::insert,     &ShopClient::insert,     &ShopClient::any_update, &ShopClient::any_update,
+        &ShopClient::any_update, &ShopClient::any_update, &ShopClient::upsert,     &ShopClient::read,
+        &ShopClient::read,       &ShopClient::remove};
     make(shape, deadline, [this] { (this->*k_mix[m_random.below(k_mix.size())])(); });
   }
 
@@ -107,7 +110,9 @@ class ShopClient final : public Client {
   }
 
   /// Registered users are kept between these numbers, however long the application runs.
-  [[nodiscard]] std::size_t fewest() const { return std::max<std::size_t>(20, 200 / static_cast<std::size_t>(m_connections)); }
+  [[nodiscard]] std::size_t fewest() const {
+    return std::max<std::size_t>(20, 200 / static_cast<std::size_t>(m_connections));
+  }
 
   void insert() {
     if (m_own.size() >= 4 * fewest()) {
@@ -115,8 +120,11 @@ class ShopClient final : public Client {
     }
     const NameValues values = new_name();
     const std::string email = fmt::format("{}-{}-{}@traffic.example", m_prefix, m_caller.backend_pid(), ++m_emails);
-    const std::int64_t id = m_caller.call(fmt::format("insert into {} ({}, email, country) values ({}, {}, 'DE') returning id", m_table,
-                                                      column_list(m_shape), value_list(m_shape, values), quote_literal(email))).integer(0, 0);
+    const std::int64_t id =
+        m_caller
+            .call(fmt::format("insert into {} ({}, email, country) values ({}, {}, 'DE') returning id", m_table,
+                              column_list(m_shape), value_list(m_shape, values), quote_literal(email)))
+            .integer(0, 0);
     m_ledger.wrote(id, values);
     m_emails_of[id] = email;
     m_own.push_back(id);
@@ -143,7 +151,8 @@ class ShopClient final : public Client {
   }
 
   [[nodiscard]] std::string update_sql(std::int64_t id, const NameValues& values) const {
-    return fmt::format("update {} set ({}) = row({}) where id = {}", m_table, column_list(m_shape), value_list(m_shape, values), id);
+    return fmt::format("update {} set ({}) = row({}) where id = {}", m_table, column_list(m_shape),
+                       value_list(m_shape, values), id);
   }
 
   void update_name(std::int64_t id) {
@@ -158,14 +167,18 @@ class ShopClient final : public Client {
     if (m_shape == Shape::new_shape) {
       values[column] = first_characters(*values[column], room_beside(id, column == 1 ? 1 : 0));
     }
-    write(id, fmt::format("update {} set {} = {} where id = {}", m_table, k_name_columns[column], quote_literal(*values[column]), id), values);
+    write(id,
+          fmt::format("update {} set {} = {} where id = {}", m_table, k_name_columns[column],
+                      quote_literal(*values[column]), id),
+          values);
   }
 
   /// How long a part of the name may be beside the other one. The name as a whole has to fit the column of the old
-  /// version until contract, so the form takes no more than that. A name that waits for the backfill is in the old column
-  /// alone; asked for as JSON, as this version goes on when that column is gone.
+  /// version until contract, so the form takes no more than that. A name that waits for the backfill is in the old
+  /// column alone; asked for as JSON, as this version goes on when that column is gone.
   std::size_t room_beside(std::int64_t id, std::size_t other) {
-    const pg::Rows rows = m_caller.call(fmt::format("select first_name, last_name, to_jsonb(u) ->> 'full_name' from {} as u where id = {}", m_table, id));
+    const pg::Rows rows = m_caller.call(fmt::format(
+        "select first_name, last_name, to_jsonb(u) ->> 'full_name' from {} as u where id = {}", m_table, id));
     if (rows.size() != 1) {
       return k_longest_name;  // the update will find no row either, and tell
     }
@@ -197,8 +210,11 @@ class ShopClient final : public Client {
     for (const std::size_t column : columns_of(m_shape)) {
       excluded.push_back(fmt::format("{0} = excluded.{0}", k_name_columns[column]));
     }
-    write(id, fmt::format("insert into {} ({}, email, country) values ({}, {}, 'FR') on conflict (email) do update set {}", m_table, column_list(m_shape),
-                          value_list(m_shape, values), quote_literal(m_emails_of.at(id)), join(excluded, ", ")), values);
+    write(id,
+          fmt::format("insert into {} ({}, email, country) values ({}, {}, 'FR') on conflict (email) do update set {}",
+                      m_table, column_list(m_shape), value_list(m_shape, values), quote_literal(m_emails_of.at(id)),
+                      join(excluded, ", ")),
+          values);
   }
 
   void read() {
@@ -206,7 +222,8 @@ class ShopClient final : public Client {
     if (!id) {
       return insert();
     }
-    const pg::Rows rows = m_caller.call(fmt::format("select {} from {} where id = {}", column_list(m_shape), m_table, *id));
+    const pg::Rows rows =
+        m_caller.call(fmt::format("select {} from {} where id = {}", column_list(m_shape), m_table, *id));
     std::optional<NameValues> found;
     if (rows.size() == 1) {
       found.emplace();

@@ -13,7 +13,8 @@ void SideObserver::on(const Event& event) {
     m_longest_failed_ms = std::max(m_longest_failed_ms, failed->waited_ms);
   } else if (const auto* step = std::get_if<event::StepFinished>(&event); step != nullptr && !step->mode.empty()) {
     add(*step);
-  } else if (const auto* walk = std::get_if<event::WalkFinished>(&event); walk != nullptr && walk->phase == "backfill") {
+  } else if (const auto* walk = std::get_if<event::WalkFinished>(&event);
+             walk != nullptr && walk->phase == "backfill") {
     m_rows += static_cast<double>(walk->rows);
     m_walk_ms += walk->duration_ms;
     m_side.rows_per_second = m_rows * 1000 / std::max(1.0, m_walk_ms);
@@ -32,7 +33,9 @@ void SideObserver::add(const event::StepFinished& step) {
   lock.stopped_ms = std::max(m_longest_failed_ms, step.waited_ms - m_failed_ms + step.held_ms);
   lock.blocked_sessions = step.blocked_sessions;
   lock.blocked_longest_ms = step.blocked_longest_ms;
-  lock.at = utc_time(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  lock.at = utc_time(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
   m_side.locks.push_back(std::move(lock));
   m_failed_ms = m_longest_failed_ms = 0;
 }

@@ -49,7 +49,10 @@ class Reader {
 class Stage {
  public:
   Stage(const Setting& setting, const std::string& conninfo)
-      : m_setting(setting), m_conninfo(conninfo), m_connection({conninfo, "ecmigrate compare", nullptr}), m_traffic(options(setting), connect(setting, conninfo)) {
+      : m_setting(setting),
+        m_conninfo(conninfo),
+        m_connection({conninfo, "ecmigrate compare", nullptr}),
+        m_traffic(options(setting), connect(setting, conninfo)) {
     m_connection.cancel_on_stop(setting.stop);
     read_sizes(m_side.table_bytes_before, m_side.index_bytes_before);
   }
@@ -59,7 +62,8 @@ class Stage {
 
   /// Keeps the reader for as long as it is needed, if the setting has one.
   [[nodiscard]] std::optional<Reader> reader() const {
-    return m_setting.reader ? std::make_optional<Reader>(m_conninfo, m_setting.tables->front().table, k_reader) : std::nullopt;
+    return m_setting.reader ? std::make_optional<Reader>(m_conninfo, m_setting.tables->front().table, k_reader)
+                            : std::nullopt;
   }
 
   template <typename Work>
@@ -92,12 +96,15 @@ class Stage {
     };
   }
 
-  double wal_position() { return m_connection.query("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')").number(0, 0); }
+  double wal_position() {
+    return m_connection.query("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')").number(0, 0);
+  }
 
   void read_sizes(std::int64_t& table_bytes, std::int64_t& index_bytes) {
     for (const AppTable& table : *m_setting.tables) {
       const pg::Rows rows = m_connection.query(
-          "select sum(pg_table_size(part)), sum(pg_indexes_size(part)) from (select relid as part from pg_partition_tree($1::regclass) union select $1::regclass) parts",
+          "select sum(pg_table_size(part)), sum(pg_indexes_size(part)) from (select relid as part from "
+          "pg_partition_tree($1::regclass) union select $1::regclass) parts",
           {table.table});
       table_bytes += rows.integer(0, 0);
       index_bytes += rows.integer(0, 1);
@@ -112,7 +119,8 @@ class Stage {
 };
 
 /// As the command of that name runs it.
-void run_phase(const Setting& setting, const std::string& conninfo, Observer& observer, const std::string& command, void (Migration::*phase)()) {
+void run_phase(const Setting& setting, const std::string& conninfo, Observer& observer, const std::string& command,
+               void (Migration::*phase)()) {
   RunOptions options;
   options.pace = setting.plan.backfill;
   options.accept_drop = setting.options.accept_drop;
@@ -148,7 +156,8 @@ Side run_naive_side(const Setting& setting, const NaiveWay& way, const std::stri
   Stage stage(setting, conninfo);
   return stage.run([&] {
     const auto reader = stage.reader();
-    NaiveRun run = run_naive(conninfo, way, [&] { stage.traffic().serve({Shape::new_shape}); }, setting.stop);
+    NaiveRun run = run_naive(
+        conninfo, way, [&] { stage.traffic().serve({Shape::new_shape}); }, setting.stop);
     double rows = 0;
     for (const AppTable& table : *setting.tables) {
       rows += static_cast<double>(table.row_count);

@@ -17,7 +17,8 @@ std::string literal(const std::optional<std::string>& value) {
 /// Each connection writes rows of its own, so that what it does to a row is done to what it left there.
 class TableClient final : public Client {
  public:
-  TableClient(const std::string& conninfo, std::shared_ptr<const std::vector<AppTable>> tables, int number, int connections)
+  TableClient(const std::string& conninfo, std::shared_ptr<const std::vector<AppTable>> tables, int number,
+              int connections)
       : m_caller(conninfo, "application"),
         m_tables(std::move(tables)),
         m_number(static_cast<std::size_t>(number)),
@@ -84,14 +85,17 @@ class TableClient final : public Client {
     write(fmt::format("update {} set {}{}", table.table, join(sets, ", "), where(table, row)));
   }
 
-  void remove(const AppTable& table, std::size_t row) { write(fmt::format("delete from {}{}", table.table, where(table, row))); }
+  void remove(const AppTable& table, std::size_t row) {
+    write(fmt::format("delete from {}{}", table.table, where(table, row)));
+  }
 
   void put_back(const AppTable& table, const AppTable::View& view, std::size_t row) {
     std::vector<std::string> values;
     for (const std::size_t column : view.all) {
       values.push_back(literal(table.rows[row][column]));
     }
-    write(fmt::format("insert into {} ({}) overriding system value values ({})", table.table, names(table, view.all), join(values, ", ")));
+    write(fmt::format("insert into {} ({}) overriding system value values ({})", table.table, names(table, view.all),
+                      join(values, ", ")));
   }
 
   void write(const std::string& sql) {
@@ -110,7 +114,9 @@ class TableClient final : public Client {
 
 }  // namespace
 
-std::unique_ptr<Client> connect_to_tables(const std::string& conninfo, std::shared_ptr<const std::vector<AppTable>> tables, int number, int connections) {
+std::unique_ptr<Client> connect_to_tables(const std::string& conninfo,
+                                          std::shared_ptr<const std::vector<AppTable>> tables, int number,
+                                          int connections) {
   return std::make_unique<TableClient>(conninfo, std::move(tables), number, connections);
 }
 

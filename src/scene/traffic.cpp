@@ -39,7 +39,8 @@ struct Traffic::State {
   bool stopped = false;
 
   [[nodiscard]] SteadyClock::time_point arrival_of(std::int64_t number) const {
-    return begin + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(static_cast<double>(number) / options.rate));
+    return begin + std::chrono::duration_cast<SteadyClock::duration>(
+                       std::chrono::duration<double>(static_cast<double>(number) / options.rate));
   }
 
   [[nodiscard]] Shape begin_request(std::int64_t number) {
@@ -87,8 +88,8 @@ struct Traffic::State {
     }
   }
 
-  /// Makes requests as they arrive. One that arrived before the stop and was waiting for a connection for too long by then
-  /// has failed all the same; what could still have been answered in time is not counted.
+  /// Makes requests as they arrive. One that arrived before the stop and was waiting for a connection for too long by
+  /// then has failed all the same; what could still have been answered in time is not counted.
   void work(Client& client, const std::stop_token& stop) {
     for (;;) {
       const std::int64_t number = next++;

@@ -27,7 +27,8 @@ Found resolve(const Address& address) {
   wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   if (const int status = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &wanted, &found); status != 0) {
-    throw Error(Outcome::usage, fmt::format("cannot listen on {}: {}", host_in_url(address.host), ::gai_strerror(status)),
+    throw Error(Outcome::usage,
+                fmt::format("cannot listen on {}: {}", host_in_url(address.host), ::gai_strerror(status)),
                 "Give an address of this machine, for example 127.0.0.1:3000.");
   }
   return {found, ::freeaddrinfo};
@@ -67,7 +68,9 @@ Socket::~Socket() {
   }
 }
 
-std::string host_in_url(const std::string& host) { return host.find(':') == std::string::npos ? host : "[" + host + "]"; }
+std::string host_in_url(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
 
 Address parse_address(const std::string& flag, const std::string& text) {
   const std::size_t colon = text.rfind(':');
@@ -81,7 +84,8 @@ Address parse_address(const std::string& flag, const std::string& text) {
   const auto read = std::from_chars(address.port.data(), end, port);
   const bool port_is_one = read.ec == std::errc() && read.ptr == end;
   if (!port_is_one || address.host.empty() || (!bracketed && address.host.find(':') != std::string::npos)) {
-    throw Error(Outcome::usage, fmt::format("{} \"{}\" is not of the form host:port", flag, text), "For example 127.0.0.1:3000 or [::1]:3000.");
+    throw Error(Outcome::usage, fmt::format("{} \"{}\" is not of the form host:port", flag, text),
+                "For example 127.0.0.1:3000 or [::1]:3000.");
   }
   return address;
 }
@@ -108,8 +112,9 @@ Socket listen_on(const std::string& flag, const Address& address) {
   const std::string name = host_in_url(address.host) + ":" + address.port;
   if (why == EADDRINUSE) {
     throw Error(Outcome::failed, fmt::format("{} is in use by another program", name),
-                fmt::format("End that program (ss -ltnp shows which it is), or give another port, for example {} {}:0 for one that is free.", flag,
-                            host_in_url(address.host)));
+                fmt::format("End that program (ss -ltnp shows which it is), or give another port, for example {} {}:0 "
+                            "for one that is free.",
+                            flag, host_in_url(address.host)));
   }
   throw Error(Outcome::failed, fmt::format("cannot listen on {}: {}", name, std::strerror(why)),
               fmt::format("Give an address of this machine and a port that you may use: {} 127.0.0.1:3000", flag));

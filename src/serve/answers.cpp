@@ -9,7 +9,8 @@ namespace ecmigrate::serve {
 const HeaderList& security_headers() {
   static const HeaderList headers{
       {"Content-Security-Policy",
-       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+       "form-action 'none'; "
        "frame-ancestors 'none'; require-trusted-types-for 'script'"},
       {"X-Content-Type-Options", "nosniff"},
       {"Referrer-Policy", "no-referrer"},
@@ -20,7 +21,8 @@ const HeaderList& security_headers() {
 }
 
 std::string error_document(const Refusal& refusal) {
-  const nlohmann::ordered_json document{{"error", {{"code", refusal.code}, {"message", refusal.message}, {"hint", refusal.hint}}}};
+  const nlohmann::ordered_json document{
+      {"error", {{"code", refusal.code}, {"message", refusal.message}, {"hint", refusal.hint}}}};
   return document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 

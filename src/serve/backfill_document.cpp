@@ -9,19 +9,29 @@ namespace {
 Document reasons_document(const std::vector<PauseReason>& reasons) {
   Document list = Document::array();
   for (const PauseReason& reason : reasons) {
-    list.push_back({{"code", reason.code}, {"text", reason.text}, {"value", or_null(reason.value)}, {"limit", or_null(reason.limit)}});
+    list.push_back({{"code", reason.code},
+                    {"text", reason.text},
+                    {"value", or_null(reason.value)},
+                    {"limit", or_null(reason.limit)}});
   }
   return list;
 }
 
-Document relation_document(const std::string& relation, const event::Progress* progress, const WalkView* walk, bool alive) {
+Document relation_document(const std::string& relation, const event::Progress* progress, const WalkView* walk,
+                           bool alive) {
   Document document{{"relation", relation}};
-  const auto from = [&](const char* name, const auto& value) { document[name] = progress == nullptr ? Document(nullptr) : Document(value(*progress)); };
+  const auto from = [&](const char* name, const auto& value) {
+    document[name] = progress == nullptr ? Document(nullptr) : Document(value(*progress));
+  };
   const bool finished = walk != nullptr && walk->finished;
-  document["percent"] = finished ? Document(100.0) : progress == nullptr ? Document(nullptr) : Document(progress->percent);
+  document["percent"] = finished              ? Document(100.0)
+                        : progress == nullptr ? Document(nullptr)
+                                              : Document(progress->percent);
   document["rows"] = walk != nullptr ? walk->written.rows : progress != nullptr ? progress->rows : 0;
   from("rows_estimated", [](const event::Progress& e) { return e.rows_estimated; });
-  from("rows_per_second", [&](const event::Progress& e) { return alive && e.reasons.empty() ? Document(e.rows_per_second) : Document(nullptr); });
+  from("rows_per_second", [&](const event::Progress& e) {
+    return alive && e.reasons.empty() ? Document(e.rows_per_second) : Document(nullptr);
+  });
   const bool eta = alive && !finished && progress != nullptr && progress->reasons.empty();
   document["eta_ms"] = eta ? or_null(progress->eta_ms) : Document(nullptr);
   document["eta_low_ms"] = eta ? or_null(progress->eta_low_ms) : Document(nullptr);
@@ -30,7 +40,8 @@ Document relation_document(const std::string& relation, const event::Progress* p
   from("batch_p50_ms", [](const event::Progress& e) { return e.batch_p50_ms; });
   from("batch_p99_ms", [](const event::Progress& e) { return e.batch_p99_ms; });
   document["hot_percent"] = walk != nullptr ? Document(100 * walk->written.hot_share()) : Document(nullptr);
-  from("wal_bytes_per_second", [&](const event::Progress& e) { return alive ? Document(e.wal_bytes_per_second) : Document(nullptr); });
+  from("wal_bytes_per_second",
+       [&](const event::Progress& e) { return alive ? Document(e.wal_bytes_per_second) : Document(nullptr); });
   document["wal_bytes"] = walk != nullptr ? Document(walk->written.wal_bytes) : Document(nullptr);
   document["batches"] = walk != nullptr ? Document(walk->written.batches) : Document(nullptr);
   document["lag_ms"] = progress == nullptr ? Document(nullptr) : or_null(progress->lag_ms);
@@ -46,7 +57,8 @@ Document backfill_document(const MigrationView& view) {
     return nullptr;
   }
   const Situation situation = situation_of(view);
-  const bool alive = view.state == State::backfilling && (situation == Situation::running || situation == Situation::paused);
+  const bool alive =
+      view.state == State::backfilling && (situation == Situation::running || situation == Situation::paused);
   Document relations = Document::array();
   std::string slow;
   std::vector<std::string> seen;
@@ -55,7 +67,8 @@ Document backfill_document(const MigrationView& view) {
       continue;
     }
     const auto walk = std::ranges::find(view.walks, progress.progress.relation, &WalkView::relation);
-    relations.push_back(relation_document(progress.progress.relation, &progress.progress, walk == view.walks.end() ? nullptr : &*walk, alive));
+    relations.push_back(relation_document(progress.progress.relation, &progress.progress,
+                                          walk == view.walks.end() ? nullptr : &*walk, alive));
     if (walk != view.walks.end()) {
       seen.push_back(walk->relation);
     }
@@ -78,14 +91,15 @@ Document backfill_document(const MigrationView& view) {
               {"max_wal_rate", above_0(view.run->limits->max_wal_rate)}};
   }
   const bool paused = situation == Situation::paused;
-  return {{"total_percent", or_null(backfill_percent(view))},
-          {"relations", relations},
-          {"paused", paused},
-          {"reasons", paused && !view.pauses.empty() ? reasons_document(view.pauses.back().reasons) : Document::array()},
-          {"slow_because", slow},
-          {"done", done},
-          {"took_ms", done && began && ended ? Document(*ended - *began) : Document(nullptr)},
-          {"limits", limits}};
+  return {
+      {"total_percent", or_null(backfill_percent(view))},
+      {"relations", relations},
+      {"paused", paused},
+      {"reasons", paused && !view.pauses.empty() ? reasons_document(view.pauses.back().reasons) : Document::array()},
+      {"slow_because", slow},
+      {"done", done},
+      {"took_ms", done && began && ended ? Document(*ended - *began) : Document(nullptr)},
+      {"limits", limits}};
 }
 
 Document pauses_document(const MigrationView& view) {
@@ -97,7 +111,10 @@ Document pauses_document(const MigrationView& view) {
                     {"text", join_reasons(pause.reasons)}});
   }
   if (situation_of(view) == Situation::lost && view.state == State::backfilling) {
-    list.push_back({{"from", utc_time(view.run->seen_at.value_or(view.run->since))}, {"to", nullptr}, {"code", "no_runner"}, {"text", "no runner"}});
+    list.push_back({{"from", utc_time(view.run->seen_at.value_or(view.run->since))},
+                    {"to", nullptr},
+                    {"code", "no_runner"},
+                    {"text", "no runner"}});
   }
   return list;
 }
@@ -113,7 +130,10 @@ Document series_point(const ProgressView& point) {
 }
 
 Document series_document(const MigrationPicture& migration, int points) {
-  Document document{{"t", Document::array()}, {"rows_per_second", Document::array()}, {"batch_p50_ms", Document::array()}, {"batch_p99_ms", Document::array()},
+  Document document{{"t", Document::array()},
+                    {"rows_per_second", Document::array()},
+                    {"batch_p50_ms", Document::array()},
+                    {"batch_p99_ms", Document::array()},
                     {"lag_ms", Document::array()}};
   const auto add = [&](const Document& point) {
     for (auto& [name, list] : document.items()) {
@@ -127,7 +147,9 @@ Document series_document(const MigrationPicture& migration, int points) {
     return gap;
   };
   // Cut to the number asked for: of each share the mean, and the largest of what has peaks.
-  const std::size_t share = std::max<std::size_t>(1, (migration.series.size() + static_cast<std::size_t>(std::max(points, 1)) - 1) / static_cast<std::size_t>(std::max(points, 1)));
+  const std::size_t share =
+      std::max<std::size_t>(1, (migration.series.size() + static_cast<std::size_t>(std::max(points, 1)) - 1) /
+                                   static_cast<std::size_t>(std::max(points, 1)));
   const ProgressView* before = nullptr;
   for (std::size_t first = 0; first < migration.series.size(); first += share) {
     const std::size_t end = std::min(first + share, migration.series.size());

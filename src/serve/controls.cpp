@@ -26,11 +26,13 @@ void add_controls(Routes& routes, Controls& controls) {
     }
     answer_json(response, 200, nlohmann::ordered_json{{"token", token}}.dump());
   };
-  routes[std::string(k_folder)].post = [token, &controls](const httplib::Request& request, httplib::Response& response) {
+  routes[std::string(k_folder)].post = [token, &controls](const httplib::Request& request,
+                                                          httplib::Response& response) {
     if (!is_json(request)) {
       return refuse(response, {415, "not_json", "the body has to be JSON, and the Content-Type application/json", ""});
     }
-    const bool ours = request.get_header_value("X-Ecmigrate") == "1" && is_secret(request.get_header_value("X-Ecmigrate-Token"), token);
+    const bool ours = request.get_header_value("X-Ecmigrate") == "1" &&
+                      is_secret(request.get_header_value("X-Ecmigrate-Token"), token);
     if (!ours || comes_from_elsewhere(request)) {
       return refuse(response, {403, "forbidden", "this is for the page of this server only", "Load the page again."});
     }

@@ -29,7 +29,9 @@ constexpr milliseconds k_longest_answer{60'000};
 constexpr milliseconds k_no_files_pause{100};
 constexpr std::size_t k_read_at_once = 16 * 1024;
 
-bool would_wait() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+bool would_wait() {
+  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
 
 }  // namespace
 
@@ -45,7 +47,9 @@ FrontDesk::FrontDesk(const DeskLimits& limits, ServerMetrics& metrics) : m_limit
 
 FrontDesk::~FrontDesk() = default;
 
-void FrontDesk::open(Socket listening, HttpServer& server) { m_listeners.push_back({std::move(listening), &server}); }
+void FrontDesk::open(Socket listening, HttpServer& server) {
+  m_listeners.push_back({std::move(listening), &server});
+}
 
 void FrontDesk::wake() const {
   const char byte = 0;
@@ -136,7 +140,9 @@ void FrontDesk::admit(Socket socket, HttpServer& server) {
 bool FrontDesk::go_on(std::unique_ptr<Connection>& connection) {
   if (connection->ready) {
     const State state = connection->state;
-    const bool open = state == State::reading ? receive(*connection) : state == State::writing ? send(*connection) : drain(*connection);
+    const bool open = state == State::reading   ? receive(*connection)
+                      : state == State::writing ? send(*connection)
+                                                : drain(*connection);
     if (!open || !take(connection)) {
       return false;
     }
@@ -166,7 +172,8 @@ bool FrontDesk::take(std::unique_ptr<Connection>& connection) {
   }
   if (auto* request = std::get_if<IncomingRequest>(&taken)) {
     if (connection->surplus && request->path() != "/health") {
-      return refuse(*connection, {503, "too_many_connections", "as many connections are open as this server allows", "Ask again in a moment."});
+      return refuse(*connection, {503, "too_many_connections", "as many connections are open as this server allows",
+                                  "Ask again in a moment."});
     }
     request->keep_alive = request->keep_alive && !connection->surplus;
     give_to_worker(std::move(connection), std::move(*request));
@@ -177,7 +184,8 @@ bool FrontDesk::take(std::unique_ptr<Connection>& connection) {
 void FrontDesk::give_to_worker(std::unique_ptr<Connection> connection, IncomingRequest request) {
   ++m_at_work;
   // std::function wants what can be copied.
-  m_workers->give([this, held = std::make_shared<std::unique_ptr<Connection>>(std::move(connection)), request = std::move(request)] {
+  m_workers->give([this, held = std::make_shared<std::unique_ptr<Connection>>(std::move(connection)),
+                   request = std::move(request)] {
     Connection& served = **held;
     Outlet outlet(served.socket.number(), m_limits.write_timeout, m_stopping);
     served.close_after = !served.server->answer(request, outlet) || outlet.is_stream();

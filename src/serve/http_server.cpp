@@ -13,9 +13,9 @@ namespace {
 
 /// The headers that somebody here reads. The library acts on others too (Range, above all, of which a few thousand fit
 /// into one request, each with an answer of its own).
-constexpr std::array k_read_headers{"Host",           "Accept-Encoding", "If-None-Match", "Last-Event-ID",   "Authorization",
-                                    "Cookie",         "Origin",          "Sec-Fetch-Site", "Content-Type",   "X-Ecmigrate",
-                                    "X-Ecmigrate-Token"};
+constexpr std::array k_read_headers{"Host",          "Accept-Encoding", "If-None-Match",    "Last-Event-ID",
+                                    "Authorization", "Cookie",          "Origin",           "Sec-Fetch-Site",
+                                    "Content-Type",  "X-Ecmigrate",     "X-Ecmigrate-Token"};
 
 std::string head_of(const IncomingRequest& request) {
   std::string head = fmt::format("{} {} {}\r\n", request.method, request.target, request.version);
@@ -41,7 +41,9 @@ class Exchange final : public httplib::Stream {
     m_at += count;
     return static_cast<ssize_t>(count);
   }
-  ssize_t write(const char* data, size_t size) override { return m_outlet.write(data, size) ? static_cast<ssize_t>(size) : -1; }
+  ssize_t write(const char* data, size_t size) override {
+    return m_outlet.write(data, size) ? static_cast<ssize_t>(size) : -1;
+  }
   void get_remote_ip_and_port(std::string&, int&) const override {}
   void get_local_ip_and_port(std::string&, int&) const override {}
   // Only asked whether it fits into select(), which nobody calls.
@@ -59,7 +61,8 @@ std::string allowed_methods(const Route& route) {
 
 }  // namespace
 
-HttpServer::HttpServer(Routes routes, const Access& access, ServerMetrics& metrics) : m_routes(std::move(routes)), m_access(access) {
+HttpServer::HttpServer(Routes routes, const Access& access, ServerMetrics& metrics)
+    : m_routes(std::move(routes)), m_access(access) {
   svr_sock_ = 0;  // the library ends streams when it has no socket that it listens on
   set_default_headers({security_headers().begin(), security_headers().end()});
   set_keep_alive_max_count(1'000);
@@ -76,7 +79,9 @@ HttpServer::HttpServer(Routes routes, const Access& access, ServerMetrics& metri
     }
   });
   // Before it is written: who has an answer finds it counted.
-  set_post_routing_handler([&metrics](const httplib::Request&, const httplib::Response& response) { metrics.count_request(response.status); });
+  set_post_routing_handler([&metrics](const httplib::Request&, const httplib::Response& response) {
+    metrics.count_request(response.status);
+  });
 }
 
 bool HttpServer::answer(const IncomingRequest& request, Outlet& outlet) try {
@@ -98,7 +103,8 @@ const Route* HttpServer::find(const std::string& path) const {
     return &exact->second;
   }
   const std::size_t slash = path.rfind('/');
-  const auto folder = slash == std::string::npos || slash == 0 ? m_routes.end() : m_routes.find(path.substr(0, slash + 1));
+  const auto folder =
+      slash == std::string::npos || slash == 0 ? m_routes.end() : m_routes.find(path.substr(0, slash + 1));
   return folder == m_routes.end() ? nullptr : &folder->second;
 }
 
@@ -109,7 +115,8 @@ void HttpServer::route(const httplib::Request& request, httplib::Response& respo
   }
   const Route* route = find(request.path);
   if (route == nullptr) {
-    return refuse(response, {404, "not_found", "there is nothing at this path", "The page is at /, what is shown at /api/state."});
+    return refuse(response, {404, "not_found", "there is nothing at this path",
+                             "The page is at /, what is shown at /api/state."});
   }
   const bool reads = request.method == "GET" || request.method == "HEAD";
   const Handler& handler = reads ? route->get : route->post;

@@ -23,14 +23,18 @@ void Hub::publish(const Message& message) {
   m_news.notify_all();
 }
 
-std::string Hub::id(std::uint64_t number) const { return fmt::format("{}-{}", m_boot, number); }
+std::string Hub::id(std::uint64_t number) const {
+  return fmt::format("{}-{}", m_boot, number);
+}
 
 std::uint64_t Hub::last() const {
   const std::scoped_lock lock(m_mutex);
   return m_last;
 }
 
-std::string Hub::last_id() const { return id(last()); }
+std::string Hub::last_id() const {
+  return id(last());
+}
 
 std::optional<std::uint64_t> Hub::resume_after(std::string_view id) const {
   if (!id.starts_with(m_boot) || !id.substr(m_boot.size()).starts_with('-')) {

@@ -38,7 +38,10 @@ struct Part {
 class JournalContent::Impl {
  public:
   Impl(pg::Target target, Hub& hub, JournalContentOptions options)
-      : m_target(std::move(target)), m_hub(hub), m_options(std::move(options)), m_thread([this](const std::stop_token& stop) { run(stop); }) {}
+      : m_target(std::move(target)),
+        m_hub(hub),
+        m_options(std::move(options)),
+        m_thread([this](const std::stop_token& stop) { run(stop); }) {}
 
   void look(const std::string& migration) {
     const std::lock_guard lock(m_mutex);
@@ -90,20 +93,28 @@ class JournalContent::Impl {
 
   Health health() {
     return with_picture("", [&](const std::string&) {
-      return Health{m_picture.database.up, m_polled ? std::chrono::duration<double, std::milli>(Clock::now() - *m_polled).count() : 0,
-                    m_picture.database.up ? std::string() : m_picture.database.error.empty() ? "no answer yet" : m_picture.database.error};
+      return Health{m_picture.database.up,
+                    m_polled ? std::chrono::duration<double, std::milli>(Clock::now() - *m_polled).count() : 0,
+                    m_picture.database.up              ? std::string()
+                    : m_picture.database.error.empty() ? "no answer yet"
+                                                       : m_picture.database.error};
     });
   }
 
  private:
   [[nodiscard]] bool is_fresh(const std::string& migration) const {
     const bool recent = m_polled && Clock::now() - *m_polled < 3 * k_every;
-    return (recent && (migration.empty() || m_polled_for.contains(migration))) || (!m_picture.database.up && m_tried && Clock::now() - *m_tried < 3 * k_every);
+    return (recent && (migration.empty() || m_polled_for.contains(migration))) ||
+           (!m_picture.database.up && m_tried && Clock::now() - *m_tried < 3 * k_every);
   }
 
-  static std::string dump(const Document& document) { return document.dump(-1, ' ', false, Document::error_handler_t::replace); }
+  static std::string dump(const Document& document) {
+    return document.dump(-1, ' ', false, Document::error_handler_t::replace);
+  }
 
-  [[nodiscard]] Document document_of(const std::string& name) const { return state_document(m_picture, name, m_options, m_options.demo ? &m_demo : nullptr); }
+  [[nodiscard]] Document document_of(const std::string& name) const {
+    return state_document(m_picture, name, m_options, m_options.demo ? &m_demo : nullptr);
+  }
 
   void run(const std::stop_token& stop) {
     auto poller = std::make_unique<Poller>(m_target, m_options, stop);
@@ -169,8 +180,11 @@ class JournalContent::Impl {
     } else {
       ++m_failures;
       const std::chrono::milliseconds wait(1'000 * (1 << std::min(m_failures - 1, 3)));
-      const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-      picture.database.down_since = picture.database.up || !picture.database.down_since ? std::optional<Instant>(now) : picture.database.down_since;
+      const auto now =
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+              .count();
+      picture.database.down_since = picture.database.up || !picture.database.down_since ? std::optional<Instant>(now)
+                                                                                        : picture.database.down_since;
       picture.database.up = false;
       picture.database.error = error;
       picture.database.retry_in = std::min<std::chrono::milliseconds>(wait, 8s);
@@ -220,7 +234,9 @@ class JournalContent::Impl {
   void publish_migration(const std::string& name) {
     const bool current = name == m_picture.current;
     Told& told = m_told[name];
-    const auto tell = [&](const std::string& type, const std::string& data) { m_hub.publish({type, name, current, data}); };
+    const auto tell = [&](const std::string& type, const std::string& data) {
+      m_hub.publish({type, name, current, data});
+    };
     for (const Part& part : parts_of(document_of(name))) {
       const std::string fingerprint = dump(without_moments(part));
       if (told.parts[part.type] != fingerprint) {
@@ -259,8 +275,8 @@ class JournalContent::Impl {
     told.any = true;
   }
 
-  /// The moment of looking is in most parts, and is no news by itself; but that nobody waits is said again now and then, as
-  /// the page shows how old the word is.
+  /// The moment of looking is in most parts, and is no news by itself; but that nobody waits is said again now and
+  /// then, as the page shows how old the word is.
   [[nodiscard]] Document without_moments(const Part& part) const {
     constexpr Instant k_again_ms = 4'000;
     Document compared = part.data;
@@ -336,11 +352,14 @@ std::optional<std::string> JournalContent::state(const std::string& migration) {
 }
 
 std::optional<std::string> JournalContent::series(const std::string& migration, int points) {
-  return m_impl->of_migration(migration, [&](const MigrationPicture& picture) { return series_document(picture, points); });
+  return m_impl->of_migration(migration,
+                              [&](const MigrationPicture& picture) { return series_document(picture, points); });
 }
 
 std::optional<std::string> JournalContent::events(const std::string& migration, std::int64_t before, int limit) {
-  return m_impl->of_migration(migration, [&](const MigrationPicture& picture) { return events_document(picture, before, limit, m_impl->options()); });
+  return m_impl->of_migration(migration, [&](const MigrationPicture& picture) {
+    return events_document(picture, before, limit, m_impl->options());
+  });
 }
 
 std::optional<std::string> JournalContent::locks(const std::string& migration) {

@@ -71,14 +71,16 @@ void states(Text& text, const std::vector<const MigrationView*>& views) {
   for (const MigrationView* view : views) {
     text.sample({{"migration", view->name}}, seconds(view->changed_at));
   }
-  text.family("runner_up", "gauge", "1 while a command works on the migration, 0 when none does or its runner is lost.");
+  text.family("runner_up", "gauge",
+              "1 while a command works on the migration, 0 when none does or its runner is lost.");
   for (const MigrationView* view : views) {
     text.sample({{"migration", view->name}}, view->run && !view->run->finished_at && !view->run->lost ? 1 : 0);
   }
   text.family("runner_last_seen_timestamp_seconds", "gauge", "The last sign of life of the newest runner.");
   for (const MigrationView* view : views) {
     if (view->run) {
-      text.sample({{"migration", view->name}}, seconds(view->run->finished_at.value_or(view->run->seen_at.value_or(view->run->since))));
+      text.sample({{"migration", view->name}},
+                  seconds(view->run->finished_at.value_or(view->run->seen_at.value_or(view->run->since))));
     }
   }
 }
@@ -100,11 +102,13 @@ void backfill(Text& text, const std::vector<const MigrationView*>& views) {
   for (const MigrationView* view : views) {
     for (const ProgressView& progress : view->progress) {
       if (progress.progress.phase == "backfill") {
-        text.sample({{"migration", view->name}, {"relation", progress.progress.relation}}, static_cast<double>(progress.progress.rows_estimated));
+        text.sample({{"migration", view->name}, {"relation", progress.progress.relation}},
+                    static_cast<double>(progress.progress.rows_estimated));
       }
     }
   }
-  text.family("backfill_progress_ratio", "gauge", "0 to 1, by the pages that were visited; 1 only when the backfill is done.");
+  text.family("backfill_progress_ratio", "gauge",
+              "0 to 1, by the pages that were visited; 1 only when the backfill is done.");
   for (const MigrationView* view : views) {
     if (const auto percent = backfill_percent(*view)) {
       text.sample({{"migration", view->name}}, *percent / 100);
@@ -114,15 +118,18 @@ void backfill(Text& text, const std::vector<const MigrationView*>& views) {
   for (const MigrationView* view : views) {
     const bool paused = situation_of(*view) == Situation::paused && !view->pauses.empty();
     for (const std::string_view code : k_pause_codes) {
-      const bool holds = paused && std::ranges::any_of(view->pauses.back().reasons, [&](const PauseReason& reason) { return reason.code == code; });
+      const bool holds = paused && std::ranges::any_of(view->pauses.back().reasons,
+                                                       [&](const PauseReason& reason) { return reason.code == code; });
       text.sample({{"migration", view->name}, {"reason", std::string(code)}}, holds ? 1 : 0);
     }
   }
-  text.family("backfill_batch_p99_seconds", "gauge", "How long all but the slowest hundredth of the batches took at most.");
+  text.family("backfill_batch_p99_seconds", "gauge",
+              "How long all but the slowest hundredth of the batches took at most.");
   for (const MigrationView* view : views) {
     for (const ProgressView& progress : view->progress) {
       if (progress.progress.phase == "backfill") {
-        text.sample({{"migration", view->name}, {"relation", progress.progress.relation}}, progress.progress.batch_p99_ms / 1000);
+        text.sample({{"migration", view->name}, {"relation", progress.progress.relation}},
+                    progress.progress.batch_p99_ms / 1000);
       }
     }
   }
@@ -130,7 +137,8 @@ void backfill(Text& text, const std::vector<const MigrationView*>& views) {
   for (const MigrationView* view : views) {
     for (const ProgressView& progress : view->progress) {
       if (progress.progress.phase == "backfill" && progress.progress.lag_ms) {
-        text.sample({{"migration", view->name}, {"relation", progress.progress.relation}}, *progress.progress.lag_ms / 1000);
+        text.sample({{"migration", view->name}, {"relation", progress.progress.relation}},
+                    *progress.progress.lag_ms / 1000);
       }
     }
   }
@@ -180,7 +188,8 @@ std::string metrics_text(const Picture& picture, const Histogram& statements) {
   text.family("verify_differences", "gauge", "Rows that the last verification found and left different.");
   for (const MigrationView* view : views) {
     for (const VerificationView& verification : view->verifications) {
-      text.sample({{"migration", view->name}, {"relation", verification.relation}}, static_cast<double>(verification.differences));
+      text.sample({{"migration", view->name}, {"relation", verification.relation}},
+                  static_cast<double>(verification.differences));
     }
   }
   text.family("bad_rows", "gauge", "Rows that were set aside, as they cannot be filled.");
@@ -189,7 +198,8 @@ std::string metrics_text(const Picture& picture, const Histogram& statements) {
   }
   text.family("serve_query_duration_seconds", "histogram", "How long the page's statements took in the database.");
   for (std::size_t i = 0; i < Histogram::k_bounds.size(); ++i) {
-    text.sample({{"le", fmt::format("{}", Histogram::k_bounds[i])}}, static_cast<double>(statements.at_most[i]), "_bucket");
+    text.sample({{"le", fmt::format("{}", Histogram::k_bounds[i])}}, static_cast<double>(statements.at_most[i]),
+                "_bucket");
   }
   text.sample({{"le", "+Inf"}}, static_cast<double>(statements.count), "_bucket");
   text.sample({}, statements.sum, "_sum");

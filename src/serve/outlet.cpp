@@ -27,7 +27,8 @@ bool Outlet::wait_for_room() const {
   constexpr milliseconds k_when_stopping{500};
   constexpr milliseconds k_look{100};
   pollfd socket{m_socket, POLLOUT, 0};
-  for (milliseconds waited{0}; waited < (m_stopping ? std::min(k_when_stopping, m_write_timeout) : m_write_timeout); waited += k_look) {
+  for (milliseconds waited{0}; waited < (m_stopping ? std::min(k_when_stopping, m_write_timeout) : m_write_timeout);
+       waited += k_look) {
     if (::poll(&socket, 1, static_cast<int>(k_look.count())) > 0) {
       return true;
     }

@@ -73,9 +73,13 @@ void answer_file(const PageFile& file, const httplib::Request& request, httplib:
 void add_page(Routes& routes) {
   for (const EmbeddedFile& embedded : embedded_files()) {
     const std::string gzip(embedded.gzip.begin(), embedded.gzip.end());
-    const auto file = std::make_shared<const PageFile>(PageFile{std::string(embedded.content_type), gzip, decompress(embedded), etag_of(gzip)});
-    const Handler get = [file](const httplib::Request& request, httplib::Response& response) { answer_file(*file, request, response); };
-    const Route route{.get = get, .post = {}, .open = true};  // the page shows nothing by itself, and asks for the token
+    const auto file = std::make_shared<const PageFile>(
+        PageFile{std::string(embedded.content_type), gzip, decompress(embedded), etag_of(gzip)});
+    const Handler get = [file](const httplib::Request& request, httplib::Response& response) {
+      answer_file(*file, request, response);
+    };
+    const Route route{
+        .get = get, .post = {}, .open = true};  // the page shows nothing by itself, and asks for the token
     routes[std::string(embedded.path)] = route;
     if (embedded.path == "/index.html") {
       routes["/"] = route;

@@ -16,7 +16,7 @@ namespace ecmigrate::serve {
 
 /// Everything that the page shows of one migration, as it was read last.
 struct MigrationPicture {
-  std::optional<MigrationView> view;      ///< nothing: it is not in the journal
+  std::optional<MigrationView> view;  ///< nothing: it is not in the journal
   std::optional<MigrationShape> shape;
   std::pair<Instant, std::string> shape_of;  ///< beginning and state that the shape was read at
   std::map<QualifiedName, TableFacts> tables;
@@ -46,8 +46,8 @@ struct DatabasePicture {
 
 struct Picture {
   DatabasePicture database;
-  Instant now = 0;          ///< on the server's clock, when it was read
-  std::string current;      ///< empty: none
+  Instant now = 0;      ///< on the server's clock, when it was read
+  std::string current;  ///< empty: none
   std::vector<MigrationSummary> list;
   Waiting waiting;
   std::optional<Instant> waiting_at;

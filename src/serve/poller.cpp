@@ -12,10 +12,11 @@ namespace ecmigrate::serve {
 
 namespace {
 
-// Read only and autocommit: no snapshot outlives a statement, or it would keep the backfill's dead rows. The page gives way
-// to everybody: a table that is locked is not waited for.
+// Read only and autocommit: no snapshot outlives a statement, or it would keep the backfill's dead rows. The page gives
+// way to everybody: a table that is locked is not waited for.
 constexpr std::string_view k_settings =
-    "set default_transaction_read_only = on; set statement_timeout = '1s'; set lock_timeout = '50ms'; set client_min_messages = warning; "
+    "set default_transaction_read_only = on; set statement_timeout = '1s'; set lock_timeout = '50ms'; set "
+    "client_min_messages = warning; "
     "set idle_in_transaction_session_timeout = '5s'; set timezone = 'UTC'";
 
 /// More than the server's own limit on a statement.
@@ -51,9 +52,11 @@ void append_point(std::deque<ProgressView>& series, ProgressView point) {
     if (before.at >= point.at) {
       return;
     }
-    const bool follows = before.progress.relation == point.progress.relation && before.progress.rows <= point.progress.rows && point.at - before.at < k_gap_ms;
+    const bool follows = before.progress.relation == point.progress.relation &&
+                         before.progress.rows <= point.progress.rows && point.at - before.at < k_gap_ms;
     if (follows) {
-      point.progress.rows_per_second = 1000.0 * static_cast<double>(point.progress.rows - before.progress.rows) / static_cast<double>(point.at - before.at);
+      point.progress.rows_per_second = 1000.0 * static_cast<double>(point.progress.rows - before.progress.rows) /
+                                       static_cast<double>(point.at - before.at);
     }
   }
   series.push_back(std::move(point));
@@ -72,7 +75,9 @@ bool both_shapes(const MigrationPicture& migration) {
 template <typename Read>
 auto Poller::timed(Read read) {
   const auto begin = std::chrono::steady_clock::now();
-  const auto took = [&] { m_times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count()); };
+  const auto took = [&] {
+    m_times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
+  };
   try {
     auto found = read();
     took();
@@ -147,7 +152,8 @@ void Poller::read_journal(Picture& picture, const std::set<std::string>& wanted)
     picture.now = m_connection->query("select (extract(epoch from clock_timestamp()) * 1000)::bigint").integer(0, 0);
     picture.current.clear();
     picture.list.clear();
-    std::erase_if(picture.migrations, [&](const auto& entry) { return !m_options.planned || entry.first != m_options.planned->name; });
+    std::erase_if(picture.migrations,
+                  [&](const auto& entry) { return !m_options.planned || entry.first != m_options.planned->name; });
   } else {
     std::vector<std::string> names(wanted.begin(), wanted.end());
     if (!picture.current.empty() && !wanted.contains(picture.current)) {
@@ -225,7 +231,8 @@ void Poller::read_shape(MigrationPicture& migration) {
     migration.keys.clear();
     migration.sample.clear();
     migration.series.clear();
-    for (ProgressView& point : timed([&] { return ReadModel(*m_connection, m_format).series(migration.view->name, k_kept_points); })) {
+    for (ProgressView& point :
+         timed([&] { return ReadModel(*m_connection, m_format).series(migration.view->name, k_kept_points); })) {
       append_point(migration.series, std::move(point));
     }
   }
@@ -233,7 +240,8 @@ void Poller::read_shape(MigrationPicture& migration) {
 }
 
 void Poller::read_first_events(MigrationPicture& migration) {
-  std::vector<EventView> newest = timed([&] { return ReadModel(*m_connection, m_format).events(migration.view->name, 0, k_first_events + 1); });
+  std::vector<EventView> newest =
+      timed([&] { return ReadModel(*m_connection, m_format).events(migration.view->name, 0, k_first_events + 1); });
   migration.older_events = newest.size() > k_first_events;
   if (migration.older_events) {
     newest.pop_back();
@@ -252,7 +260,8 @@ void Poller::read_in_turn(Picture& picture) {
       migration.tables_at = picture.now;
       return;
     }
-    if (m_options.show_sample && migration.shape && migration.shape->sampled && !migration.sample_at && migration.sample_skipped.empty()) {
+    if (m_options.show_sample && migration.shape && migration.shape->sampled && !migration.sample_at &&
+        migration.sample_skipped.empty()) {
       read_rows(picture, migration);
       return;
     }
@@ -264,7 +273,8 @@ void Poller::read_in_turn(Picture& picture) {
     }
     return;
   }
-  MigrationPicture& migration = std::next(picture.migrations.begin(), static_cast<std::ptrdiff_t>((job - 1) / 3))->second;
+  MigrationPicture& migration =
+      std::next(picture.migrations.begin(), static_cast<std::ptrdiff_t>((job - 1) / 3))->second;
   switch ((job - 1) % 3) {
     case 0:
       if (migration.shape) {
@@ -279,7 +289,8 @@ void Poller::read_in_turn(Picture& picture) {
       break;
     default:
       if (m_format > 0 && migration.view) {
-        migration.comparison = timed([&] { return ReadModel(*m_connection, m_format).comparison(migration.view->name); });
+        migration.comparison =
+            timed([&] { return ReadModel(*m_connection, m_format).comparison(migration.view->name); });
       }
       break;
   }
@@ -304,7 +315,9 @@ void Poller::read_rows(Picture& picture, MigrationPicture& migration) {
       migration.keys = timed([&] { return pick_keys(*m_connection, shape, k_sample_rows); });
     }
     migration.sample_columns = shown_columns(migration);
-    migration.sample = timed([&] { return read_sample(*m_connection, shape, migration.keys, migration.sample_columns, both_shapes(migration)); });
+    migration.sample = timed([&] {
+      return read_sample(*m_connection, shape, migration.keys, migration.sample_columns, both_shapes(migration));
+    });
     migration.sample_at = picture.now;
     migration.sample_skipped.clear();
     if (migration.sample.size() < migration.keys.size()) {
@@ -315,8 +328,10 @@ void Poller::read_rows(Picture& picture, MigrationPicture& migration) {
       throw;
     }
     // A column has gone since its name was read, or a lock came: the next turn tells.
-    migration.sample_skipped = error.sqlstate() == "42501" ? fmt::format("not read: {} may not read {}", picture.database.role, shape.sampled->display())
-                                                           : "not read: " + std::string(error.what());
+    migration.sample_skipped =
+        error.sqlstate() == "42501"
+            ? fmt::format("not read: {} may not read {}", picture.database.role, shape.sampled->display())
+            : "not read: " + std::string(error.what());
   }
 }
 

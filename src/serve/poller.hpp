@@ -16,9 +16,10 @@ class Poller {
   Poller(pg::Target target, const JournalContentOptions& options, std::stop_token stop)
       : m_target(std::move(target)), m_options(options), m_stop(std::move(stop)) {}
 
-  /// Brings the picture up to date for these migrations and the current one: the journal and who waits each time, the rest in
-  /// turns, in three statements at most (some more at the first look at a migration). Throws Error{cannot_connect}, and
-  /// SqlError when the journal cannot be read or the server does not answer; the next call connects again. A stop ends it.
+  /// Brings the picture up to date for these migrations and the current one: the journal and who waits each time, the
+  /// rest in turns, in three statements at most (some more at the first look at a migration). Throws
+  /// Error{cannot_connect}, and SqlError when the journal cannot be read or the server does not answer; the next call
+  /// connects again. A stop ends it.
   void look(Picture& picture, const std::set<std::string>& wanted);
   /// Milliseconds that each statement since the last call of this took.
   std::vector<double> take_statement_times();

@@ -15,14 +15,21 @@ constexpr std::string_view k_end_of_head = "\r\n\r\n";
 
 bool is_token_character(char c) {
   constexpr std::string_view k_signs = "!#$%&'*+-.^_`|~";
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || k_signs.find(c) != std::string_view::npos;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         k_signs.find(c) != std::string_view::npos;
 }
 
-bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_of(text, is_token_character); }
+bool is_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, is_token_character);
+}
 
-bool is_named(const std::string& name, const char* other) { return ::strcasecmp(name.c_str(), other) == 0; }
+bool is_named(const std::string& name, const char* other) {
+  return ::strcasecmp(name.c_str(), other) == 0;
+}
 
-Refusal malformed(std::string message) { return {400, "bad_request", std::move(message), ""}; }
+Refusal malformed(std::string message) {
+  return {400, "bad_request", std::move(message), ""};
+}
 
 std::optional<Refusal> read_request_line(std::string_view line, IncomingRequest& request) {
   const std::size_t first = line.find(' ');
@@ -33,7 +40,8 @@ std::optional<Refusal> read_request_line(std::string_view line, IncomingRequest&
   request.method = line.substr(0, first);
   request.target = line.substr(first + 1, second - first - 1);
   request.version = line.substr(second + 1);
-  if (!is_token(request.method) || !request.target.starts_with('/') || !std::ranges::all_of(request.target, [](char c) { return c > ' ' && c < '\x7f'; })) {
+  if (!is_token(request.method) || !request.target.starts_with('/') ||
+      !std::ranges::all_of(request.target, [](char c) { return c > ' ' && c < '\x7f'; })) {
     return malformed("the first line is not of the form METHOD /path HTTP/1.1");
   }
   if (request.version != "HTTP/1.1" && request.version != "HTTP/1.0") {
@@ -41,7 +49,8 @@ std::optional<Refusal> read_request_line(std::string_view line, IncomingRequest&
     return other ? Refusal{505, "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are spoken here", ""}
                  : malformed("the first line does not end in HTTP/1.1");
   }
-  constexpr std::array<std::string_view, 9> k_methods{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+  constexpr std::array<std::string_view, 9> k_methods{"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
+                                                      "CONNECT", "OPTIONS", "TRACE", "PATCH"};
   if (std::ranges::find(k_methods, request.method) == k_methods.end()) {
     return Refusal{501, "method_not_known", "there is no such method", ""};
   }
@@ -55,7 +64,8 @@ std::optional<Refusal> read_header(std::string_view line, IncomingRequest& reque
   }
   std::string_view value = line.substr(colon + 1);
   const std::size_t begin = value.find_first_not_of(" \t");
-  value = begin == std::string_view::npos ? std::string_view() : value.substr(begin, value.find_last_not_of(" \t") - begin + 1);
+  value = begin == std::string_view::npos ? std::string_view()
+                                          : value.substr(begin, value.find_last_not_of(" \t") - begin + 1);
   if (!std::ranges::all_of(value, [](unsigned char c) { return c >= ' ' && c != 0x7f; })) {
     return malformed("a header's value has control characters");
   }
@@ -71,7 +81,8 @@ std::optional<Refusal> read_framing(IncomingRequest& request, std::size_t& lengt
   for (const auto& [name, value] : request.headers) {
     if (is_named(name, "Content-Length")) {
       const auto read = std::from_chars(value.data(), value.data() + value.size(), length);
-      if (++lengths > 1 || value.empty() || (read.ec == std::errc() && read.ptr != value.data() + value.size()) || read.ec == std::errc::invalid_argument) {
+      if (++lengths > 1 || value.empty() || (read.ec == std::errc() && read.ptr != value.data() + value.size()) ||
+          read.ec == std::errc::invalid_argument) {
         return malformed("Content-Length is not one number");
       }
       if (read.ec != std::errc() || length > k_longest_body) {

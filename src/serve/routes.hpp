@@ -12,12 +12,13 @@ namespace ecmigrate::serve {
 
 using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
 
-/// The client's Accept-Encoding, under a name that the library does not know: it would compress what is compressed already.
+/// The client's Accept-Encoding, under a name that the library does not know: it would compress what is compressed
+/// already.
 inline constexpr const char* k_accept_encoding = "Accept-Encoding-Of-Client";
 
 /// What is served at one path.
 struct Route {
-  Handler get;        ///< GET and HEAD
+  Handler get;  ///< GET and HEAD
   Handler post;
   bool open = false;  ///< without the token too
 };

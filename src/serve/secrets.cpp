@@ -46,7 +46,8 @@ std::string read_token(const std::string& file) {
     throw Error(Outcome::usage, fmt::format("--token-file {}: {}", file, std::strerror(errno)), how);
   }
   if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0 && S_ISREG(facts.st_mode)) {
-    throw Error(Outcome::usage, fmt::format("--token-file {}: others than its owner may use the file", file), fmt::format("Run: chmod 600 {}", file));
+    throw Error(Outcome::usage, fmt::format("--token-file {}: others than its owner may use the file", file),
+                fmt::format("Run: chmod 600 {}", file));
   }
   std::ifstream stream(file, std::ios::binary);
   std::string text(k_longest + 2, '\0');
@@ -57,10 +58,13 @@ std::string read_token(const std::string& file) {
   text.resize(static_cast<std::size_t>(stream.gcount()));
   const std::string token(trim(text));
   if (token.size() < k_shortest || token.size() > k_longest) {
-    throw Error(Outcome::usage, fmt::format("--token-file {}: a token has {} to {} characters", file, k_shortest, k_longest), how);
+    throw Error(Outcome::usage,
+                fmt::format("--token-file {}: a token has {} to {} characters", file, k_shortest, k_longest), how);
   }
   if (!std::ranges::all_of(token, [](char c) { return c > ' ' && c < '\x7f'; })) {
-    throw Error(Outcome::usage, fmt::format("--token-file {}: a token is one line of letters, digits and signs, without spaces", file), how);
+    throw Error(Outcome::usage,
+                fmt::format("--token-file {}: a token is one line of letters, digits and signs, without spaces", file),
+                how);
   }
   return token;
 }

@@ -40,7 +40,8 @@ std::vector<std::string> host_names(const ServeOptions& options, const std::vect
 }  // namespace
 
 bool only_loopback(const ServeOptions& options) {
-  return is_loopback(parse_address("--listen", options.listen)) && is_loopback(parse_address("--api-listen", options.api_listen));
+  return is_loopback(parse_address("--listen", options.listen)) &&
+         is_loopback(parse_address("--api-listen", options.api_listen));
 }
 
 void run_server(const ServeOptions& options, Content& content, Hub& hub, Controls* controls, std::stop_token stop,
@@ -50,7 +51,8 @@ void run_server(const ServeOptions& options, Content& content, Hub& hub, Control
   if (options.token.empty() && !options.open_to_all && !only_loopback(options)) {
     const std::string& open_to_all = is_loopback(page_address) ? options.api_listen : options.listen;
     throw Error(Outcome::usage, fmt::format("other machines would reach {}, and there is no token", open_to_all),
-                "Leave it on 127.0.0.1 and reach it by \"ssh -L 3000:127.0.0.1:3000 HOST\" or through a reverse proxy that asks who it is; "
+                "Leave it on 127.0.0.1 and reach it by \"ssh -L 3000:127.0.0.1:3000 HOST\" or through a reverse proxy "
+                "that asks who it is; "
                 "or give --token-file FILE.");
   }
   allow_open_files(options.max_connections);

@@ -16,8 +16,10 @@ std::shared_ptr<void> ServerMetrics::take_stream() {
 
 std::string ServerMetrics::text() const {
   std::string text = fmt::format(
-      "# HELP ecmigrate_serve_streams Streams of events that are open.\n# TYPE ecmigrate_serve_streams gauge\necmigrate_serve_streams {}\n"
-      "# HELP ecmigrate_serve_requests_total Requests that were answered, by status code.\n# TYPE ecmigrate_serve_requests_total counter\n",
+      "# HELP ecmigrate_serve_streams Streams of events that are open.\n# TYPE ecmigrate_serve_streams "
+      "gauge\necmigrate_serve_streams {}\n"
+      "# HELP ecmigrate_serve_requests_total Requests that were answered, by status code.\n# TYPE "
+      "ecmigrate_serve_requests_total counter\n",
       m_streams.load());
   const std::scoped_lock lock(m_mutex);
   for (const auto& [status, count] : m_requests) {

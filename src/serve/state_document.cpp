@@ -15,7 +15,8 @@ namespace ecmigrate::serve {
 namespace {
 
 Document answer_document(const Answer& answer) {
-  return {{"level", answer.level}, {"lead", answer.lead}, {"more", answer.more}, {"command", text_or_null(answer.command)}};
+  return {
+      {"level", answer.level}, {"lead", answer.lead}, {"more", answer.more}, {"command", text_or_null(answer.command)}};
 }
 
 Document notice_document(const std::optional<Notice>& notice) {
@@ -53,7 +54,9 @@ std::string who(const Blocker& blocker) {
 
 std::string state_of(const Blocker& blocker) {
   const std::string state = blocker.state.empty() ? "at work" : blocker.state;
-  return blocker.transaction_age_ms > 0 ? fmt::format("{}, its transaction is {} old", state, format_milliseconds(blocker.transaction_age_ms)) : state;
+  return blocker.transaction_age_ms > 0
+             ? fmt::format("{}, its transaction is {} old", state, format_milliseconds(blocker.transaction_age_ms))
+             : state;
 }
 
 /// Everybody who waits behind a session, however far.
@@ -62,7 +65,8 @@ std::vector<const WaitingSession*> behind(const Waiting& waiting, int pid) {
   std::vector<int> roots{pid};
   for (std::size_t i = 0; i < roots.size(); ++i) {
     for (const WaitingSession& session : waiting.sessions) {
-      if (std::ranges::find(session.waits_for, roots[i]) != session.waits_for.end() && std::ranges::find(found, &session) == found.end()) {
+      if (std::ranges::find(session.waits_for, roots[i]) != session.waits_for.end() &&
+          std::ranges::find(found, &session) == found.end()) {
         found.push_back(&session);
         roots.push_back(session.session.pid);
       }
@@ -83,7 +87,8 @@ Document blockers_document(const Picture& picture, const JournalContentOptions& 
     }
     Document chain = Document::array();
     for (const WaitingSession* session : waiting) {
-      chain.push_back(fmt::format("pid {} {}, for {}", session->session.pid, who(session->session), format_milliseconds(session->waited_ms)));
+      chain.push_back(fmt::format("pid {} {}, for {}", session->session.pid, who(session->session),
+                                  format_milliseconds(session->waited_ms)));
     }
     list.push_back({{"pid", root.session.pid},
                     {"who", who(root.session)},
@@ -91,10 +96,15 @@ Document blockers_document(const Picture& picture, const JournalContentOptions& 
                     {"query", options.show_queries ? text_or_null(root.session.query) : Document(nullptr)},
                     {"behind", chain},
                     {"ours", root.ours},
-                    {"statement", root.ours || root.session.pid == 0 ? Document(nullptr) : Document(fmt::format("select pg_terminate_backend({});", root.session.pid))}});
+                    {"statement", root.ours || root.session.pid == 0
+                                      ? Document(nullptr)
+                                      : Document(fmt::format("select pg_terminate_backend({});", root.session.pid))}});
   }
   return {{"at", time_or_null(picture.waiting_at)},
-          {"note", picture.waiting.sees_all ? Document(nullptr) : Document(fmt::format("Only sessions of {} are seen: grant it pg_monitor to see all", picture.database.role))},
+          {"note", picture.waiting.sees_all
+                       ? Document(nullptr)
+                       : Document(fmt::format("Only sessions of {} are seen: grant it pg_monitor to see all",
+                                              picture.database.role))},
           {"list", list}};
 }
 
@@ -125,7 +135,8 @@ Document phases_document(const Answers& answers) {
   return phases;
 }
 
-Document migration_document(const MigrationPicture& picture, const Answers& answers, const JournalContentOptions& options) {
+Document migration_document(const MigrationPicture& picture, const Answers& answers,
+                            const JournalContentOptions& options) {
   std::vector<std::string> tables;
   std::optional<std::int64_t> rows;
   std::int64_t bytes = 0;
@@ -143,7 +154,8 @@ Document migration_document(const MigrationPicture& picture, const Answers& answ
   const MigrationView& view = planned ? nothing : *picture.view;
   Document verifications = Document::array();
   for (const VerificationView& one : view.verifications) {
-    verifications.push_back({{"relation", one.relation}, {"rows", one.rows}, {"differences", one.differences}, {"at", utc_time(one.at)}});
+    verifications.push_back(
+        {{"relation", one.relation}, {"rows", one.rows}, {"differences", one.differences}, {"at", utc_time(one.at)}});
   }
   return {{"name", planned ? options.planned->name : view.name},
           {"description", planned ? options.planned->description : view.description},
@@ -172,7 +184,8 @@ Document comparison_document(const MigrationPicture* migration) {
     return nullptr;
   }
   Document measured = Document::parse(*migration->comparison, nullptr, false);
-  return measured.is_object() && measured.contains("naive") && measured["naive"].is_object() ? measured : Document(nullptr);
+  return measured.is_object() && measured.contains("naive") && measured["naive"].is_object() ? measured
+                                                                                             : Document(nullptr);
 }
 
 Document list_document(const Picture& picture) {
@@ -180,12 +193,16 @@ Document list_document(const Picture& picture) {
   for (const MigrationSummary& summary : picture.list) {
     const bool over = summary.state == "contracted" || summary.state == "rolled_back";
     const bool failed = !over && summary.outcome && *summary.outcome != "done";
-    const std::string result = failed                 ? fmt::format("{}: {}", summary.command, *summary.outcome)
-                               : summary.differences ? fmt::format("{} differences", with_thousands(*summary.differences))
-                                                     : std::string();
+    const std::string result = failed ? fmt::format("{}: {}", summary.command, *summary.outcome)
+                               : summary.differences
+                                   ? fmt::format("{} differences", with_thousands(*summary.differences))
+                                   : std::string();
     list.push_back({{"name", summary.name},
                     {"state", summary.state},
-                    {"level", summary.state == "contracted" ? "ok" : summary.state == "rolled_back" ? "warn" : failed ? "bad" : "none"},
+                    {"level", summary.state == "contracted"    ? "ok"
+                              : summary.state == "rolled_back" ? "warn"
+                              : failed                         ? "bad"
+                                                               : "none"},
                     {"started_at", utc_time(summary.started_at)},
                     {"changed_at", utc_time(summary.changed_at)},
                     {"took_ms", over ? Document(summary.changed_at - summary.started_at) : Document(nullptr)},
@@ -224,7 +241,8 @@ Answers answers_of(const Picture& picture, const MigrationPicture* migration, co
   if (!database.up) {
     answers.application = {"none", "Not known", "The database does not answer."};
     answers.migration = {"none", picture.now == 0 ? "Not known" : "Last seen: " + answers.migration.lead,
-                         picture.now == 0 ? "It was not seen since this page was started." : "At " + clock_time(picture.now, picture.now) + "."};
+                         picture.now == 0 ? "It was not seen since this page was started."
+                                          : "At " + clock_time(picture.now, picture.now) + "."};
     answers.next = {"warn", "The database has to come back", "This page goes on by itself then."};
     answers.notice = Notice{"warn", "The database does not answer", database.error, {}};
     answers.announce = "The database does not answer";
@@ -238,7 +256,8 @@ WaitingNow waiting_for_us(const Waiting& waiting) {
   WaitingNow now;
   for (const WaitingSession& session : waiting.sessions) {
     const bool for_us = !session.ours && std::ranges::any_of(session.waits_for, [&](int pid) {
-      return std::ranges::any_of(waiting.sessions, [&](const WaitingSession& other) { return other.session.pid == pid && other.ours; });
+      return std::ranges::any_of(waiting.sessions,
+                                 [&](const WaitingSession& other) { return other.session.pid == pid && other.ours; });
     });
     if (for_us) {
       ++now.sessions;
@@ -248,7 +267,8 @@ WaitingNow waiting_for_us(const Waiting& waiting) {
   return now;
 }
 
-Document state_document(const Picture& picture, const std::string& name, const JournalContentOptions& options, const DemoPart* demo) {
+Document state_document(const Picture& picture, const std::string& name, const JournalContentOptions& options,
+                        const DemoPart* demo) {
   const auto found = picture.migrations.find(name);
   const MigrationPicture* migration = found == picture.migrations.end() ? nullptr : &found->second;
   Answers answers = answers_of(picture, migration, options);
@@ -259,19 +279,23 @@ Document state_document(const Picture& picture, const std::string& name, const J
   }
   Document application = answer_document(answers.application);
   application["qualifier"] = demo == nullptr ? "As far as locks tell." : "";
-  Document document{{"v", 1},
-                    {"at", picture.now == 0 ? Document(nullptr) : Document(utc_time(picture.now))},
-                    {"mode", demo == nullptr ? "serve" : "demo"},
-                    {"program", ECMIGRATE_VERSION},
-                    {"database", database_document(picture.database, picture.now)},
-                    {"answers", {{"application", application}, {"migration", answer_document(answers.migration)}, {"next", answer_document(answers.next)}}},
-                    {"notice", notice_document(answers.notice)},
-                    {"announce", answers.announce},
-                    {"migration", migration == nullptr ? Document(nullptr) : migration_document(*migration, answers, options)},
-                    {"blockers", blockers_document(picture, options)},
-                    {"naive", comparison_document(migration)},
-                    {"migrations", list_document(picture)},
-                    {"demo", nullptr}};
+  Document document{
+      {"v", 1},
+      {"at", picture.now == 0 ? Document(nullptr) : Document(utc_time(picture.now))},
+      {"mode", demo == nullptr ? "serve" : "demo"},
+      {"program", ECMIGRATE_VERSION},
+      {"database", database_document(picture.database, picture.now)},
+      {"answers",
+       {{"application", application},
+        {"migration", answer_document(answers.migration)},
+        {"next", answer_document(answers.next)}}},
+      {"notice", notice_document(answers.notice)},
+      {"announce", answers.announce},
+      {"migration", migration == nullptr ? Document(nullptr) : migration_document(*migration, answers, options)},
+      {"blockers", blockers_document(picture, options)},
+      {"naive", comparison_document(migration)},
+      {"migrations", list_document(picture)},
+      {"demo", nullptr}};
   if (demo != nullptr) {
     document["demo"] = Document::parse(demo->json, nullptr, false);
   }
@@ -283,23 +307,28 @@ Document state_document(const Picture& picture, const std::string& name, const J
 
 Document event_document(const EventView& view, const JournalContentOptions& options) {
   std::optional<Event> event = event_from_json(view.data);
-  if (auto* failed = event ? std::get_if<event::LockTryFailed>(&*event) : nullptr; failed != nullptr && !options.show_queries) {
+  if (auto* failed = event ? std::get_if<event::LockTryFailed>(&*event) : nullptr;
+      failed != nullptr && !options.show_queries) {
     for (Blocker& blocker : failed->blockers) {
       blocker.query.clear();
     }
   }
-  if (auto* difference = event ? std::get_if<event::Difference>(&*event) : nullptr; difference != nullptr && !options.show_sample) {
+  if (auto* difference = event ? std::get_if<event::Difference>(&*event) : nullptr;
+      difference != nullptr && !options.show_sample) {
     difference->key = difference->old_values = difference->new_values = "(hidden)";
   }
-  if (auto* trial = event ? std::get_if<event::TrialFinished>(&*event) : nullptr; trial != nullptr && !options.show_sample) {
+  if (auto* trial = event ? std::get_if<event::TrialFinished>(&*event) : nullptr;
+      trial != nullptr && !options.show_sample) {
     trial->examples.clear();
   }
   const EventWords words = event ? words_of(*event) : EventWords{"info", "an event of another program"};
   const Document data = event ? Document::parse(event_to_json(*event)) : Document::object();
-  return {{"id", view.id}, {"at", utc_time(view.at)}, {"level", words.level}, {"text", words.text}, {"type", data.value("type", "")}, {"data", data}};
+  return {{"id", view.id},      {"at", utc_time(view.at)},        {"level", words.level},
+          {"text", words.text}, {"type", data.value("type", "")}, {"data", data}};
 }
 
-Document events_document(const MigrationPicture& migration, std::int64_t before, int limit, const JournalContentOptions& options) {
+Document events_document(const MigrationPicture& migration, std::int64_t before, int limit,
+                         const JournalContentOptions& options) {
   Document list = Document::array();
   bool older = migration.older_events;
   for (auto event = migration.events.rbegin(); event != migration.events.rend(); ++event) {
@@ -343,10 +372,15 @@ Document locks_document(const MigrationPicture& migration) {
     const Document measured = Document::parse(*migration.comparison, nullptr, false);
     if (measured.is_object() && measured.contains("naive") && measured["naive"].is_object()) {
       naive = measured["naive"].value("locks", Document::array());
-      naive_of = {{"rows", measured.value("rows", 0)}, {"at", measured.value("at", "")}, {"version", measured.value("server", "")}};
+      naive_of = {{"rows", measured.value("rows", 0)},
+                  {"at", measured.value("at", "")},
+                  {"version", measured.value("server", "")}};
     }
   }
-  return {{"expand_contract", ours}, {"naive", naive}, {"naive_of", naive_of}, {"command", migration.view ? compare_command(*migration.view) : std::string()}};
+  return {{"expand_contract", ours},
+          {"naive", naive},
+          {"naive_of", naive_of},
+          {"command", migration.view ? compare_command(*migration.view) : std::string()}};
 }
 
 }  // namespace ecmigrate::serve

@@ -21,7 +21,8 @@ constexpr int k_events = 50;
 /// One client's stream: called again and again by its worker until the client is gone or the server ends.
 class EventStream {
  public:
-  EventStream(Content& content, Hub& hub, std::string migration, std::optional<std::uint64_t> after, std::shared_ptr<void> place)
+  EventStream(Content& content, Hub& hub, std::string migration, std::optional<std::uint64_t> after,
+              std::shared_ptr<void> place)
       : m_content(content), m_hub(hub), m_migration(std::move(migration)), m_after(after), m_place(std::move(place)) {}
 
   bool go_on(httplib::DataSink& sink) {
@@ -58,7 +59,8 @@ class EventStream {
     const auto part = [](const std::optional<std::string>& document) { return document.value_or("null"); };
     const std::string data =
         fmt::format(R"({{"state":{},"series":{},"events":{},"locks":{}}})", part(m_content.state(m_migration)),
-                    part(m_content.series(m_migration, k_points)), part(m_content.events(m_migration, 0, k_events)), part(m_content.locks(m_migration)));
+                    part(m_content.series(m_migration, k_points)), part(m_content.events(m_migration, 0, k_events)),
+                    part(m_content.locks(m_migration)));
     return server_sent_event("snapshot", m_hub.id(*m_after), data);
   }
 
@@ -74,7 +76,8 @@ class EventStream {
 /// Where the client wants to go on. A browser that comes back by itself says so in a header, and asks for the same
 /// address as before: the header is the newer one.
 std::string resume_id(const httplib::Request& request) {
-  return request.has_header("Last-Event-ID") ? request.get_header_value("Last-Event-ID") : request.get_param_value("after");
+  return request.has_header("Last-Event-ID") ? request.get_header_value("Last-Event-ID")
+                                             : request.get_param_value("after");
 }
 
 }  // namespace
@@ -84,18 +87,21 @@ void add_stream(Routes& routes, Content& content, Hub& hub, ServerMetrics& metri
     const std::string migration = request.get_param_value("m");
     content.look(migration);
     if (!content.state(migration)) {
-      return refuse(response, {404, "not_found", "there is no migration of that name", "/api/state lists those that there are."});
+      return refuse(response,
+                    {404, "not_found", "there is no migration of that name", "/api/state lists those that there are."});
     }
     auto place = metrics.take_stream();
     if (!place) {
       return refuse(response, {503, "too_many_streams", "as many streams are open as this server allows",
                                "Ask for /api/state every two seconds instead, or start it with more --max-streams."});
     }
-    const auto stream = std::make_shared<EventStream>(content, hub, migration, hub.resume_after(resume_id(request)), std::move(place));
+    const auto stream =
+        std::make_shared<EventStream>(content, hub, migration, hub.resume_after(resume_id(request)), std::move(place));
     response.status = 200;
     response.set_header("Cache-Control", "no-store");
     response.set_header("X-Accel-Buffering", "no");  // nginx would hold the events back
-    response.set_chunked_content_provider("text/event-stream", [stream](std::size_t, httplib::DataSink& sink) { return stream->go_on(sink); });
+    response.set_chunked_content_provider(
+        "text/event-stream", [stream](std::size_t, httplib::DataSink& sink) { return stream->go_on(sink); });
   };
 }
 

@@ -28,11 +28,13 @@ ColumnNow column_now(const ColumnView& column, const MigrationPicture& migration
     if (!same_table || (column.oid == 0 ? facts.name != column.name : number != column.number)) {
       continue;
     }
-    const bool changed = column.side == ColumnView::Side::kept && (facts.type != column.type || facts.nullable != column.nullable || facts.name != column.name);
+    const bool changed = column.side == ColumnView::Side::kept &&
+                         (facts.type != column.type || facts.nullable != column.nullable || facts.name != column.name);
     return {changed ? "changed" : "in_place", facts.name, facts.type, facts.nullable, facts.null_share};
   }
   const State state = migration.view ? migration.view->state : State::planned;
-  const bool never_there = column.side == ColumnView::Side::new_shape && (column.number == 0 && state < State::expanded);
+  const bool never_there =
+      column.side == ColumnView::Side::new_shape && (column.number == 0 && state < State::expanded);
   now.status = never_there ? "to_come" : "gone";
   return now;
 }
@@ -47,14 +49,22 @@ Document population_of(const ColumnView& column, const ColumnNow& now, const Mig
     const MigrationView& view = *picture.view;
     const bool synced = !view.walks.empty() || view.state >= State::backfilled;
     if (view.state >= State::verified && view.state <= State::contracted && !view.verifications.empty()) {
-      const std::int64_t rows = std::accumulate(view.verifications.begin(), view.verifications.end(), std::int64_t{0},
-                                                [](std::int64_t sum, const VerificationView& one) { return sum + one.rows; });
-      return {{"percent", now.null_share && now.nullable == true ? 100 * (1 - *now.null_share) : 100.0}, {"rows", rows}, {"by", "verify"}, {"at", utc_time(view.verifications.front().at)}};
+      const std::int64_t rows =
+          std::accumulate(view.verifications.begin(), view.verifications.end(), std::int64_t{0},
+                          [](std::int64_t sum, const VerificationView& one) { return sum + one.rows; });
+      return {{"percent", now.null_share && now.nullable == true ? 100 * (1 - *now.null_share) : 100.0},
+              {"rows", rows},
+              {"by", "verify"},
+              {"at", utc_time(view.verifications.front().at)}};
     }
     if (synced) {
       const std::int64_t rows =
-          std::accumulate(view.walks.begin(), view.walks.end(), std::int64_t{0}, [](std::int64_t sum, const WalkView& walk) { return sum + walk.written.rows; });
-      return {{"percent", or_null(backfill_percent(view))}, {"rows", rows}, {"by", "journal"}, {"at", utc_time(view.progress.empty() ? view.changed_at : view.progress.front().at)}};
+          std::accumulate(view.walks.begin(), view.walks.end(), std::int64_t{0},
+                          [](std::int64_t sum, const WalkView& walk) { return sum + walk.written.rows; });
+      return {{"percent", or_null(backfill_percent(view))},
+              {"rows", rows},
+              {"by", "journal"},
+              {"at", utc_time(view.progress.empty() ? view.changed_at : view.progress.front().at)}};
     }
     return {{"percent", 0.0}, {"rows", 0}, {"by", "journal"}, {"at", utc_time(view.changed_at)}};
   }
@@ -63,7 +73,10 @@ Document population_of(const ColumnView& column, const ColumnNow& now, const Mig
   }
   // A column that may not be null is full; for another the planner's sample says how many are.
   if (now.nullable == true && !now.null_share) {
-    return {{"percent", nullptr}, {"rows", *table->second.rows}, {"by", "estimate"}, {"at", time_or_null(picture.tables_at)}};
+    return {{"percent", nullptr},
+            {"rows", *table->second.rows},
+            {"by", "estimate"},
+            {"at", time_or_null(picture.tables_at)}};
   }
   const double filled = now.nullable == true ? 1 - *now.null_share : 1.0;
   return {{"percent", 100 * filled},
@@ -78,7 +91,8 @@ std::vector<ColumnView> shown_columns(const MigrationPicture& picture) {
   for (const auto& [relation, table] : picture.tables) {
     for (const auto& [number, facts] : table.columns) {
       const bool known = std::ranges::any_of(picture.shape->columns, [&](const ColumnView& column) {
-        return column.relation == relation && (column.oid == 0 ? column.name == facts.name : column.oid == table.oid && column.number == number);
+        return column.relation == relation &&
+               (column.oid == 0 ? column.name == facts.name : column.oid == table.oid && column.number == number);
       });
       if (!known) {
         ColumnView added;
@@ -159,9 +173,13 @@ Document sample_document(const MigrationPicture& picture, const JournalContentOp
   }
   for (const std::string& name : picture.sample_columns) {
     const auto known = std::ranges::find_if(picture.shape->columns, [&](const ColumnView& column) {
-      return column.relation == *picture.shape->sampled && column_now(column, picture).name == name && column.side != ColumnView::Side::kept;
+      return column.relation == *picture.shape->sampled && column_now(column, picture).name == name &&
+             column.side != ColumnView::Side::kept;
     });
-    columns.push_back({{"name", name}, {"side", known != picture.shape->columns.end() && known->side == ColumnView::Side::old_shape ? "old" : "new"}, {"gone", false}});
+    columns.push_back(
+        {{"name", name},
+         {"side", known != picture.shape->columns.end() && known->side == ColumnView::Side::old_shape ? "old" : "new"},
+         {"gone", false}});
   }
   Document rows = Document::array();
   for (const SampleRow& row : picture.sample) {
@@ -172,9 +190,15 @@ Document sample_document(const MigrationPicture& picture, const JournalContentOp
     }
     rows.push_back({{"values", values}, {"compared", k_compared[static_cast<std::size_t>(row.compared)]}});
   }
-  const std::string skipped = options.show_sample ? (picture.sample_at || !picture.sample_skipped.empty() ? picture.sample_skipped : "not read yet")
-                                                  : "hidden: rows are personal data, and this page is not on loopback (--show-data shows them)";
-  return {{"at", time_or_null(picture.sample_at)}, {"relation", picture.shape->sampled->display()}, {"skipped", text_or_null(skipped)}, {"columns", columns}, {"rows", rows}};
+  const std::string skipped =
+      options.show_sample
+          ? (picture.sample_at || !picture.sample_skipped.empty() ? picture.sample_skipped : "not read yet")
+          : "hidden: rows are personal data, and this page is not on loopback (--show-data shows them)";
+  return {{"at", time_or_null(picture.sample_at)},
+          {"relation", picture.shape->sampled->display()},
+          {"skipped", text_or_null(skipped)},
+          {"columns", columns},
+          {"rows", rows}};
 }
 
 }  // namespace ecmigrate::serve

@@ -18,13 +18,19 @@ constexpr std::chrono::milliseconds k_reconnect_pause{500};
 // set per transaction. row_security = off turns rows that would be hidden into an error. A runner whose host died
 // must not keep a lock.
 constexpr std::string_view k_settings =
-    "set statement_timeout = 0; set lock_timeout = 0; set row_security = off; set idle_in_transaction_session_timeout = '30s'; set idle_session_timeout = 0; "
+    "set statement_timeout = 0; set lock_timeout = 0; set row_security = off; set idle_in_transaction_session_timeout "
+    "= '30s'; set idle_session_timeout = 0; "
     "set standard_conforming_strings = on; set client_min_messages = warning";
 
 }  // namespace
 
 Session::Session(pg::Target target, RunOptions options, Observer& observer, Clock& clock, std::stop_token stop)
-    : m_target(std::move(target)), m_options(std::move(options)), m_observer(observer), m_clock(clock), m_stop(std::move(stop)), m_begin(clock.now()) {
+    : m_target(std::move(target)),
+      m_options(std::move(options)),
+      m_observer(observer),
+      m_clock(clock),
+      m_stop(std::move(stop)),
+      m_begin(clock.now()) {
   m_connection = std::make_unique<pg::Connection>(m_target);
   prepare(*m_connection);
   m_connection->cancel_on_stop(m_stop);
@@ -40,9 +46,11 @@ void Session::prepare(pg::Connection& connection) {
   }
   connection.script(std::string(k_settings));
   const pg::Rows facts = connection.query(
-      "select pg_catalog.pg_is_in_recovery(), (select setting::integer from pg_catalog.pg_settings where name = 'deadlock_timeout')");
+      "select pg_catalog.pg_is_in_recovery(), (select setting::integer from pg_catalog.pg_settings where name = "
+      "'deadlock_timeout')");
   if (facts.boolean(0, 0)) {
-    throw Error(Outcome::cannot_connect, fmt::format("{} is a standby", connection.description()), "Connect to the primary.");
+    throw Error(Outcome::cannot_connect, fmt::format("{} is a standby", connection.description()),
+                "Connect to the primary.");
   }
   m_deadlock_timeout = std::chrono::milliseconds(facts.integer(0, 1));
   check_identity(connection);
@@ -52,18 +60,23 @@ void Session::check_identity(pg::Connection& connection) {
   // Everybody may call these functions, unless an administrator took that right away: then the database's number has to
   // do. The WAL file's name begins with the timeline; pg_control_checkpoint would give the old one until the first
   // checkpoint after a promotion.
-  const bool may_ask = connection.query("select pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')").boolean(0, 0);
+  const bool may_ask =
+      connection.query("select pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')")
+          .boolean(0, 0);
   const pg::Rows rows = connection.query(fmt::format(
-      "select {} || ' ' || oid, ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer "
+      "select {} || ' ' || oid, ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, "
+      "8))::bit(32)::integer "
       "from pg_catalog.pg_database where datname = current_database()",
       may_ask ? "(select system_identifier from pg_catalog.pg_control_system())" : "pg_catalog.current_database()"));
   const std::string system = rows.text(0, 0);
   const std::string timeline = rows.text(0, 1);
   if (!m_system.empty() && m_system != system) {
-    throw Error(Outcome::outcome_unknown, "after a lost connection another database answers", "Look before running anything again.");
+    throw Error(Outcome::outcome_unknown, "after a lost connection another database answers",
+                "Look before running anything again.");
   }
   if (!m_timeline.empty() && m_timeline != timeline) {
-    report(event::Note{event::Note::Level::info, fmt::format("the server failed over: timeline {} → {}", m_timeline, timeline)});
+    report(event::Note{event::Note::Level::info,
+                       fmt::format("the server failed over: timeline {} → {}", m_timeline, timeline)});
   }
   m_system = system;
   m_timeline = timeline;
@@ -110,7 +123,8 @@ std::string Session::run_lock_holder(const std::pair<int, int>& key) {
       "select a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), clock_timestamp() - a.backend_start, "
       "pg_catalog.to_regclass('ecmigrate.runs') is not null "
       "from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid "
-      "where l.locktype = 'advisory' and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) "
+      "where l.locktype = 'advisory' and l.database = (select oid from pg_catalog.pg_database where datname = "
+      "current_database()) "
       "and l.classid = $1::oid and l.objid = $2::bigint::oid and l.granted",
       {std::to_string(key.first), std::to_string(static_cast<std::uint32_t>(key.second))});
   if (rows.size() == 0) {
@@ -118,10 +132,12 @@ std::string Session::run_lock_holder(const std::pair<int, int>& key) {
   }
   std::string where;
   if (rows.boolean(0, 4)) {  // before the very first expand has made the journal, there is nothing to ask
-    const pg::Rows run = m_connection->query("select command, host from ecmigrate.runs where backend = $1 order by id desc limit 1", {rows.text(0, 0)});
+    const pg::Rows run = m_connection->query(
+        "select command, host from ecmigrate.runs where backend = $1 order by id desc limit 1", {rows.text(0, 0)});
     where = run.size() == 0 ? std::string() : fmt::format(" ({} on {})", run.text(0, 0), run.text(0, 1));
   }
-  return fmt::format("pid {} {}@{}{} for {}", rows.text(0, 0), rows.text(0, 1), rows.text(0, 2), where, rows.text(0, 3));
+  return fmt::format("pid {} {}@{}{} for {}", rows.text(0, 0), rows.text(0, 1), rows.text(0, 2), where,
+                     rows.text(0, 3));
 }
 
 void Session::take_run_lock(const std::string& migration) {
@@ -130,7 +146,8 @@ void Session::take_run_lock(const std::string& migration) {
   const auto deadline = m_clock.now() + m_options.run_lock_wait;
   bool told = false;
   for (;;) {
-    if (m_connection->query(fmt::format("select pg_catalog.pg_try_advisory_lock({}, {})", key.first, key.second)).boolean(0, 0)) {
+    if (m_connection->query(fmt::format("select pg_catalog.pg_try_advisory_lock({}, {})", key.first, key.second))
+            .boolean(0, 0)) {
       return;
     }
     const std::string holder = run_lock_holder(key);
@@ -139,8 +156,10 @@ void Session::take_run_lock(const std::string& migration) {
                   "Wait for it, or end it; nothing has to be cleaned up afterwards.");
     }
     if (!told) {
-      report(event::Note{event::Note::Level::info, fmt::format("waiting for the run lock of \"{}\": held by {}; giving up in {}", migration, holder,
-                                                               format_milliseconds(static_cast<double>((deadline - m_clock.now()).count())))});
+      report(
+          event::Note{event::Note::Level::info,
+                      fmt::format("waiting for the run lock of \"{}\": held by {}; giving up in {}", migration, holder,
+                                  format_milliseconds(static_cast<double>((deadline - m_clock.now()).count())))});
       told = true;
     }
     m_clock.sleep(k_run_lock_poll, m_stop);
@@ -164,8 +183,10 @@ void Session::reconnect() {
         throw;
       }
       if (error.outcome() == Outcome::busy || m_clock.now() >= deadline) {
-        throw Error(Outcome::outcome_unknown, fmt::format("the connection was lost and could not be made again: {}", error.what()),
-                    "What was under way is either wholly done or not at all: run the same command again to find out and go on.");
+        throw Error(Outcome::outcome_unknown,
+                    fmt::format("the connection was lost and could not be made again: {}", error.what()),
+                    "What was under way is either wholly done or not at all: run the same command again to find out "
+                    "and go on.");
       }
     }
     m_clock.sleep(k_reconnect_pause, m_stop);

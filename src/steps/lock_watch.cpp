@@ -26,7 +26,8 @@ where a.wait_event_type = 'Lock' and $1::integer = any (pg_catalog.pg_blocking_p
 
 }  // namespace
 
-LockWatch::LockWatch(pg::Connection& watcher, int watched_pid) : m_watcher(watcher), m_pid(std::to_string(watched_pid)) {
+LockWatch::LockWatch(pg::Connection& watcher, int watched_pid)
+    : m_watcher(watcher), m_pid(std::to_string(watched_pid)) {
   m_thread = std::jthread([this](std::stop_token stop) { look(stop); });
 }
 
@@ -68,8 +69,8 @@ void LockWatch::sample() {
       m_report.blocked_longest_ms = std::max(m_report.blocked_longest_ms, rows.number(row, 6));
       continue;
     }
-    blockers.push_back({static_cast<int>(rows.integer(row, 1)), rows.text(row, 2), rows.text(row, 3), rows.text(row, 4), rows.text(row, 5),
-                        rows.number(row, 6), rows.text(row, 7)});
+    blockers.push_back({static_cast<int>(rows.integer(row, 1)), rows.text(row, 2), rows.text(row, 3), rows.text(row, 4),
+                        rows.text(row, 5), rows.number(row, 6), rows.text(row, 7)});
   }
   if (!blockers.empty()) {
     m_report.blockers = std::move(blockers);

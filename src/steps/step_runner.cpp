@@ -33,8 +33,8 @@ bool is_lock_failure(const pg::SqlError& error) {
   return error.sqlstate() == "55P03" || error.sqlstate() == "40P01";
 }
 
-/// LOCK TABLE takes the partitions of a table one after the other, each with a wait of its own; statement_timeout bounds
-/// them together. The same SQLSTATE much later is a catalogue change that took too long.
+/// LOCK TABLE takes the partitions of a table one after the other, each with a wait of its own; statement_timeout
+/// bounds them together. The same SQLSTATE much later is a catalogue change that took too long.
 bool is_lock_statement_timeout(const pg::SqlError& error, double waited_ms, std::chrono::milliseconds timeout) {
   return error.sqlstate() == "57014" && waited_ms < static_cast<double>(timeout.count()) + 5'000;
 }
@@ -43,18 +43,21 @@ bool is_lock_statement_timeout(const pg::SqlError& error, double waited_ms, std:
 std::chrono::milliseconds pause_after(int tries) {
   static thread_local std::mt19937 random{std::random_device{}()};
   const auto longest = std::min<std::chrono::milliseconds>(k_longest_pause, k_first_pause * (1 << std::min(tries, 6)));
-  return std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(longest.count() / 2, longest.count())(random));
+  return std::chrono::milliseconds(
+      std::uniform_int_distribution<std::int64_t>(longest.count() / 2, longest.count())(random));
 }
 
 bool plain_autovacuum(const Blocker& blocker) {
-  return blocker.backend_type == "autovacuum worker" && blocker.query.find("to prevent wraparound") == std::string::npos;
+  return blocker.backend_type == "autovacuum worker" &&
+         blocker.query.find("to prevent wraparound") == std::string::npos;
 }
 
 }  // namespace
 
 std::chrono::milliseconds lock_try_timeout(int tries, std::chrono::milliseconds longest) {
   constexpr std::array<int, 6> k_ladder{100, 100, 200, 300, 400, 500};
-  const std::chrono::milliseconds step(k_ladder[std::min<std::size_t>(static_cast<std::size_t>(tries), k_ladder.size() - 1)]);
+  const std::chrono::milliseconds step(
+      k_ladder[std::min<std::size_t>(static_cast<std::size_t>(tries), k_ladder.size() - 1)]);
   return tries < static_cast<int>(k_ladder.size()) ? std::min(step, longest) : longest;
 }
 
@@ -71,7 +74,8 @@ std::string describe(const Blocker& blocker) {
     return "a prepared transaction (see pg_prepared_xacts)";
   }
   return fmt::format("pid {} {}@{}, {} for {}", blocker.pid, blocker.user.empty() ? "?" : blocker.user,
-                     blocker.application.empty() ? blocker.backend_type : blocker.application, blocker.state.empty() ? "running" : blocker.state,
+                     blocker.application.empty() ? blocker.backend_type : blocker.application,
+                     blocker.state.empty() ? "running" : blocker.state,
                      format_milliseconds(blocker.transaction_age_ms));
 }
 
@@ -115,7 +119,8 @@ void StepRunner::run_step(const Step& step, event::StepFinished& finished) {
         break;
     }
   } catch (const pg::SqlError& error) {
-    throw pg::SqlError(error.sqlstate(), fmt::format("{}: {}", step.title, error.what()), error.hint(), error.position());
+    throw pg::SqlError(error.sqlstate(), fmt::format("{}: {}", step.title, error.what()), error.hint(),
+                       error.position());
   }
   finished.duration_ms = static_cast<double>((m_session.clock().now() - begin).count());
   if (step.kind == Step::Kind::transaction || step.kind == Step::Kind::validate) {
@@ -126,8 +131,9 @@ void StepRunner::run_step(const Step& step, event::StepFinished& finished) {
 std::string StepRunner::message(const Step& step, std::chrono::milliseconds timeout) const {
   // The wait of one try is the sum over the tables, each of which may take its share.
   const auto share = timeout.count() / static_cast<std::int64_t>(std::max<std::size_t>(1, step.locks.size()));
-  std::string sql = fmt::format("begin; set local lock_timeout = {}; set local synchronous_commit = on; select 'requested', {}; ",
-                                std::max<std::int64_t>(share, 10), k_clock);
+  std::string sql =
+      fmt::format("begin; set local lock_timeout = {}; set local synchronous_commit = on; select 'requested', {}; ",
+                  std::max<std::int64_t>(share, 10), k_clock);
   if (!step.locks.empty()) {
     sql += fmt::format("set local statement_timeout = {}; ", std::max<std::int64_t>(share, 10));
   }
@@ -136,12 +142,14 @@ std::string StepRunner::message(const Step& step, std::chrono::milliseconds time
   }
   sql += fmt::format("select 'granted', {}; ", k_clock);
   if (!step.locks.empty()) {
-    sql += fmt::format("set local statement_timeout = '{}'; ", step.kind == Step::Kind::transaction ? k_ddl_timeout : "0");
+    sql +=
+        fmt::format("set local statement_timeout = '{}'; ", step.kind == Step::Kind::transaction ? k_ddl_timeout : "0");
   }
   for (const std::string& statement : step.sql) {
     sql += statement + ";\n";
   }
-  return sql + Journal::step_sql(m_migration, m_phase, step.id, true) + fmt::format("; commit; select 'released', {}", k_clock);
+  return sql + Journal::step_sql(m_migration, m_phase, step.id, true) +
+         fmt::format("; commit; select 'released', {}", k_clock);
 }
 
 StepRunner::Attempt StepRunner::attempt(const Step& step, std::chrono::milliseconds timeout) {
@@ -154,7 +162,10 @@ StepRunner::Attempt StepRunner::attempt(const Step& step, std::chrono::milliseco
     for (const pg::Rows& rows : m_session.connection().script(sql)) {
       if (rows.size() == 1 && rows.columns() == 2) {
         const std::string what = rows.text(0, 0);
-        double* const time = what == "requested" ? &times.requested : what == "granted" ? &times.granted : what == "released" ? &times.released : nullptr;
+        double* const time = what == "requested"  ? &times.requested
+                             : what == "granted"  ? &times.granted
+                             : what == "released" ? &times.released
+                                                  : nullptr;
         if (time != nullptr) {
           *time = rows.number(0, 1);
         }
@@ -212,8 +223,8 @@ void StepRunner::run_transaction(const Step& step, event::StepFinished& finished
     if (m_session.clock().now() + pause > deadline) {
       give_up(step, tries + 1, blockers);
     }
-    m_session.report(event::LockTryFailed{m_phase, step.title, lock_relations(step), finished.mode, tries + 1, result.waited_ms,
-                                          static_cast<double>(pause.count()), result.blockers});
+    m_session.report(event::LockTryFailed{m_phase, step.title, lock_relations(step), finished.mode, tries + 1,
+                                          result.waited_ms, static_cast<double>(pause.count()), result.blockers});
     wait_out_autovacuum = !result.blockers.empty() && std::ranges::all_of(result.blockers, plain_autovacuum);
     m_session.clock().sleep(pause, m_session.stop());
     m_session.check_stop();
@@ -234,7 +245,8 @@ void StepRunner::give_up(const Step& step, int tries, const std::vector<Blocker>
     who += fmt::format("\n  {}", describe(blocker));
   }
   throw Error(Outcome::lock_not_obtained,
-              fmt::format("{}: no lock on {} within {} ({} tries); nothing was changed by this step{}", step.title, lock_relations(step),
+              fmt::format("{}: no lock on {} within {} ({} tries); nothing was changed by this step{}", step.title,
+                          lock_relations(step),
                           format_milliseconds(static_cast<double>(m_session.options().lock_budget.count())), tries,
                           who.empty() ? std::string() : "; in the way:" + who),
               "Run the same command again when they are gone, or give more time with --lock-budget.");
@@ -242,7 +254,8 @@ void StepRunner::give_up(const Step& step, int tries, const std::vector<Blocker>
 
 std::optional<bool> StepRunner::index_validity(const Step& step) {
   const pg::Rows rows = m_session.connection().query(
-      "select i.indisvalid and i.indisready and i.indislive from pg_catalog.pg_index i where i.indexrelid = pg_catalog.to_regclass($1)",
+      "select i.indisvalid and i.indisready and i.indislive from pg_catalog.pg_index i where i.indexrelid = "
+      "pg_catalog.to_regclass($1)",
       {step.index->sql()});
   return rows.size() == 0 ? std::nullopt : std::optional(rows.boolean(0, 0));
 }
@@ -252,7 +265,8 @@ void StepRunner::drop_invalid(const Step& step) {
 }
 
 void StepRunner::build_index(const Step& step) {
-  // It cannot be in a transaction, so the journal says "started" before and "done" after; in between, the catalog tells.
+  // It cannot be in a transaction, so the journal says "started" before and "done" after; in between, the catalog
+  // tells.
   m_journal.record_step(m_migration, m_phase, step.id, false);
   for (int tries = 0;; ++tries) {
     const std::optional<bool> valid = index_validity(step);
@@ -260,7 +274,9 @@ void StepRunner::build_index(const Step& step) {
       break;
     }
     if (valid) {
-      m_session.report(event::Note{event::Note::Level::info, fmt::format("dropping {}, which an earlier try left invalid", step.index->display())});
+      m_session.report(
+          event::Note{event::Note::Level::info,
+                      fmt::format("dropping {}, which an earlier try left invalid", step.index->display())});
       drop_invalid(step);
     }
     try {
@@ -309,16 +325,23 @@ void StepRunner::run_concurrently(const Step& step, const std::string& sql) {
       }
       try {
         const pg::Rows rows = watcher.query(
-            "select p.phase, case when p.blocks_total > 0 then 100.0 * p.blocks_done / p.blocks_total else 0 end, a.pid, a.usename, a.application_name, "
+            "select p.phase, case when p.blocks_total > 0 then 100.0 * p.blocks_done / p.blocks_total else 0 end, "
+            "a.pid, a.usename, a.application_name, "
             "a.state, extract(epoch from clock_timestamp() - a.xact_start) * 1000, left(a.query, 500), a.backend_type "
-            "from pg_catalog.pg_stat_progress_create_index p left join pg_catalog.pg_stat_activity a on a.pid = nullif(p.current_locker_pid, 0) "
+            "from pg_catalog.pg_stat_progress_create_index p left join pg_catalog.pg_stat_activity a on a.pid = "
+            "nullif(p.current_locker_pid, 0) "
             "where p.pid = $1",
             {std::to_string(pid)});
         if (rows.size() == 1) {
           event::IndexProgress now{step.index->display(), rows.text(0, 0), rows.number(0, 1), std::nullopt};
           if (!rows.is_null(0, 2)) {
-            now.waiting_for = Blocker{static_cast<int>(rows.integer(0, 2)), rows.text(0, 3), rows.text(0, 4), rows.text(0, 8), rows.text(0, 5),
-                                      rows.number(0, 6), rows.text(0, 7)};
+            now.waiting_for = Blocker{static_cast<int>(rows.integer(0, 2)),
+                                      rows.text(0, 3),
+                                      rows.text(0, 4),
+                                      rows.text(0, 8),
+                                      rows.text(0, 5),
+                                      rows.number(0, 6),
+                                      rows.text(0, 7)};
           }
           m_session.report(now);
         }

@@ -107,18 +107,25 @@ void read_parts(const std::vector<pg::Rows>& results, Table& table) {
   }
   for (int row = 0; row < results[2].size(); ++row) {
     const pg::Rows& rows = results[2];
-    table.indexes.push_back({rows.text(row, 0), list_of(rows, row, 8), rows.text(row, 9), rows.boolean(row, 1), rows.boolean(row, 2),
-                             rows.boolean(row, 3), rows.boolean(row, 4), rows.text(row, 5), letter(rows, row, 6), rows.boolean(row, 7),
-                             rows.boolean(row, 10), rows.maybe(row, 11)});
+    table.indexes.push_back({rows.text(row, 0), list_of(rows, row, 8), rows.text(row, 9), rows.boolean(row, 1),
+                             rows.boolean(row, 2), rows.boolean(row, 3), rows.boolean(row, 4), rows.text(row, 5),
+                             letter(rows, row, 6), rows.boolean(row, 7), rows.boolean(row, 10), rows.maybe(row, 11)});
   }
   for (int row = 0; row < results[3].size(); ++row) {
     const pg::Rows& rows = results[3];
-    table.constraints.push_back({rows.text(row, 0), letter(rows, row, 1), list_of(rows, row, 2), rows.text(row, 3), rows.boolean(row, 4),
-                                 {rows.text(row, 5), rows.text(row, 6)}, rows.boolean(row, 7), rows.maybe(row, 8)});
+    table.constraints.push_back({rows.text(row, 0),
+                                 letter(rows, row, 1),
+                                 list_of(rows, row, 2),
+                                 rows.text(row, 3),
+                                 rows.boolean(row, 4),
+                                 {rows.text(row, 5), rows.text(row, 6)},
+                                 rows.boolean(row, 7),
+                                 rows.maybe(row, 8)});
   }
   for (int row = 0; row < results[4].size(); ++row) {
     const pg::Rows& rows = results[4];
-    table.triggers.push_back({rows.text(row, 0), rows.boolean(row, 1), rows.boolean(row, 2), rows.boolean(row, 3), rows.boolean(row, 4)});
+    table.triggers.push_back(
+        {rows.text(row, 0), rows.boolean(row, 1), rows.boolean(row, 2), rows.boolean(row, 3), rows.boolean(row, 4)});
   }
   for (int row = 0; row < results[5].size(); ++row) {
     const pg::Rows& rows = results[5];
@@ -166,17 +173,20 @@ TypeFacts read_type(pg::Connection& connection, const std::string& text) {
   connection.query("begin");
   try {
     connection.query("create temp table ecmigrate_type (value " + text + ")");
-    const pg::Rows rows = connection.script(fmt::format(
-        R"(set local search_path = pg_catalog;
+    const pg::Rows rows = connection
+                              .script(fmt::format(
+                                  R"(set local search_path = pg_catalog;
 select format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, null), a.atttypmod, {}, a.atthasdef,
   exists (select from pg_constraint k where k.contypid = t.oid) or t.typnotnull
 from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = 'pg_temp.ecmigrate_type'::regclass and a.attnum = 1)",
-        k_equality_is_identity)).front();
+                                  k_equality_is_identity))
+                              .front();
     facts = {rows.text(0, 0), rows.text(0, 1), static_cast<int>(rows.integer(0, 2)), rows.boolean(0, 3), ""};
     if (rows.boolean(0, 4)) {
       facts.error = fmt::format("\"{}\" is not a type of its own", text);
     } else if (rows.boolean(0, 5)) {
-      facts.error = fmt::format("\"{}\" is a domain with constraints: adding a column of it rewrites the table under the lock", text);
+      facts.error = fmt::format(
+          "\"{}\" is a domain with constraints: adding a column of it rewrites the table under the lock", text);
     }
   } catch (const pg::SqlError& error) {
     if (error.connection_lost()) {
@@ -190,8 +200,10 @@ from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = 'pg_
 
 void read_names(pg::Connection& connection, const Plan& plan, std::set<QualifiedName>& tables, Catalog& catalog) {
   const pg::Rows relations = connection.query(
-      "select c.relname, c.relkind in ('r', 'p'), i.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
-      "left join pg_catalog.pg_index x on x.indexrelid = c.oid left join pg_catalog.pg_class i on i.oid = x.indrelid where n.nspname = $1",
+      "select c.relname, c.relkind in ('r', 'p'), i.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n "
+      "on n.oid = c.relnamespace "
+      "left join pg_catalog.pg_index x on x.indexrelid = c.oid left join pg_catalog.pg_class i on i.oid = x.indrelid "
+      "where n.nspname = $1",
       {plan.schema});
   std::set<std::string> existing;
   for (int row = 0; row < relations.size(); ++row) {
@@ -234,10 +246,13 @@ bool may_replace_replication_role(pg::Connection& connection) {
       .boolean(0, 0);
 }
 
-bool has_validated_foreign_key(pg::Connection& connection, const QualifiedName& table, const std::vector<std::string>& columns) {
+bool has_validated_foreign_key(pg::Connection& connection, const QualifiedName& table,
+                               const std::vector<std::string>& columns) {
   return connection
-      .query(fmt::format("select exists (select from pg_catalog.pg_constraint c join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey) "
-                         "where c.conrelid = $1::pg_catalog.regclass and c.contype = 'f' and c.convalidated and a.attname = any ({}))",
+      .query(fmt::format("select exists (select from pg_catalog.pg_constraint c join pg_catalog.pg_attribute a on "
+                         "a.attrelid = c.conrelid and a.attnum = any (c.conkey) "
+                         "where c.conrelid = $1::pg_catalog.regclass and c.contype = 'f' and c.convalidated and "
+                         "a.attname = any ({}))",
                          name_array(columns)),
              {table.sql()})
       .boolean(0, 0);

@@ -8,7 +8,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json optional_to_json(const std::optional<double>& number) { return number ? Json(*number) : Json(nullptr); }
+Json optional_to_json(const std::optional<double>& number) {
+  return number ? Json(*number) : Json(nullptr);
+}
 
 Json blocker_to_json(const Blocker& blocker) {
   return {{"pid", blocker.pid},
@@ -23,7 +25,10 @@ Json blocker_to_json(const Blocker& blocker) {
 Json reasons_to_json(const std::vector<PauseReason>& reasons) {
   Json list = Json::array();
   for (const PauseReason& reason : reasons) {
-    list.push_back({{"code", reason.code}, {"text", reason.text}, {"value", optional_to_json(reason.value)}, {"limit", optional_to_json(reason.limit)}});
+    list.push_back({{"code", reason.code},
+                    {"text", reason.text},
+                    {"value", optional_to_json(reason.value)},
+                    {"limit", optional_to_json(reason.limit)}});
   }
   return list;
 }
@@ -104,18 +109,12 @@ Json members(const event::Progress& e) {
 }
 
 Json members(const event::WalkFinished& e) {
-  return {{"type", "walk_finished"},
-          {"phase", e.phase},
-          {"relation", e.relation},
-          {"rows", e.rows},
-          {"batches", e.batches},
-          {"duration_ms", e.duration_ms},
-          {"batch_p50_ms", e.batch_p50_ms},
-          {"batch_p99_ms", e.batch_p99_ms},
-          {"hot_percent", e.hot_percent},
-          {"wal_bytes", e.wal_bytes},
-          {"quarantined", e.quarantined},
-          {"already_done", e.already_done}};
+  return {{"type", "walk_finished"},        {"phase", e.phase},
+          {"relation", e.relation},         {"rows", e.rows},
+          {"batches", e.batches},           {"duration_ms", e.duration_ms},
+          {"batch_p50_ms", e.batch_p50_ms}, {"batch_p99_ms", e.batch_p99_ms},
+          {"hot_percent", e.hot_percent},   {"wal_bytes", e.wal_bytes},
+          {"quarantined", e.quarantined},   {"already_done", e.already_done}};
 }
 
 Json members(const event::TrialFinished& e) {
@@ -127,21 +126,13 @@ Json members(const event::TrialFinished& e) {
 }
 
 Json members(const event::Difference& e) {
-  return {{"type", "difference"},
-          {"relation", e.relation},
-          {"key", e.key},
-          {"kind", e.kind},
-          {"old_values", e.old_values},
-          {"new_values", e.new_values}};
+  return {{"type", "difference"}, {"relation", e.relation},     {"key", e.key},
+          {"kind", e.kind},       {"old_values", e.old_values}, {"new_values", e.new_values}};
 }
 
 Json members(const event::VerifyFinished& e) {
-  return {{"type", "verify_finished"},
-          {"relation", e.relation},
-          {"rows", e.rows},
-          {"pending", e.pending},
-          {"inconsistent", e.inconsistent},
-          {"repaired", e.repaired},
+  return {{"type", "verify_finished"},   {"relation", e.relation},         {"rows", e.rows},
+          {"pending", e.pending},        {"inconsistent", e.inconsistent}, {"repaired", e.repaired},
           {"duration_ms", e.duration_ms}};
 }
 
@@ -197,7 +188,8 @@ std::vector<PauseReason> reasons_of(const Json& in) {
   std::vector<PauseReason> reasons;
   if (in.contains("reasons")) {
     for (const Json& item : in.at("reasons")) {
-      reasons.push_back({item.at("code"), item.at("text"), number_or_nothing(item, "value"), number_or_nothing(item, "limit")});
+      reasons.push_back(
+          {item.at("code"), item.at("text"), number_or_nothing(item, "value"), number_or_nothing(item, "limit")});
     }
   }
   return reasons;
@@ -306,7 +298,8 @@ std::optional<Event> event_of(const Json& in) {
   const std::string type = in.value("type", "");
   const auto text = [&](const char* name) { return in.value(name, std::string()); };
   if (type == "note") {
-    return event::Note{text("level") == "warning" ? event::Note::Level::warning : event::Note::Level::info, text("text")};
+    return event::Note{text("level") == "warning" ? event::Note::Level::warning : event::Note::Level::info,
+                       text("text")};
   }
   if (type == "lock_try_failed") {
     return lock_try_of(in);

@@ -19,8 +19,8 @@ namespace {
 /// First half of the run lock's key, the same for every migration: "ecmg" in ASCII.
 constexpr int k_lock_class = 0x65636D67;
 
-// The advisory lock is only against two runners that install at the same moment. "if not exists" would ask for CREATE on
-// the database even where an administrator has made the schema for us.
+// The advisory lock is only against two runners that install at the same moment. "if not exists" would ask for CREATE
+// on the database even where an administrator has made the schema for us.
 constexpr std::string_view k_make_schema = R"(
 do $$ begin
   if pg_catalog.to_regnamespace('ecmigrate') is null then
@@ -35,7 +35,8 @@ std::string utc(const char* time) {
 }
 
 std::string migration_columns() {
-  return fmt::format("name, state, plan, plan_hash, recipe, recipe_format, {}, {}", utc("started_at"), utc("changed_at"));
+  return fmt::format("name, state, plan, plan_hash, recipe, recipe_format, {}, {}", utc("started_at"),
+                     utc("changed_at"));
 }
 
 MigrationRecord record_of(const pg::Rows& rows, int row) {
@@ -43,7 +44,8 @@ MigrationRecord record_of(const pg::Rows& rows, int row) {
   record.name = rows.text(row, 0);
   const auto state = state_from_name(rows.text(row, 1));
   if (!state || rows.integer(row, 5) != k_recipe_format) {
-    throw Error(Outcome::refused, fmt::format("migration \"{}\" was started by another version of ecmigrate", record.name),
+    throw Error(Outcome::refused,
+                fmt::format("migration \"{}\" was started by another version of ecmigrate", record.name),
                 "Finish it with the version that started it; ecmigrate.migrations.version names it.");
   }
   record.state = *state;
@@ -72,8 +74,9 @@ std::vector<std::string> first_column(const pg::Rows& rows) {
 }  // namespace
 
 int Journal::format() {
-  const pg::Rows tables =
-      m_connection.query("select pg_catalog.to_regclass('ecmigrate.progress') is not null, pg_catalog.to_regclass('ecmigrate.journal') is not null");
+  const pg::Rows tables = m_connection.query(
+      "select pg_catalog.to_regclass('ecmigrate.progress') is not null, pg_catalog.to_regclass('ecmigrate.journal') is "
+      "not null");
   if (!tables.boolean(0, 1)) {
     return tables.boolean(0, 0) ? 1 : 0;
   }
@@ -83,7 +86,9 @@ int Journal::format() {
 bool Journal::installed() {
   const int found = format();
   if (found > k_journal_format) {
-    throw Error(Outcome::refused, fmt::format("the journal of this database has format {}; this ecmigrate knows formats up to {}", found, k_journal_format),
+    throw Error(Outcome::refused,
+                fmt::format("the journal of this database has format {}; this ecmigrate knows formats up to {}", found,
+                            k_journal_format),
                 "A newer ecmigrate has been at work here: use that one. Nothing was changed.");
   }
   return found > 0;
@@ -94,8 +99,8 @@ void Journal::install() {
   if (format() == k_journal_format) {
     return;
   }
-  // Who holds the advisory lock may have done it meanwhile, so the format is read again under it. The tables of a journal in
-  // use are locked for the moment of the upgrade alone: nobody is to queue behind us for longer.
+  // Who holds the advisory lock may have done it meanwhile, so the format is read again under it. The tables of a
+  // journal in use are locked for the moment of the upgrade alone: nobody is to queue behind us for longer.
   m_connection.script("begin; set local lock_timeout = '2s'; select pg_catalog.pg_advisory_xact_lock(1701011815, 0)");
   try {
     const int found = format();
@@ -103,27 +108,33 @@ void Journal::install() {
     for (int next = found; next < k_journal_format; ++next) {
       sql += k_journal_formats[static_cast<std::size_t>(next)];
     }
-    m_connection.script(fmt::format("{}; update ecmigrate.journal set format = {}, program = {}, at = clock_timestamp(); commit", sql, k_journal_format,
-                                    quote_literal(ECMIGRATE_VERSION)));
+    m_connection.script(
+        fmt::format("{}; update ecmigrate.journal set format = {}, program = {}, at = clock_timestamp(); commit", sql,
+                    k_journal_format, quote_literal(ECMIGRATE_VERSION)));
   } catch (const pg::SqlError& error) {
     if (error.sqlstate() == "42501" && !exists) {
-      throw Error(Outcome::refused, std::string("the journal cannot be created: ") + error.what(),
-                  "Grant CREATE on the database, or have its owner run: create schema ecmigrate authorization <this role>.");
+      throw Error(
+          Outcome::refused, std::string("the journal cannot be created: ") + error.what(),
+          "Grant CREATE on the database, or have its owner run: create schema ecmigrate authorization <this role>.");
     }
     if (error.sqlstate() == "42501") {
-      throw Error(Outcome::refused, std::string("the journal cannot be brought to this program's format: ") + error.what(),
+      throw Error(Outcome::refused,
+                  std::string("the journal cannot be brought to this program's format: ") + error.what(),
                   "Run the command once as the role that owns the tables of schema ecmigrate.");
     }
     if (error.sqlstate() == "55P03") {
-      throw Error(Outcome::lock_not_obtained, "the journal cannot be brought to this program's format: its tables are locked by somebody (pg_dump?)",
-                  "Run the same command again when they are gone; nothing was changed.");
+      throw Error(
+          Outcome::lock_not_obtained,
+          "the journal cannot be brought to this program's format: its tables are locked by somebody (pg_dump?)",
+          "Run the same command again when they are gone; nothing was changed.");
     }
     throw;
   }
 }
 
 std::optional<MigrationRecord> Journal::find(const std::string& name) {
-  const pg::Rows rows = m_connection.query(fmt::format("select {} from ecmigrate.migrations where name = $1", migration_columns()), {name});
+  const pg::Rows rows = m_connection.query(
+      fmt::format("select {} from ecmigrate.migrations where name = $1", migration_columns()), {name});
   return rows.size() == 0 ? std::nullopt : std::optional(record_of(rows, 0));
 }
 
@@ -154,10 +165,11 @@ std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe
   }
   m_connection.script(fmt::format(
       "{1} delete from ecmigrate.migrations where name = {0}; "
-      "insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version, description, plan_file) "
+      "insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version, description, "
+      "plan_file) "
       "values ({0}, 'expanding', {2}, encode(sha256(convert_to({2}, 'UTF8')), 'hex'), {3}, {4}, {5}, {6}, {7})",
-      quote_literal(plan.name), forget, quote_literal(plan.canonical), quote_literal(recipe_to_json(recipe)), k_recipe_format, quote_literal(ECMIGRATE_VERSION),
-      quote_literal(plan.description), quote_literal(plan.file)));
+      quote_literal(plan.name), forget, quote_literal(plan.canonical), quote_literal(recipe_to_json(recipe)),
+      k_recipe_format, quote_literal(ECMIGRATE_VERSION), quote_literal(plan.description), quote_literal(plan.file)));
   record_columns(plan.name, recipe.tables, false);
   m_connection.query("commit");
   return std::nullopt;
@@ -169,15 +181,20 @@ void Journal::record_columns(const std::string& name, const std::vector<Qualifie
     names += (names.empty() ? "" : ", ") + quote_literal(table.sql());
   }
   m_connection.query(
-      fmt::format("update ecmigrate.migrations m set columns = coalesce(m.columns, '[]') || coalesce((select jsonb_agg(jsonb_build_object("
-                  "'schema', n.nspname, 'table', c.relname, 'oid', c.oid::bigint, 'number', a.attnum, 'name', a.attname, "
-                  "'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'nullable', not a.attnotnull, 'added', {} and m.columns is not null) "
-                  "order by c.oid, a.attnum) "
-                  "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace join pg_catalog.pg_attribute a on a.attrelid = c.oid "
-                  "where c.oid in (select pg_catalog.to_regclass(t) from unnest(array[{}]::text[]) t) and a.attnum > 0 and not a.attisdropped "
-                  "and not exists (select from jsonb_array_elements(coalesce(m.columns, '[]')) k "
-                  "where (k->>'oid')::bigint = c.oid::bigint and (k->>'number')::integer = a.attnum)), '[]') where name = $1",
-                  added, names),
+      fmt::format(
+          "update ecmigrate.migrations m set columns = coalesce(m.columns, '[]') || coalesce((select "
+          "jsonb_agg(jsonb_build_object("
+          "'schema', n.nspname, 'table', c.relname, 'oid', c.oid::bigint, 'number', a.attnum, 'name', a.attname, "
+          "'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'nullable', not a.attnotnull, 'added', {} and "
+          "m.columns is not null) "
+          "order by c.oid, a.attnum) "
+          "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace join "
+          "pg_catalog.pg_attribute a on a.attrelid = c.oid "
+          "where c.oid in (select pg_catalog.to_regclass(t) from unnest(array[{}]::text[]) t) and a.attnum > 0 and not "
+          "a.attisdropped "
+          "and not exists (select from jsonb_array_elements(coalesce(m.columns, '[]')) k "
+          "where (k->>'oid')::bigint = c.oid::bigint and (k->>'number')::integer = a.attnum)), '[]') where name = $1",
+          added, names),
       {name});
 }
 
@@ -188,12 +205,15 @@ void Journal::set_state(const std::string& name, State state) {
 
 std::int64_t Journal::begin_run(const std::string& name, const RunStart& start) {
   return m_connection
-      .query("insert into ecmigrate.runs (migration, command, host, process, backend, plan_file, target, limits) "
-             "values ($1, $2, $3, $4, $5, $6, $7, jsonb_build_object('target_batch_ms', $8::bigint, 'max_replica_lag_ms', $9::bigint, "
-             "'max_rows_rate', $10::double precision, 'max_wal_rate', $11::double precision)) returning id",
-             {name, start.command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid()), start.plan_file, start.target,
-              std::to_string(start.limits.target_batch.count()), std::to_string(start.limits.max_replica_lag.count()),
-              std::to_string(start.limits.max_rows_rate), std::to_string(start.limits.max_wal_rate)})
+      .query(
+          "insert into ecmigrate.runs (migration, command, host, process, backend, plan_file, target, limits) "
+          "values ($1, $2, $3, $4, $5, $6, $7, jsonb_build_object('target_batch_ms', $8::bigint, 'max_replica_lag_ms', "
+          "$9::bigint, "
+          "'max_rows_rate', $10::double precision, 'max_wal_rate', $11::double precision)) returning id",
+          {name, start.command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid()),
+           start.plan_file, start.target, std::to_string(start.limits.target_batch.count()),
+           std::to_string(start.limits.max_replica_lag.count()), std::to_string(start.limits.max_rows_rate),
+           std::to_string(start.limits.max_wal_rate)})
       .integer(0, 0);
 }
 
@@ -202,16 +222,20 @@ std::pair<int, int> Journal::run_lock(const std::string& name) {
 }
 
 void Journal::end_run(std::int64_t run, const RunEnd& end) {
-  m_connection.query("update ecmigrate.runs set finished_at = clock_timestamp(), outcome = $2, message = $3, hint = $4, next = $5 where id = $1",
-                     {std::to_string(run), end.outcome, end.message, end.hint, end.next});
+  m_connection.query(
+      "update ecmigrate.runs set finished_at = clock_timestamp(), outcome = $2, message = $3, hint = $4, next = $5 "
+      "where id = $1",
+      {std::to_string(run), end.outcome, end.message, end.hint, end.next});
 }
 
 std::vector<std::string> Journal::done_steps(const std::string& name, const std::string& phase) {
-  return first_column(m_connection.query("select step from ecmigrate.steps where migration = $1 and phase = $2 and done", {name, phase}));
+  return first_column(m_connection.query(
+      "select step from ecmigrate.steps where migration = $1 and phase = $2 and done", {name, phase}));
 }
 
 std::vector<std::string> Journal::started_steps(const std::string& name, const std::string& phase) {
-  return first_column(m_connection.query("select step from ecmigrate.steps where migration = $1 and phase = $2", {name, phase}));
+  return first_column(
+      m_connection.query("select step from ecmigrate.steps where migration = $1 and phase = $2", {name, phase}));
 }
 
 std::string Journal::step_sql(const std::string& name, const std::string& phase, const std::string& step, bool done) {
@@ -227,36 +251,44 @@ void Journal::record_step(const std::string& name, const std::string& phase, con
 
 void Journal::record_lock(const std::string& name, std::int64_t run, const event::StepFinished& step) {
   m_connection.query(
-      "insert into ecmigrate.locks (migration, run, phase, step, relation, mode, tries, waited_ms, held_ms, blocked_sessions, blocked_longest_ms) "
+      "insert into ecmigrate.locks (migration, run, phase, step, relation, mode, tries, waited_ms, held_ms, "
+      "blocked_sessions, blocked_longest_ms) "
       "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-      {name, std::to_string(run), step.phase, step.step, step.relation, step.mode, std::to_string(step.tries), std::to_string(step.waited_ms),
-       std::to_string(step.held_ms), std::to_string(step.blocked_sessions), std::to_string(step.blocked_longest_ms)});
+      {name, std::to_string(run), step.phase, step.step, step.relation, step.mode, std::to_string(step.tries),
+       std::to_string(step.waited_ms), std::to_string(step.held_ms), std::to_string(step.blocked_sessions),
+       std::to_string(step.blocked_longest_ms)});
 }
 
 void Journal::record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result) {
   m_connection.query(
-      "insert into ecmigrate.verifications (migration, run, relation, rows, pending, inconsistent, repaired, duration_ms) "
+      "insert into ecmigrate.verifications (migration, run, relation, rows, pending, inconsistent, repaired, "
+      "duration_ms) "
       "values ($1, $2, $3, $4, $5, $6, $7, $8)",
-      {name, std::to_string(run), result.relation, std::to_string(result.rows), std::to_string(result.pending), std::to_string(result.inconsistent),
-       std::to_string(result.repaired), std::to_string(result.duration_ms)});
+      {name, std::to_string(run), result.relation, std::to_string(result.rows), std::to_string(result.pending),
+       std::to_string(result.inconsistent), std::to_string(result.repaired), std::to_string(result.duration_ms)});
 }
 
 void Journal::record_event(const std::string& name, std::int64_t run, const Event& event) {
-  m_connection.query("insert into ecmigrate.events (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), event_to_json(event)});
+  m_connection.query("insert into ecmigrate.events (migration, run, data) values ($1, $2, $3)",
+                     {name, std::to_string(run), event_to_json(event)});
   if (const auto* failed = std::get_if<event::LockTryFailed>(&event)) {
     m_connection.query(
-        "insert into ecmigrate.lock_tries (migration, run, phase, step, relation, mode, try, waited_ms, retry_in_ms, blockers) "
+        "insert into ecmigrate.lock_tries (migration, run, phase, step, relation, mode, try, waited_ms, retry_in_ms, "
+        "blockers) "
         "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb->'blockers')",
-        {name, std::to_string(run), failed->phase, failed->step, failed->relation, failed->mode, std::to_string(failed->tries),
-         std::to_string(failed->waited_ms), std::to_string(failed->retry_in_ms), event_to_json(event)});
+        {name, std::to_string(run), failed->phase, failed->step, failed->relation, failed->mode,
+         std::to_string(failed->tries), std::to_string(failed->waited_ms), std::to_string(failed->retry_in_ms),
+         event_to_json(event)});
   }
 }
 
 void Journal::record_progress(const std::string& name, std::int64_t run, const event::Progress& progress) {
-  m_connection.query("insert into ecmigrate.progress (migration, run, data) values ($1, $2, $3)", {name, std::to_string(run), event_to_json(progress)});
+  m_connection.query("insert into ecmigrate.progress (migration, run, data) values ($1, $2, $3)",
+                     {name, std::to_string(run), event_to_json(progress)});
 }
 
-void Journal::record_comparison(const std::string& migration, std::int64_t rows, const std::string& server, const std::string& json) {
+void Journal::record_comparison(const std::string& migration, std::int64_t rows, const std::string& server,
+                                const std::string& json) {
   m_connection.query("insert into ecmigrate.comparisons (migration, rows, server, data) values ($1, $2, $3, $4)",
                      {migration, std::to_string(rows), server, json});
 }

@@ -5,9 +5,9 @@
 
 namespace ecmigrate {
 
-/// The formats of the journal, in the order in which they came. Each is the SQL that makes it from the one before, so that
-/// a new journal and an upgraded one are the same. Only ever add: an older program may be at work in the same journal, and
-/// what it writes and reads has to stay.
+/// The formats of the journal, in the order in which they came. Each is the SQL that makes it from the one before, so
+/// that a new journal and an upgraded one are the same. Only ever add: an older program may be at work in the same
+/// journal, and what it writes and reads has to stay.
 ///
 /// Format 1 has no table `journal`; from 2 on that says which format it is.
 inline constexpr std::array<std::string_view, 2> k_journal_formats{
@@ -59,7 +59,8 @@ create table if not exists ecmigrate.steering (
 create index if not exists events_migration on ecmigrate.events (migration, id);
 create index if not exists progress_migration on ecmigrate.progress (migration, id);
 )",
-    // 2: what was told is kept in columns, too; what a run was given and ended with; columns as they were; tries at locks; comparisons
+    // 2: what was told is kept in columns, too; what a run was given and ended with; columns as they were; tries at
+    // locks; comparisons
     R"(
 create table ecmigrate.journal (format integer not null, program text not null, at timestamptz not null default clock_timestamp());
 insert into ecmigrate.journal (format, program) values (2, '');

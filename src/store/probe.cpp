@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include "ecmigrate/base/error.hpp"
@@ -21,14 +20,17 @@ std::string column_of(const std::string& message, const std::string& what) {
 ///
 /// The temporary table has the name of the real one, so that an expression may say `users.full_name`; a view over it
 /// (the table standing bare, without an alias) prints whatever name it has at the time, so after a rename the server
-/// itself prints every column as `this.column`. With a second FROM item it qualifies columns always. pg_temp stands last
-/// in search_path, so that a subquery of the expression still finds the real table.
+/// itself prints every column as `this.column`. With a second FROM item it qualifies columns always. pg_temp stands
+/// last in search_path, so that a subquery of the expression still finds the real table.
 class TableProbe {
  public:
-  TableProbe(pg::Connection& connection, Draft& draft, TableDraft& table) : m_connection(connection), m_draft(draft), m_table(table) {}
+  TableProbe(pg::Connection& connection, Draft& draft, TableDraft& table)
+      : m_connection(connection), m_draft(draft), m_table(table) {}
 
   void run() {
-    m_connection.script("begin; select pg_catalog.set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), 'pg_temp'), true)");
+    m_connection.script(
+        "begin; select pg_catalog.set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), "
+        "''), 'pg_temp'), true)");
     try {
       make_table();
       read_all();
@@ -49,7 +51,8 @@ class TableProbe {
   [[nodiscard]] std::string temporary() const { return "pg_temp." + quote_identifier(m_table.table->name.name); }
 
   void make_table() {
-    m_connection.query(fmt::format("create temp table {} (like {})", quote_identifier(m_table.table->name.name), m_table.table->name.sql()));
+    m_connection.query(fmt::format("create temp table {} (like {})", quote_identifier(m_table.table->name.name),
+                                   m_table.table->name.sql()));
     std::vector<std::string> actions;
     for (const Mapping& mapping : m_table.mappings) {
       for (const NewColumn& column : mapping.news) {
@@ -130,11 +133,13 @@ class TableProbe {
       const std::string hidden = fmt::format("ecmigrate_hidden_{}", i);
       const std::string table = back ? "pg_temp.this" : temporary();
       if (back) {
-        sql += fmt::format("; alter table {} rename column {} to {}; alter table {} rename column {} to {}", table, quote_identifier(visible),
-                           quote_identifier(physical), table, hidden, quote_identifier(visible));
+        sql += fmt::format("; alter table {} rename column {} to {}; alter table {} rename column {} to {}", table,
+                           quote_identifier(visible), quote_identifier(physical), table, hidden,
+                           quote_identifier(visible));
       } else {
-        sql += fmt::format("; alter table {} rename column {} to {}; alter table {} rename column {} to {}", table, quote_identifier(visible),
-                           hidden, table, quote_identifier(physical), quote_identifier(visible));
+        sql += fmt::format("; alter table {} rename column {} to {}; alter table {} rename column {} to {}", table,
+                           quote_identifier(visible), hidden, table, quote_identifier(physical),
+                           quote_identifier(visible));
       }
     }
     return sql;
@@ -142,15 +147,19 @@ class TableProbe {
 
   /// Under its final names, printed with every name qualified.
   pg::Rows print(const Expression& expression, const std::string& select) {
-    const std::string rename = m_table.table->name.name == "this" ? "" : fmt::format("alter table {} rename to this; ", temporary());
-    return m_connection.script(fmt::format("{}set local search_path = pg_catalog{}; {}", rename, renames(expression, true), select)).front();
+    const std::string rename =
+        m_table.table->name.name == "this" ? "" : fmt::format("alter table {} rename to this; ", temporary());
+    return m_connection
+        .script(fmt::format("{}set local search_path = pg_catalog{}; {}", rename, renames(expression, true), select))
+        .front();
   }
 
   void read_value(Expression& expression) {
     // A statement of its own, sent so that the server takes only one: text that closes the bracket cannot smuggle in
     // a second. The line break ends a comment.
-    m_connection.query(fmt::format("create temp view ecmigrate_view as select ({}\n) as ecmigrate_value from {}, (select 1) as ecmigrate_other",
-                                   expression.text, temporary()));
+    m_connection.query(fmt::format(
+        "create temp view ecmigrate_view as select ({}\n) as ecmigrate_value from {}, (select 1) as ecmigrate_other",
+        expression.text, temporary()));
     const pg::Rows rows = print(expression, R"(
 with tree as (select ev_action::text as text from pg_rewrite where ev_class = 'pg_temp.ecmigrate_view'::regclass),
 called as (select p.* from tree, regexp_matches(tree.text, ':(?:funcid|opfuncid) ([1-9][0-9]*)', 'g') m join pg_proc p on p.oid = m[1]::oid)
@@ -165,13 +174,16 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
     const std::size_t begin = definition.find("SELECT") + 6;  // a blank follows, or before CASE a line break
     const std::size_t end = definition.rfind(" AS ecmigrate_value");
     expression.sql = trim(definition.substr(begin, end - begin));
-    expression.reads = rows.is_null(0, 1) ? std::vector<std::string>{} : nlohmann::json::parse(rows.text(0, 1)).get<std::vector<std::string>>();
+    expression.reads = rows.is_null(0, 1) ? std::vector<std::string>{}
+                                          : nlohmann::json::parse(rows.text(0, 1)).get<std::vector<std::string>>();
     expression.volatile_value = rows.boolean(0, 2);
     expression.repeatable = !expression.volatile_value && !rows.boolean(0, 3);
     for (const std::string& name : expression.reads) {
       if (const Column* column = m_table.table->find_column(name); column != nullptr && column->generated) {
-        m_draft.complain(expression.at, fmt::format("{} reads \"{}\", which is generated: its value does not exist yet when the trigger runs",
-                                                    expression.what, name));
+        m_draft.complain(
+            expression.at,
+            fmt::format("{} reads \"{}\", which is generated: its value does not exist yet when the trigger runs",
+                        expression.what, name));
       }
     }
     check_assignment(expression);
@@ -182,18 +194,24 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
       return;
     }
     m_connection.query(fmt::format("create temp table ecmigrate_target (value {})", expression.target_type));
-    m_connection.query(fmt::format("explain insert into pg_temp.ecmigrate_target select {} from pg_temp.this", expression.sql));
+    m_connection.query(
+        fmt::format("explain insert into pg_temp.ecmigrate_target select {} from pg_temp.this", expression.sql));
   }
 
   void read_check(Expression& expression) {
-    m_connection.query(fmt::format("alter table {} add constraint ecmigrate_check check ({}\n)", temporary(), expression.text));
-    expression.sql = print(expression, "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'pg_temp.this'::regclass and "
-                                       "conname = 'ecmigrate_check'").text(0, 0);
+    m_connection.query(
+        fmt::format("alter table {} add constraint ecmigrate_check check ({}\n)", temporary(), expression.text));
+    expression.sql =
+        print(expression,
+              "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'pg_temp.this'::regclass and "
+              "conname = 'ecmigrate_check'")
+            .text(0, 0);
   }
 
   void read_index(Expression& expression) {
     m_connection.query(fmt::format("create index ecmigrate_index on {} {}\n", temporary(), expression.text));
-    const std::string definition = print(expression, "select pg_get_indexdef('pg_temp.ecmigrate_index'::regclass)").text(0, 0);
+    const std::string definition =
+        print(expression, "select pg_get_indexdef('pg_temp.ecmigrate_index'::regclass)").text(0, 0);
     // `CREATE INDEX ecmigrate_index ON pg_temp_3.this USING …`: our own names, without spaces.
     expression.sql = definition.substr(definition.find(".this ") + 5);
   }
@@ -213,7 +231,8 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
       if (!old.down || old.down->sql.empty() || !only(old.down->reads, new_names)) {
         return;
       }
-      olds.push_back(fmt::format("({})::{} as {}", old.down->sql, old.column->type, quote_identifier(old.column->name)));
+      olds.push_back(
+          fmt::format("({})::{} as {}", old.down->sql, old.column->type, quote_identifier(old.column->name)));
       old_names.push_back(old.column->name);
     }
     for (const NewColumn& column : mapping.news) {
@@ -227,9 +246,10 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
     }
     m_connection.query("savepoint expression");
     try {
-      mapping.null_means_pending =
-          m_connection.query(fmt::format("select {} from (select {} from (select {}) as this) as this", join(tests, " and "), join(olds, ", "), join(nulls, ", ")))
-              .boolean(0, 0);
+      mapping.null_means_pending = m_connection
+                                       .query(fmt::format("select {} from (select {} from (select {}) as this) as this",
+                                                          join(tests, " and "), join(olds, ", "), join(nulls, ", ")))
+                                       .boolean(0, 0);
     } catch (const pg::SqlError& error) {
       if (error.connection_lost()) {
         throw;
@@ -239,7 +259,8 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
   }
 
   static bool only(const std::vector<std::string>& names, const std::vector<std::string>& allowed) {
-    return std::ranges::all_of(names, [&](const std::string& name) { return std::ranges::find(allowed, name) != allowed.end(); });
+    return std::ranges::all_of(
+        names, [&](const std::string& name) { return std::ranges::find(allowed, name) != allowed.end(); });
   }
 
   pg::Connection& m_connection;

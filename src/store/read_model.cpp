@@ -14,7 +14,6 @@ namespace {
 
 using nlohmann::json;
 
-
 std::string ms(std::string_view time) {
   return fmt::format("(extract(epoch from {}) * 1000)::bigint", time);
 }
@@ -24,66 +23,91 @@ std::string list_of(const std::string& query) {
   return fmt::format("(select coalesce(json_agg(row_to_json(q)), '[]') from ({}) q)", query);
 }
 
-/// Whoever runs holds the migration's advisory lock; a host that died keeps it for about a minute, but gives no heartbeat any
-/// more while its walk is not finished.
+/// Whoever runs holds the migration's advisory lock; a host that died keeps it for about a minute, but gives no
+/// heartbeat any more while its walk is not finished.
 std::string lost_sql(const std::string& key) {
   return fmt::format(
-      "r.finished_at is null and (not exists (select from pg_catalog.pg_locks l where l.locktype = 'advisory' and l.granted and l.classid = {}::oid "
-      "and l.objid = ({})::oid and l.database = (select oid from pg_catalog.pg_database where datname = current_database())) "
-      "or (r.seen_at < clock_timestamp() - interval '30 seconds' and exists (select from ecmigrate.walks w where w.run = r.id and not w.finished)))",
+      "r.finished_at is null and (not exists (select from pg_catalog.pg_locks l where l.locktype = 'advisory' and "
+      "l.granted and l.classid = {}::oid "
+      "and l.objid = ({})::oid and l.database = (select oid from pg_catalog.pg_database where datname = "
+      "current_database())) "
+      "or (r.seen_at < clock_timestamp() - interval '30 seconds' and exists (select from ecmigrate.walks w where w.run "
+      "= r.id and not w.finished)))",
       Journal::run_lock("").first, key);
 }
 
-/// The parts of one migration, `m` being its row and `wanted` its name and the key of its run lock. Columns that an older
-/// format lacks are absent from the rows' JSON, which reads as nothing.
+/// The parts of one migration, `m` being its row and `wanted` its name and the key of its run lock. Columns that an
+/// older format lacks are absent from the rows' JSON, which reads as nothing.
 std::string details_sql(int format) {
   const std::string of_m = "migration = m.name and at >= m.started_at";
   const std::string tries =
       format < 2 ? "'[]'::json"
-                 : list_of(fmt::format("select phase, step, relation, mode, count(*) as tries, sum(waited_ms) as waited_ms, max({}) as at from ecmigrate.lock_tries t "
-                                       "where {} and not exists (select from ecmigrate.locks l where l.migration = m.name and l.phase = t.phase and l.step = t.step "
+                 : list_of(fmt::format("select phase, step, relation, mode, count(*) as tries, sum(waited_ms) as "
+                                       "waited_ms, max({}) as at from ecmigrate.lock_tries t "
+                                       "where {} and not exists (select from ecmigrate.locks l where l.migration = "
+                                       "m.name and l.phase = t.phase and l.step = t.step "
                                        "and l.at >= t.at) group by phase, step, relation, mode",
                                        ms("at"), of_m));
-  const std::string blockers =
-      format < 2 ? "null::json"
-                 : fmt::format("(select json_build_object('at', {}, 'data', json_build_object('type', 'lock_try_failed', 'blockers', blockers)) "
-                               "from ecmigrate.lock_tries where {} order by id desc limit 1)",
-                               ms("at"), of_m);
+  const std::string blockers = format < 2 ? "null::json"
+                                          : fmt::format(
+                                                "(select json_build_object('at', {}, 'data', json_build_object('type', "
+                                                "'lock_try_failed', 'blockers', blockers)) "
+                                                "from ecmigrate.lock_tries where {} order by id desc limit 1)",
+                                                ms("at"), of_m);
   std::string sql = "select to_jsonb(m) - 'plan' - 'recipe' - 'columns' as row, ";
   sql += fmt::format("{} as started, {} as changed, ", ms("m.started_at"), ms("m.changed_at"));
-  sql += fmt::format("(select to_jsonb(r) || jsonb_build_object('since', {}, 'seen', {}, 'finished', {}, 'lost', {}, "
-                     "'limits', (select to_jsonb(b)->'limits' from ecmigrate.runs b where b.migration = m.name and b.command in ('backfill', 'run') order by b.id desc limit 1)) "
-                     "from ecmigrate.runs r where r.migration = m.name "
-                     "order by id desc limit 1) as run, ",
-                     ms("r.started_at"), ms("r.seen_at"), ms("r.finished_at"), lost_sql("wanted.key"));
-  sql += "(select to_jsonb(s) || jsonb_build_object('throttle', case when throttle_until is null or throttle_until > clock_timestamp() then throttle else 0 end, "
-         "'until', to_char(throttle_until, case when throttle_until < clock_timestamp() + interval '12 hours' then ' \"until\" HH24:MI TZ' "
-         "else ' \"until\" YYYY-MM-DD HH24:MI TZ' end)) from ecmigrate.steering s where migration = m.name) as steering, ";
-  sql += list_of(fmt::format("select {} as at, data->>'after' as state from ecmigrate.events where {} and data->>'type' = 'state_changed' order by id", ms("at"), of_m)) +
+  sql += fmt::format(
+      "(select to_jsonb(r) || jsonb_build_object('since', {}, 'seen', {}, 'finished', {}, 'lost', {}, "
+      "'limits', (select to_jsonb(b)->'limits' from ecmigrate.runs b where b.migration = m.name and b.command in "
+      "('backfill', 'run') order by b.id desc limit 1)) "
+      "from ecmigrate.runs r where r.migration = m.name "
+      "order by id desc limit 1) as run, ",
+      ms("r.started_at"), ms("r.seen_at"), ms("r.finished_at"), lost_sql("wanted.key"));
+  sql +=
+      "(select to_jsonb(s) || jsonb_build_object('throttle', case when throttle_until is null or throttle_until > "
+      "clock_timestamp() then throttle else 0 end, "
+      "'until', to_char(throttle_until, case when throttle_until < clock_timestamp() + interval '12 hours' then ' "
+      "\"until\" HH24:MI TZ' "
+      "else ' \"until\" YYYY-MM-DD HH24:MI TZ' end)) from ecmigrate.steering s where migration = m.name) as steering, ";
+  sql += list_of(fmt::format("select {} as at, data->>'after' as state from ecmigrate.events where {} and "
+                             "data->>'type' = 'state_changed' order by id",
+                             ms("at"), of_m)) +
          " as states, ";
-  sql += list_of(fmt::format("select phase, step, relation, mode, tries, waited_ms, held_ms, blocked_sessions, blocked_longest_ms, {} as at from ecmigrate.locks "
+  sql += list_of(fmt::format("select phase, step, relation, mode, tries, waited_ms, held_ms, blocked_sessions, "
+                             "blocked_longest_ms, {} as at from ecmigrate.locks "
                              "where {} order by id",
                              ms("at"), of_m)) +
          " as locks, ";
   sql += tries + " as tries, " + blockers + " as blockers, ";
-  sql += list_of("select k.relation, k.pages, k.finished, coalesce(sum(w.rows), 0) as rows, coalesce(sum(w.hot_rows), 0) as hot_rows, "
-                 "coalesce(sum(w.batches), 0) as batches, coalesce(sum(w.wal_bytes), 0) as wal_bytes from ecmigrate.walks k "
-                 "left join ecmigrate.windows w on w.migration = k.migration and w.relation = k.relation where k.migration = m.name "
-                 "group by k.relation, k.pages, k.finished order by k.relation") +
-         " as walks, ";
-  // The newest points alone, by the index (which format 1 lacks): of a relation that has none among them the walk says what
-  // is to be said.
+  sql +=
+      list_of(
+          "select k.relation, k.pages, k.finished, coalesce(sum(w.rows), 0) as rows, coalesce(sum(w.hot_rows), 0) as "
+          "hot_rows, "
+          "coalesce(sum(w.batches), 0) as batches, coalesce(sum(w.wal_bytes), 0) as wal_bytes from ecmigrate.walks k "
+          "left join ecmigrate.windows w on w.migration = k.migration and w.relation = k.relation where k.migration = "
+          "m.name "
+          "group by k.relation, k.pages, k.finished order by k.relation") +
+      " as walks, ";
+  // The newest points alone, by the index (which format 1 lacks): of a relation that has none among them the walk says
+  // what is to be said.
   const auto newest = [&](std::string_view phase) {
-    return fmt::format("(select distinct on (data->>'relation') {} as at, data from (select at, id, data from ecmigrate.progress where migration = m.name "
-                       "and {} = '{}' order by id desc limit 300) p order by data->>'relation', id desc)",
-                       ms("at"), format < 2 ? "data->>'phase'" : "phase", phase);
+    return fmt::format(
+        "(select distinct on (data->>'relation') {} as at, data from (select at, id, data from ecmigrate.progress "
+        "where migration = m.name "
+        "and {} = '{}' order by id desc limit 300) p order by data->>'relation', id desc)",
+        ms("at"), format < 2 ? "data->>'phase'" : "phase", phase);
   };
   sql += list_of(newest("backfill") + " union all " + newest("verify")) + " as progress, ";
-  sql += list_of(fmt::format("select distinct on (relation) relation, rows, pending + inconsistent - repaired as differences, {} as at from ecmigrate.verifications "
+  sql += list_of(fmt::format("select distinct on (relation) relation, rows, pending + inconsistent - repaired as "
+                             "differences, {} as at from ecmigrate.verifications "
                              "where {} order by relation, id desc",
                              ms("at"), of_m)) +
          " as verifications, ";
-  sql += list_of(fmt::format("select {} as at, data from ecmigrate.events where {} and data->>'type' in ('paused', 'resumed') order by id", ms("at"), of_m)) + " as pauses, ";
+  sql +=
+      list_of(fmt::format(
+          "select {} as at, data from ecmigrate.events where {} and data->>'type' in ('paused', 'resumed') order by id",
+          ms("at"), of_m)) +
+      " as pauses, ";
   sql += "(select count(*) from ecmigrate.bad_rows where migration = m.name) as bad_rows ";
   return sql + "from wanted join ecmigrate.migrations m on m.name = wanted.name";
 }
@@ -132,7 +156,8 @@ SteeringView steering_of(const json& row) {
   steering.paused_by = member<std::string>(row, "paused_by");
   steering.throttle = member<double>(row, "throttle");
   if (steering.throttle > 0) {
-    steering.throttled = fmt::format("throttled to {:.0f} % by {}{}", 100 * (1 - steering.throttle), member<std::string>(row, "throttled_by"), member<std::string>(row, "until"));
+    steering.throttled = fmt::format("throttled to {:.0f} % by {}{}", 100 * (1 - steering.throttle),
+                                     member<std::string>(row, "throttled_by"), member<std::string>(row, "until"));
   }
   const json limits = member<json>(row, "limits", json::object());
   for (const auto& [limit, value] : limits.items()) {
@@ -233,7 +258,8 @@ MigrationView migration_of(const json& in) {
   for (const json& item : in.at("walks")) {
     view.walks.push_back({display_of(member<std::string>(item, "relation")),
                           member<std::int64_t>(item, "pages"),
-                          {member<std::int64_t>(item, "rows"), member<std::int64_t>(item, "hot_rows"), member<std::int64_t>(item, "batches"), member<double>(item, "wal_bytes")},
+                          {member<std::int64_t>(item, "rows"), member<std::int64_t>(item, "hot_rows"),
+                           member<std::int64_t>(item, "batches"), member<double>(item, "wal_bytes")},
                           member<bool>(item, "finished")});
   }
   for (const json& item : in.at("progress")) {
@@ -243,13 +269,14 @@ MigrationView migration_of(const json& in) {
     }
   }
   for (const json& item : in.at("verifications")) {
-    view.verifications.push_back(
-        {member<std::string>(item, "relation"), member<std::int64_t>(item, "rows"), member<std::int64_t>(item, "differences"), member<Instant>(item, "at")});
+    view.verifications.push_back({member<std::string>(item, "relation"), member<std::int64_t>(item, "rows"),
+                                  member<std::int64_t>(item, "differences"), member<Instant>(item, "at")});
   }
   view.pauses = pauses_of(in.at("pauses"));
   // Who was ended while it was paused told no end of the pause; whether it pauses again is for the next run to say.
   if (!view.pauses.empty() && !view.pauses.back().to && view.run && (view.run->finished_at || view.run->lost)) {
-    view.pauses.back().to = std::max(view.pauses.back().from, view.run->finished_at.value_or(view.run->seen_at.value_or(0)));
+    view.pauses.back().to =
+        std::max(view.pauses.back().from, view.run->finished_at.value_or(view.run->seen_at.value_or(0)));
   }
   if (!in.at("blockers").is_null()) {
     const auto event = event_of(in.at("blockers"));
@@ -276,9 +303,13 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 
 /// What a migration will do to a column, and to which shape it belongs.
 void classify(ColumnView& column, bool added, const Recipe& recipe) {
-  const bool dropped = std::ranges::any_of(recipe.drops, [&](const ColumnDrop& drop) { return !drop.type_change && drop.table == column.relation && drop.column == column.name; });
+  const bool dropped = std::ranges::any_of(recipe.drops, [&](const ColumnDrop& drop) {
+    return !drop.type_change && drop.table == column.relation && drop.column == column.name;
+  });
   const bool replaced = std::ranges::any_of(recipe.synced, [&](const SyncedTable& table) {
-    return table.table == column.relation && std::ranges::any_of(table.mappings, [&](const SyncedMapping& mapping) { return has(mapping.new_columns, column.name); });
+    return table.table == column.relation && std::ranges::any_of(table.mappings, [&](const SyncedMapping& mapping) {
+             return has(mapping.new_columns, column.name);
+           });
   });
   if (added || replaced) {
     column.side = ColumnView::Side::new_shape;
@@ -301,15 +332,19 @@ void classify(ColumnView& column, bool added, const Recipe& recipe) {
 JournalView ReadModel::look(const std::vector<std::string>& names, std::int64_t after_event) {
   std::string wanted;
   for (const std::string& name : names) {
-    wanted += fmt::format("{}({}, {})", wanted.empty() ? "" : ", ", quote_literal(name), static_cast<std::uint32_t>(Journal::run_lock(name).second));
+    wanted += fmt::format("{}({}, {})", wanted.empty() ? "" : ", ", quote_literal(name),
+                          static_cast<std::uint32_t>(Journal::run_lock(name).second));
   }
-  const std::string events =
-      after_event <= 0 ? "'[]'::json"
-                       : list_of(fmt::format("select id, {} as at, migration, data from ecmigrate.events where migration = any ({}) and id > {} order by id limit 500",
-                                             ms("at"), text_array(names), after_event));
+  const std::string events = after_event <= 0
+                                 ? "'[]'::json"
+                                 : list_of(fmt::format("select id, {} as at, migration, data from ecmigrate.events "
+                                                       "where migration = any ({}) and id > {} order by id limit 500",
+                                                       ms("at"), text_array(names), after_event));
   const std::string sql = fmt::format(
-      "with wanted (name, key) as (values {}) select json_build_object('now', {}, 'current', (select name from ecmigrate.migrations "
-      "order by state not in ('contracted', 'rolled_back') desc, started_at desc, name limit 1), 'migrations', {}, 'events', {})",
+      "with wanted (name, key) as (values {}) select json_build_object('now', {}, 'current', (select name from "
+      "ecmigrate.migrations "
+      "order by state not in ('contracted', 'rolled_back') desc, started_at desc, name limit 1), 'migrations', {}, "
+      "'events', {})",
       wanted.empty() ? "(null::text, 0)" : wanted, ms("clock_timestamp()"), list_of(details_sql(m_format)), events);
   const json read = json::parse(m_connection.query(sql).text(0, 0));
   JournalView view;
@@ -319,7 +354,9 @@ JournalView ReadModel::look(const std::vector<std::string>& names, std::int64_t 
     view.migrations.push_back(migration_of(item));
   }
   for (const json& item : read.at("events")) {
-    view.events.emplace_back(member<std::string>(item, "migration"), EventView{member<std::int64_t>(item, "id"), member<Instant>(item, "at"), item.at("data").dump()});
+    view.events.emplace_back(
+        member<std::string>(item, "migration"),
+        EventView{member<std::int64_t>(item, "id"), member<Instant>(item, "at"), item.at("data").dump()});
   }
   return view;
 }
@@ -327,14 +364,17 @@ JournalView ReadModel::look(const std::vector<std::string>& names, std::int64_t 
 std::vector<MigrationSummary> ReadModel::list() {
   const pg::Rows rows = m_connection.query(fmt::format(
       "select m.name, m.state, {}, {}, (select sum(rows) from ecmigrate.windows w where w.migration = m.name), "
-      "(select sum(d) from (select distinct on (relation) pending + inconsistent - repaired as d from ecmigrate.verifications v where v.migration = m.name "
+      "(select sum(d) from (select distinct on (relation) pending + inconsistent - repaired as d from "
+      "ecmigrate.verifications v where v.migration = m.name "
       "and v.at >= m.started_at order by relation, id desc) v), r.command, r.outcome from ecmigrate.migrations m "
-      "left join lateral (select command, outcome from ecmigrate.runs where migration = m.name order by id desc limit 1) r on true "
+      "left join lateral (select command, outcome from ecmigrate.runs where migration = m.name order by id desc limit "
+      "1) r on true "
       "order by m.state in ('contracted', 'rolled_back'), m.started_at desc, m.name limit 1000",
       ms("m.started_at"), ms("m.changed_at")));
   std::vector<MigrationSummary> list;
   for (int row = 0; row < rows.size(); ++row) {
-    MigrationSummary summary{rows.text(row, 0), rows.text(row, 1), rows.integer(row, 2), rows.integer(row, 3), {}, {}, rows.text(row, 6), rows.maybe(row, 7)};
+    MigrationSummary summary{rows.text(row, 0), rows.text(row, 1), rows.integer(row, 2), rows.integer(row, 3), {}, {},
+                             rows.text(row, 6), rows.maybe(row, 7)};
     if (!rows.is_null(row, 4)) {
       summary.rows = rows.integer(row, 4);
     }
@@ -347,7 +387,8 @@ std::vector<MigrationSummary> ReadModel::list() {
 }
 
 std::optional<MigrationShape> ReadModel::shape(const std::string& name) {
-  const pg::Rows rows = m_connection.query("select recipe, to_jsonb(m)->'columns', recipe_format from ecmigrate.migrations m where name = $1", {name});
+  const pg::Rows rows = m_connection.query(
+      "select recipe, to_jsonb(m)->'columns', recipe_format from ecmigrate.migrations m where name = $1", {name});
   if (rows.size() == 0) {
     return std::nullopt;
   }
@@ -389,7 +430,9 @@ std::optional<MigrationShape> ReadModel::shape(const std::string& name) {
   }
   // New columns that are not there yet, and all that a journal of format 1 has no record of.
   const auto add = [&](const QualifiedName& table, const std::string& column_name) {
-    if (!std::ranges::any_of(shape.columns, [&](const ColumnView& known) { return known.relation == table && known.name == column_name; })) {
+    if (!std::ranges::any_of(shape.columns, [&](const ColumnView& known) {
+          return known.relation == table && known.name == column_name;
+        })) {
       ColumnView column;
       column.relation = table;
       column.name = column_name;
@@ -411,8 +454,11 @@ std::optional<MigrationShape> ReadModel::shape(const std::string& name) {
 }
 
 std::vector<EventView> ReadModel::events(const std::string& name, std::int64_t before, int limit) {
-  const pg::Rows rows = m_connection.query(fmt::format("select id, {}, data from ecmigrate.events where migration = $1 and ($2::bigint = 0 or id < $2::bigint) order by id desc limit $3::integer", ms("at")),
-                                           {name, std::to_string(before), std::to_string(limit)});
+  const pg::Rows rows =
+      m_connection.query(fmt::format("select id, {}, data from ecmigrate.events where migration = $1 and ($2::bigint = "
+                                     "0 or id < $2::bigint) order by id desc limit $3::integer",
+                                     ms("at")),
+                         {name, std::to_string(before), std::to_string(limit)});
   std::vector<EventView> events;
   for (int row = 0; row < rows.size(); ++row) {
     events.push_back({rows.integer(row, 0), rows.integer(row, 1), rows.text(row, 2)});
@@ -425,11 +471,13 @@ std::int64_t ReadModel::last_event() {
 }
 
 std::vector<ProgressView> ReadModel::series(const std::string& name, std::size_t most) {
-  const pg::Rows rows = m_connection.query(
-      fmt::format("select at, data from (select id, {} as at, data from ecmigrate.progress where migration = $1 and {} = 'backfill' "
-                  "and at >= (select started_at from ecmigrate.migrations where name = $1) order by id desc limit $2::bigint) newest order by id",
-                  ms("at"), m_format < 2 ? "data->>'phase'" : "phase"),
-      {name, std::to_string(most)});
+  const pg::Rows rows =
+      m_connection.query(fmt::format("select at, data from (select id, {} as at, data from ecmigrate.progress where "
+                                     "migration = $1 and {} = 'backfill' "
+                                     "and at >= (select started_at from ecmigrate.migrations where name = $1) order by "
+                                     "id desc limit $2::bigint) newest order by id",
+                                     ms("at"), m_format < 2 ? "data->>'phase'" : "phase"),
+                         {name, std::to_string(most)});
   std::vector<ProgressView> series;
   for (int row = 0; row < rows.size(); ++row) {
     const auto event = event_from_json(rows.text(row, 1));
@@ -444,7 +492,8 @@ std::optional<std::string> ReadModel::comparison(const std::string& name) {
   if (m_format < 2) {
     return std::nullopt;
   }
-  const pg::Rows rows = m_connection.query("select data from ecmigrate.comparisons where migration = $1 order by id desc limit 1", {name});
+  const pg::Rows rows = m_connection.query(
+      "select data from ecmigrate.comparisons where migration = $1 order by id desc limit 1", {name});
   return rows.size() == 0 ? std::nullopt : std::optional(rows.text(0, 0));
 }
 

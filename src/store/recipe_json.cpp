@@ -24,7 +24,12 @@ static void from_json(const json& in, LockRequest& lock) {
 }
 
 static void to_json(json& out, const Step& step) {
-  out = {{"kind", static_cast<int>(step.kind)}, {"id", step.id}, {"title", step.title}, {"locks", step.locks}, {"sql", step.sql}, {"cost", step.cost}};
+  out = {{"kind", static_cast<int>(step.kind)},
+         {"id", step.id},
+         {"title", step.title},
+         {"locks", step.locks},
+         {"sql", step.sql},
+         {"cost", step.cost}};
   if (step.index) {
     out["index"] = *step.index;
   }
@@ -46,7 +51,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedMapping, label, old_columns, new_column
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedTable, table, mappings, key, spread, user_update_triggers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ColumnDrop, table, column, replaced, type_change)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncTrigger, table, names)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, contract, rollback, drops, triggers)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, contract, rollback, drops,
+                                   triggers)
 
 std::string recipe_to_json(const Recipe& recipe) {
   return json(recipe).dump();

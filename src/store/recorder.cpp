@@ -8,8 +8,8 @@ namespace ecmigrate {
 
 namespace {
 
-/// A point of the time series: often while it is new, so that a short backfill has a curve, then seldom, so that a day of
-/// it is some 17,000 rows.
+/// A point of the time series: often while it is new, so that a short backfill has a curve, then seldom, so that a day
+/// of it is some 17,000 rows.
 constexpr std::chrono::milliseconds k_often{1'000};
 constexpr std::chrono::milliseconds k_often_for{60'000};
 constexpr std::chrono::milliseconds k_seldom{5'000};
@@ -24,11 +24,13 @@ constexpr std::chrono::milliseconds k_patience{8'000};
 
 // Neither a lock on the journal's tables nor a synchronous replica that is gone may hold the recorder up for long.
 constexpr std::string_view k_settings =
-    "set synchronous_commit = off; set statement_timeout = '5s'; set lock_timeout = '2s'; set client_min_messages = warning";
+    "set synchronous_commit = off; set statement_timeout = '5s'; set lock_timeout = '2s'; set client_min_messages = "
+    "warning";
 
 }  // namespace
 
-JournalRecorder::JournalRecorder(Observer& next, pg::Target target, std::string migration, std::function<std::int64_t()> run)
+JournalRecorder::JournalRecorder(Observer& next, pg::Target target, std::string migration,
+                                 std::function<std::int64_t()> run)
     : m_next(next),
       m_target(std::move(target)),
       m_migration(std::move(migration)),

@@ -8,8 +8,10 @@ namespace ecmigrate {
 
 Journal::Steering Journal::steering(const std::string& name) {
   const pg::Rows rows = m_connection.query(
-      "select paused, paused_by, case when throttle_until is null or throttle_until > clock_timestamp() then throttle else 0 end, "
-      "throttled_by || coalesce(to_char(throttle_until, case when throttle_until < clock_timestamp() + interval '12 hours' then ' \"until\" HH24:MI TZ' "
+      "select paused, paused_by, case when throttle_until is null or throttle_until > clock_timestamp() then throttle "
+      "else 0 end, "
+      "throttled_by || coalesce(to_char(throttle_until, case when throttle_until < clock_timestamp() + interval '12 "
+      "hours' then ' \"until\" HH24:MI TZ' "
       "else ' \"until\" YYYY-MM-DD HH24:MI TZ' end), ''), limits from ecmigrate.steering where migration = $1",
       {name});
   Steering steering;
@@ -31,15 +33,18 @@ Journal::Steering Journal::steering(const std::string& name) {
 void Journal::steer_pause(const std::string& name, bool paused) {
   m_connection.query(
       "insert into ecmigrate.steering (migration, paused, paused_by) values ($1, $2, current_user) "
-      "on conflict (migration) do update set paused = excluded.paused, paused_by = excluded.paused_by, at = clock_timestamp()",
+      "on conflict (migration) do update set paused = excluded.paused, paused_by = excluded.paused_by, at = "
+      "clock_timestamp()",
       {name, paused ? "true" : "false"});
 }
 
 void Journal::steer_throttle(const std::string& name, double ratio, std::optional<std::chrono::milliseconds> duration) {
   m_connection.query(
       "insert into ecmigrate.steering (migration, throttle, throttle_until, throttled_by) "
-      "values ($1, $2, clock_timestamp() + $3 * interval '1 millisecond', current_user) on conflict (migration) do update set "
-      "throttle = excluded.throttle, throttle_until = excluded.throttle_until, throttled_by = excluded.throttled_by, at = clock_timestamp()",
+      "values ($1, $2, clock_timestamp() + $3 * interval '1 millisecond', current_user) on conflict (migration) do "
+      "update set "
+      "throttle = excluded.throttle, throttle_until = excluded.throttle_until, throttled_by = excluded.throttled_by, "
+      "at = clock_timestamp()",
       {name, fmt::format("{}", ratio), duration ? std::optional(std::to_string(duration->count())) : std::nullopt});
 }
 
@@ -52,11 +57,12 @@ void Journal::steer_limit(const std::string& name, const std::string& limit, con
 
 double Journal::heartbeat(std::int64_t run, bool durable) {
   // A synchronous replica that is gone would let the commit wait for ever.
-  const auto results = m_connection.script(
-      fmt::format("begin; set local synchronous_commit = {}; set local statement_timeout = '5s'; "
-                  "update ecmigrate.runs set seen_at = clock_timestamp() where id = {}; "
-                  "select extract(epoch from clock_timestamp()) * 1000; commit; select extract(epoch from clock_timestamp()) * 1000",
-                  durable ? "on" : "off", run));
+  const auto results =
+      m_connection.script(fmt::format("begin; set local synchronous_commit = {}; set local statement_timeout = '5s'; "
+                                      "update ecmigrate.runs set seen_at = clock_timestamp() where id = {}; "
+                                      "select extract(epoch from clock_timestamp()) * 1000; commit; select "
+                                      "extract(epoch from clock_timestamp()) * 1000",
+                                      durable ? "on" : "off", run));
   return results.at(2).number(0, 0) - results.at(1).number(0, 0);
 }
 

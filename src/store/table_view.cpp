@@ -36,12 +36,17 @@ std::map<QualifiedName, TableFacts> read_tables(pg::Connection& connection, cons
   }
   // reltuples and relpages instead of the functions that give sizes: those open the table, and would wait for its lock.
   const pg::Rows rows = connection.query(fmt::format(
-      "select n.nspname, c.relname, c.oid, (select json_build_object('rows', sum(nullif(p.reltuples, -1)), 'pages', sum(p.relpages)) from pg_catalog.pg_class p "
-      "where p.oid in (select c.oid union all select relid from pg_catalog.pg_partition_tree(c.oid)) and p.relkind <> 'p'), "
-      "(select json_agg(json_build_array(a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), not a.attnotnull, s.null_frac)) "
-      "from pg_catalog.pg_attribute a left join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname "
+      "select n.nspname, c.relname, c.oid, (select json_build_object('rows', sum(nullif(p.reltuples, -1)), 'pages', "
+      "sum(p.relpages)) from pg_catalog.pg_class p "
+      "where p.oid in (select c.oid union all select relid from pg_catalog.pg_partition_tree(c.oid)) and p.relkind <> "
+      "'p'), "
+      "(select json_agg(json_build_array(a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), not "
+      "a.attnotnull, s.null_frac)) "
+      "from pg_catalog.pg_attribute a left join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = "
+      "c.relname and s.attname = a.attname "
       "and not s.inherited where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), "
-      "(select json_agg(json_build_array(t.tgname, t.tgenabled)) from pg_catalog.pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal), "
+      "(select json_agg(json_build_array(t.tgname, t.tgenabled)) from pg_catalog.pg_trigger t where t.tgrelid = c.oid "
+      "and not t.tgisinternal), "
       "current_setting('block_size')::bigint "
       "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid in {}",
       regclass_array(shape.tables)));
@@ -56,8 +61,9 @@ std::map<QualifiedName, TableFacts> read_tables(pg::Connection& connection, cons
     facts.bytes = (sizes.at("pages").is_null() ? 0 : sizes.at("pages").get<std::int64_t>()) * rows.integer(row, 6);
     const json columns = rows.is_null(row, 4) ? json::array() : json::parse(rows.text(row, 4));
     for (const json& column : columns) {
-      facts.columns[column.at(0).get<int>()] = {column.at(1), column.at(2), column.at(3),
-                                                column.at(4).is_null() ? std::nullopt : std::optional(column.at(4).get<double>())};
+      facts.columns[column.at(0).get<int>()] = {
+          column.at(1), column.at(2), column.at(3),
+          column.at(4).is_null() ? std::nullopt : std::optional(column.at(4).get<double>())};
     }
     const json triggers = rows.is_null(row, 5) ? json::array() : json::parse(rows.text(row, 5));
     for (const json& trigger : triggers) {
@@ -79,8 +85,10 @@ std::vector<std::vector<std::string>> pick_keys(pg::Connection& connection, cons
   }
   // From some pages on, the first row that is there: a scan of few pages by their places.
   const pg::Rows rows = connection.query(fmt::format(
-      "select distinct {4} from pg_catalog.generate_series(0, {0} - 1) g cross join lateral (select {1} from {2} as this where this.ctid >= "
-      "format('(%s,0)', (select greatest(relpages, 1) from pg_catalog.pg_class where oid = {3}::pg_catalog.regclass)::bigint * g / {0})::tid limit 1) r",
+      "select distinct {4} from pg_catalog.generate_series(0, {0} - 1) g cross join lateral (select {1} from {2} as "
+      "this where this.ctid >= "
+      "format('(%s,0)', (select greatest(relpages, 1) from pg_catalog.pg_class where oid = "
+      "{3}::pg_catalog.regclass)::bigint * g / {0})::tid limit 1) r",
       count, join(text, ", "), shape.sampled->sql(), quote_literal(shape.sampled->sql()), join(picked, ", ")));
   std::vector<std::vector<std::string>> keys;
   for (int row = 0; row < rows.size(); ++row) {
@@ -93,7 +101,8 @@ std::vector<std::vector<std::string>> pick_keys(pg::Connection& connection, cons
   return keys;
 }
 
-std::vector<SampleRow> read_sample(pg::Connection& connection, const MigrationShape& shape, const std::vector<std::vector<std::string>>& keys,
+std::vector<SampleRow> read_sample(pg::Connection& connection, const MigrationShape& shape,
+                                   const std::vector<std::vector<std::string>>& keys,
                                    const std::vector<std::string>& columns, bool compare) {
   if (!shape.sampled || keys.empty()) {
     return {};
@@ -113,12 +122,14 @@ std::vector<SampleRow> read_sample(pg::Connection& connection, const MigrationSh
   for (const std::string& column : quoted(columns)) {
     shown.push_back(fmt::format("left({}::text, 400)", column));
   }
-  const std::string verdict = !compare || shape.pending.empty()
-                                  ? "'not compared'"
-                                  : fmt::format("case when {} then 'pending' when {} then 'differs' else 'equal' end", shape.pending,
-                                                shape.inconsistent.empty() ? "false" : shape.inconsistent);
-  const pg::Rows rows = connection.query(fmt::format("select {}, {} from {} as this where {} order by {}", verdict, join(shown, ", "), shape.sampled->sql(), join(any, " or "),
-                                                     join(quoted(shape.key), ", ")));
+  const std::string verdict =
+      !compare || shape.pending.empty()
+          ? "'not compared'"
+          : fmt::format("case when {} then 'pending' when {} then 'differs' else 'equal' end", shape.pending,
+                        shape.inconsistent.empty() ? "false" : shape.inconsistent);
+  const pg::Rows rows =
+      connection.query(fmt::format("select {}, {} from {} as this where {} order by {}", verdict, join(shown, ", "),
+                                   shape.sampled->sql(), join(any, " or "), join(quoted(shape.key), ", ")));
   std::vector<SampleRow> sample;
   for (int row = 0; row < rows.size(); ++row) {
     SampleRow found;
@@ -136,24 +147,31 @@ std::vector<SampleRow> read_sample(pg::Connection& connection, const MigrationSh
 }
 
 Waiting read_waiting(pg::Connection& connection) {
-  // pg_blocking_pids takes all partitions of the lock table: it is asked for sessions that wait, of which there are none most
-  // of the time. Our own sessions are told by their name, as who they are is for the journal of another process to know.
+  // pg_blocking_pids takes all partitions of the lock table: it is asked for sessions that wait, of which there are
+  // none most of the time. Our own sessions are told by their name, as who they are is for the journal of another
+  // process to know.
   const pg::Rows rows = connection.query(
       "with w as materialized (select pid, pg_catalog.pg_blocking_pids(pid) as b from pg_catalog.pg_stat_activity "
       "where wait_event_type = 'Lock' and datname = current_database() order by query_start limit 100) "
-      "select coalesce((select json_agg(json_build_object('pid', p.pid, 'user', coalesce(a.usename, ''), 'application', coalesce(a.application_name, ''), "
+      "select coalesce((select json_agg(json_build_object('pid', p.pid, 'user', coalesce(a.usename, ''), "
+      "'application', coalesce(a.application_name, ''), "
       "'type', coalesce(a.backend_type, 'prepared transaction'), 'state', coalesce(a.state, ''), "
-      "'age', coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0), 'query', coalesce(left(a.query, 500), ''), 'for', to_json(w.b), "
-      "'waited', coalesce((select max(extract(epoch from clock_timestamp() - l.waitstart) * 1000) from pg_catalog.pg_locks l where l.pid = p.pid and not l.granted), 0))) "
-      "from (select pid from w union select unnest(b) from w) p left join pg_catalog.pg_stat_activity a on a.pid = p.pid left join w on w.pid = p.pid), '[]'), "
+      "'age', coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0), 'query', "
+      "coalesce(left(a.query, 500), ''), 'for', to_json(w.b), "
+      "'waited', coalesce((select max(extract(epoch from clock_timestamp() - l.waitstart) * 1000) from "
+      "pg_catalog.pg_locks l where l.pid = p.pid and not l.granted), 0))) "
+      "from (select pid from w union select unnest(b) from w) p left join pg_catalog.pg_stat_activity a on a.pid = "
+      "p.pid left join w on w.pid = p.pid), '[]'), "
       "pg_catalog.pg_has_role('pg_read_all_stats', 'usage'), "
-      "coalesce((select json_agg(l.relation::bigint) from pg_catalog.pg_locks l where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' "
+      "coalesce((select json_agg(l.relation::bigint) from pg_catalog.pg_locks l where l.locktype = 'relation' and "
+      "l.mode = 'AccessExclusiveLock' "
       "and l.database = (select oid from pg_catalog.pg_database where datname = current_database())), '[]')");
   Waiting waiting;
   waiting.sees_all = rows.boolean(0, 1);
   for (const json& item : json::parse(rows.text(0, 0))) {
     WaitingSession session;
-    session.session = {item.at("pid"), item.at("user"), item.at("application"), item.at("type"), item.at("state"), item.at("age"), item.at("query")};
+    session.session = {item.at("pid"),   item.at("user"), item.at("application"), item.at("type"),
+                       item.at("state"), item.at("age"),  item.at("query")};
     session.waited_ms = item.at("waited");
     if (!item.at("for").is_null()) {
       item.at("for").get_to(session.waits_for);

@@ -6,10 +6,12 @@ namespace ecmigrate {
 
 namespace {
 
-constexpr const char* k_window_columns = "first_page, end_page, passes, shrink, pass, page, sweeping, skipped, done, rows, hot_rows, batches, wal_bytes";
+constexpr const char* k_window_columns =
+    "first_page, end_page, passes, shrink, pass, page, sweeping, skipped, done, rows, hot_rows, batches, wal_bytes";
 
 Written written_of(const pg::Rows& rows, int row, int column) {
-  return {rows.integer(row, column), rows.integer(row, column + 1), rows.integer(row, column + 2), rows.number(row, column + 3)};
+  return {rows.integer(row, column), rows.integer(row, column + 1), rows.integer(row, column + 2),
+          rows.number(row, column + 3)};
 }
 
 WindowRecord window_of(const pg::Rows& rows, int row) {
@@ -40,8 +42,10 @@ std::string leaves_query(const std::string& migration, const QualifiedName& tabl
   return fmt::format(
       "select n.nspname, c.relname, exists (select from ecmigrate.walks w where w.migration = {0} and w.finished "
       "and pg_catalog.to_regclass(w.relation) = c.oid) as walked "
-      "from (select {1}::pg_catalog.regclass::oid as oid union select p.relid from pg_catalog.pg_partition_tree({1}::pg_catalog.regclass) p) t "
-      "join pg_catalog.pg_class c on c.oid = t.oid and c.relkind <> 'p' join pg_catalog.pg_namespace n on n.oid = c.relnamespace order by 1, 2",
+      "from (select {1}::pg_catalog.regclass::oid as oid union select p.relid from "
+      "pg_catalog.pg_partition_tree({1}::pg_catalog.regclass) p) t "
+      "join pg_catalog.pg_class c on c.oid = t.oid and c.relkind <> 'p' join pg_catalog.pg_namespace n on n.oid = "
+      "c.relnamespace order by 1, 2",
       quote_literal(migration), quote_literal(table.sql()));
 }
 
@@ -56,12 +60,14 @@ Written& Written::operator+=(const Written& more) {
 }
 
 std::string WalkJournal::of_window(const QualifiedName& relation, const WalkRecord& walk) const {
-  return fmt::format("migration = {} and relation = {} and round = {}", quote_literal(m_migration), quote_literal(relation.sql()), walk.round);
+  return fmt::format("migration = {} and relation = {} and round = {}", quote_literal(m_migration),
+                     quote_literal(relation.sql()), walk.round);
 }
 
 std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
   const pg::Rows rows = m_connection.query(
-      "update ecmigrate.walks set run = $3 where migration = $1 and relation = $2 returning round, filenode, pages, next_page, finished, again",
+      "update ecmigrate.walks set run = $3 where migration = $1 and relation = $2 returning round, filenode, pages, "
+      "next_page, finished, again",
       {m_migration, relation.sql(), std::to_string(m_run)});
   if (rows.size() == 0) {
     return std::nullopt;
@@ -73,13 +79,15 @@ std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
   walk.next = rows.integer(0, 3);
   walk.finished = rows.boolean(0, 4);
   walk.again = rows.boolean(0, 5);
-  // Waits for the runner before, should it be in the middle of a checkpoint, and reads what that left. Windows in which it
-  // skipped rows are ours from now on, too.
-  walk.open = windows_of(m_connection.query(fmt::format("update ecmigrate.windows set run = {} where {} and (not done or skipped) returning {}", m_run,
-                                                        of_window(relation, walk), k_window_columns)));
+  // Waits for the runner before, should it be in the middle of a checkpoint, and reads what that left. Windows in which
+  // it skipped rows are ours from now on, too.
+  walk.open = windows_of(m_connection.query(
+      fmt::format("update ecmigrate.windows set run = {} where {} and (not done or skipped) returning {}", m_run,
+                  of_window(relation, walk), k_window_columns)));
   std::erase_if(walk.open, [](const WindowRecord& window) { return window.done; });
   const pg::Rows sums = m_connection.query(
-      "select coalesce(sum(rows), 0), coalesce(sum(hot_rows), 0), coalesce(sum(batches), 0), coalesce(sum(wal_bytes), 0) "
+      "select coalesce(sum(rows), 0), coalesce(sum(hot_rows), 0), coalesce(sum(batches), 0), coalesce(sum(wal_bytes), "
+      "0) "
       "from ecmigrate.windows where migration = $1 and relation = $2 and (done or round < $3)",
       {m_migration, relation.sql(), std::to_string(walk.round)});
   walk.written = written_of(sums, 0, 0);
@@ -88,12 +96,15 @@ std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
 
 void WalkJournal::begin(const QualifiedName& relation, const WalkRecord& walk) {
   // The places of bad rows may be other rows' now; those that still cannot be filled are met again.
-  m_connection.script(fmt::format(
-      "begin; delete from ecmigrate.bad_rows where migration = {0} and relation = {1}; "
-      "insert into ecmigrate.walks (migration, relation, run, round, filenode, pages, again) values ({0}, {1}, {2}, {3}, {4}, {5}, {6}) "
-      "on conflict (migration, relation) do update set run = excluded.run, round = excluded.round, filenode = excluded.filenode, "
-      "pages = excluded.pages, again = excluded.again, next_page = 0, finished = false; commit",
-      quote_literal(m_migration), quote_literal(relation.sql()), m_run, walk.round, walk.filenode, walk.pages, walk.again));
+  m_connection.script(
+      fmt::format("begin; delete from ecmigrate.bad_rows where migration = {0} and relation = {1}; "
+                  "insert into ecmigrate.walks (migration, relation, run, round, filenode, pages, again) values ({0}, "
+                  "{1}, {2}, {3}, {4}, {5}, {6}) "
+                  "on conflict (migration, relation) do update set run = excluded.run, round = excluded.round, "
+                  "filenode = excluded.filenode, "
+                  "pages = excluded.pages, again = excluded.again, next_page = 0, finished = false; commit",
+                  quote_literal(m_migration), quote_literal(relation.sql()), m_run, walk.round, walk.filenode,
+                  walk.pages, walk.again));
 }
 
 bool WalkJournal::open_window(const QualifiedName& relation, const WalkRecord& walk, const WindowRecord& window) {
@@ -101,49 +112,61 @@ bool WalkJournal::open_window(const QualifiedName& relation, const WalkRecord& w
   const std::string sql = fmt::format(
       "begin; set local synchronous_commit = off; "
       "with walk as (update ecmigrate.walks set next_page = {} where {} and run = {} and next_page = {} returning 1) "
-      "insert into ecmigrate.windows (migration, relation, round, run, filenode, first_page, end_page, passes, shrink, page) "
+      "insert into ecmigrate.windows (migration, relation, round, run, filenode, first_page, end_page, passes, shrink, "
+      "page) "
       "select {}, {}, {}, {}, {}, {}, {}, {}, {}, {} from walk returning 1; commit",
-      window.end, of_window(relation, walk), m_run, window.first, quote_literal(m_migration), quote_literal(relation.sql()), walk.round, m_run,
-      walk.filenode, window.first, window.end, window.passes, window.shrink, window.page);
+      window.end, of_window(relation, walk), m_run, window.first, quote_literal(m_migration),
+      quote_literal(relation.sql()), walk.round, m_run, walk.filenode, window.first, window.end, window.passes,
+      window.shrink, window.page);
   return m_connection.script(sql).front().size() == 1;
 }
 
 std::vector<WindowRecord> WalkJournal::reopen_skipped(const QualifiedName& relation, const WalkRecord& walk) {
-  return windows_of(m_connection.query(fmt::format(
-      "update ecmigrate.windows set passes = 1, shrink = 1, pass = 0, page = first_page, sweeping = true, skipped = false, done = false "
-      "where {} and run = {} and done and skipped returning {}",
-      of_window(relation, walk), m_run, k_window_columns)));
+  return windows_of(
+      m_connection.query(fmt::format("update ecmigrate.windows set passes = 1, shrink = 1, pass = 0, page = "
+                                     "first_page, sweeping = true, skipped = false, done = false "
+                                     "where {} and run = {} and done and skipped returning {}",
+                                     of_window(relation, walk), m_run, k_window_columns)));
 }
 
 bool WalkJournal::finish(const QualifiedName& relation, const WalkRecord& walk) {
   return m_connection
-             .query(fmt::format("update ecmigrate.walks set finished = true where {} and run = {} "
-                                "and filenode = pg_catalog.pg_relation_filenode({}::pg_catalog.regclass) "
-                                "and not exists (select from ecmigrate.windows where {} and (not done or skipped)) returning 1",
-                                of_window(relation, walk), m_run, quote_literal(relation.sql()), of_window(relation, walk)))
+             .query(fmt::format(
+                 "update ecmigrate.walks set finished = true where {} and run = {} "
+                 "and filenode = pg_catalog.pg_relation_filenode({}::pg_catalog.regclass) "
+                 "and not exists (select from ecmigrate.windows where {} and (not done or skipped)) returning 1",
+                 of_window(relation, walk), m_run, quote_literal(relation.sql()), of_window(relation, walk)))
              .size() == 1;
 }
 
 std::string WalkJournal::before_sql(std::int64_t relation_oid) {
   return fmt::format(
       "pg_catalog.set_config('ecmigrate.rows_before', pg_catalog.pg_stat_get_xact_tuples_updated({0})::text, true), "
-      "pg_catalog.set_config('ecmigrate.hot_rows_before', pg_catalog.pg_stat_get_xact_tuples_hot_updated({0})::text, true)",
+      "pg_catalog.set_config('ecmigrate.hot_rows_before', pg_catalog.pg_stat_get_xact_tuples_hot_updated({0})::text, "
+      "true)",
       relation_oid);
 }
 
-std::string WalkJournal::checkpoint_sql(const QualifiedName& relation, std::int64_t relation_oid, const WalkRecord& walk, const WindowRecord& window) const {
+std::string WalkJournal::checkpoint_sql(const QualifiedName& relation, std::int64_t relation_oid,
+                                        const WalkRecord& walk, const WindowRecord& window) const {
   return fmt::format(
-      "update ecmigrate.windows set pass = {}, page = {}, skipped = {}, done = {}, batches = {}, wal_bytes = {}, changed_at = clock_timestamp(), "
-      "rows = rows + pg_catalog.pg_stat_get_xact_tuples_updated({oid}) - current_setting('ecmigrate.rows_before')::bigint, "
-      "hot_rows = hot_rows + pg_catalog.pg_stat_get_xact_tuples_hot_updated({oid}) - current_setting('ecmigrate.hot_rows_before')::bigint "
-      "where {} and first_page = {} and run = {} and not done and filenode = pg_catalog.pg_relation_filenode({oid}) returning rows, hot_rows",
-      window.pass, window.page, window.skipped, window.done, window.written.batches, window.written.wal_bytes, of_window(relation, walk), window.first, m_run,
-      fmt::arg("oid", relation_oid));
+      "update ecmigrate.windows set pass = {}, page = {}, skipped = {}, done = {}, batches = {}, wal_bytes = {}, "
+      "changed_at = clock_timestamp(), "
+      "rows = rows + pg_catalog.pg_stat_get_xact_tuples_updated({oid}) - "
+      "current_setting('ecmigrate.rows_before')::bigint, "
+      "hot_rows = hot_rows + pg_catalog.pg_stat_get_xact_tuples_hot_updated({oid}) - "
+      "current_setting('ecmigrate.hot_rows_before')::bigint "
+      "where {} and first_page = {} and run = {} and not done and filenode = pg_catalog.pg_relation_filenode({oid}) "
+      "returning rows, hot_rows",
+      window.pass, window.page, window.skipped, window.done, window.written.batches, window.written.wal_bytes,
+      of_window(relation, walk), window.first, m_run, fmt::arg("oid", relation_oid));
 }
 
 std::vector<BadRow> WalkJournal::bad_rows(const QualifiedName& relation) {
-  const pg::Rows rows = m_connection.query("select ctid_of_row, key, sqlstate, error from ecmigrate.bad_rows where migration = $1 and relation = $2 order by id",
-                                           {m_migration, relation.sql()});
+  const pg::Rows rows = m_connection.query(
+      "select ctid_of_row, key, sqlstate, error from ecmigrate.bad_rows where migration = $1 and relation = $2 order "
+      "by id",
+      {m_migration, relation.sql()});
   std::vector<BadRow> found;
   for (int row = 0; row < rows.size(); ++row) {
     found.push_back({rows.text(row, 0), rows.text(row, 1), rows.text(row, 2), rows.text(row, 3)});
@@ -152,15 +175,19 @@ std::vector<BadRow> WalkJournal::bad_rows(const QualifiedName& relation) {
 }
 
 void WalkJournal::add_bad_row(const QualifiedName& relation, const BadRow& row) {
-  m_connection.query("insert into ecmigrate.bad_rows (migration, relation, ctid_of_row, key, sqlstate, error) values ($1, $2, $3, $4, $5, $6)",
-                     {m_migration, relation.sql(), row.ctid, row.key, row.sqlstate, row.error});
+  m_connection.query(
+      "insert into ecmigrate.bad_rows (migration, relation, ctid_of_row, key, sqlstate, error) values ($1, $2, $3, $4, "
+      "$5, $6)",
+      {m_migration, relation.sql(), row.ctid, row.key, row.sqlstate, row.error});
 }
 
 void WalkJournal::remove_bad_row(const QualifiedName& relation, const std::string& ctid) {
-  m_connection.query("delete from ecmigrate.bad_rows where migration = $1 and relation = $2 and ctid_of_row = $3", {m_migration, relation.sql(), ctid});
+  m_connection.query("delete from ecmigrate.bad_rows where migration = $1 and relation = $2 and ctid_of_row = $3",
+                     {m_migration, relation.sql(), ctid});
 }
 
-std::vector<std::pair<QualifiedName, bool>> leaves(pg::Connection& connection, const std::string& migration, const QualifiedName& table) {
+std::vector<std::pair<QualifiedName, bool>> leaves(pg::Connection& connection, const std::string& migration,
+                                                   const QualifiedName& table) {
   const pg::Rows rows = connection.query(leaves_query(migration, table));
   std::vector<std::pair<QualifiedName, bool>> found;
   for (int row = 0; row < rows.size(); ++row) {

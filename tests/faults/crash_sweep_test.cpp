@@ -51,18 +51,25 @@ operations:
       columns:
         - { column: last_name }
 )yaml",
-    "insert into users (id, full_name) values (9001, 'Old Writer'), (9002, 'New Writer'); update users set full_name = 'Upd Old' where id = 7; "
+    "insert into users (id, full_name) values (9001, 'Old Writer'), (9002, 'New Writer'); update users set full_name = "
+    "'Upd Old' where id = 7; "
     "update users set full_name = 'Upd New' where id = 8; delete from users where id = 9",
-    "insert into users (id, full_name) values (9001, 'Old Writer'); insert into users (id, first_name, last_name) values (9002, 'New', 'Writer'); "
-    "update users set full_name = 'Upd Old' where id = 7; update users set first_name = 'Upd', last_name = 'New' where id = 8; delete from users where id = 9",
+    "insert into users (id, full_name) values (9001, 'Old Writer'); insert into users (id, first_name, last_name) "
+    "values (9002, 'New', 'Writer'); "
+    "update users set full_name = 'Upd Old' where id = 7; update users set first_name = 'Upd', last_name = 'New' where "
+    "id = 8; delete from users where id = 9",
     "insert into users (id, first_name, last_name) values (9001, 'Old', 'Writer'), (9002, 'New', 'Writer'); "
-    "update users set first_name = 'Upd', last_name = 'Old' where id = 7; update users set first_name = 'Upd', last_name = 'New' where id = 8; "
+    "update users set first_name = 'Upd', last_name = 'Old' where id = 7; update users set first_name = 'Upd', "
+    "last_name = 'New' where id = 8; "
     "delete from users where id = 9",
-    "select count(*) from pg_attribute where attrelid = 'users'::regclass and attname = 'first_name' and not attisdropped",
-    "select 1 - count(*) from pg_attribute where attrelid = 'users'::regclass and attname = 'full_name' and not attisdropped"};
+    "select count(*) from pg_attribute where attrelid = 'users'::regclass and attname = 'first_name' and not "
+    "attisdropped",
+    "select 1 - count(*) from pg_attribute where attrelid = 'users'::regclass and attname = 'full_name' and not "
+    "attisdropped"};
 
 const std::string k_amount_writes =
-    "insert into users (id, amount) values (9001, 41); update users set amount = 42 where id = 7; update users set amount = default where id = 8; "
+    "insert into users (id, amount) values (9001, 41); update users set amount = 42 where id = 7; update users set "
+    "amount = default where id = 8; "
     "delete from users where id = 9";
 
 const Subject k_type_subject{
@@ -82,12 +89,14 @@ operations:
     k_amount_writes,
     k_amount_writes,
     "select 1",
-    "select count(*) from pg_attribute where attrelid = 'users'::regclass and attname = 'amount' and atttypid = 'bigint'::regtype"};
+    "select count(*) from pg_attribute where attrelid = 'users'::regclass and attname = 'amount' and atttypid = "
+    "'bigint'::regtype"};
 
 /// A table in two partitions, each of which has its worker.
 Subject partitioned_subject() {
   Subject subject = k_split_subject;
-  subject.setup = R"(create table users (id bigint primary key, full_name text not null, note text not null default repeat('n', 1800)) partition by range (id);
+  subject.setup =
+      R"(create table users (id bigint primary key, full_name text not null, note text not null default repeat('n', 1800)) partition by range (id);
     create table users_low partition of users for values from (minvalue) to (150); create table users_high partition of users for values from (150) to (maxvalue);
     alter table users_low alter column note set storage plain; alter table users_high alter column note set storage plain;
     insert into users (id, full_name) select i, 'Ann' || i || ' Lee' || i from generate_series(1, 300) i; analyze users)";
@@ -207,7 +216,8 @@ class Sweep {
     if (m_subject.only_backfill) {
       migrate_with(m_database, m_subject.plan, "expand", m_clock, m_observer);
     }
-    migrate_with(m_database, m_subject.plan, m_subject.only_backfill ? "backfill" : "expand backfill verify contract", m_clock, m_observer, m_options, wire.hook());
+    migrate_with(m_database, m_subject.plan, m_subject.only_backfill ? "backfill" : "expand backfill verify contract",
+                 m_clock, m_observer, m_options, wire.hook());
   }
 
   void refuses_to_go_back() {
@@ -223,11 +233,14 @@ class Sweep {
   void journal_is_consistent() {
     // A rollback leaves the note that a step was begun and never done; its own steps are done like any others.
     same("unfinished steps",
-         m_database.value("select count(*) from ecmigrate.steps where not done and (phase = 'rollback' or (select state from ecmigrate.migrations) = "
+         m_database.value("select count(*) from ecmigrate.steps where not done and (phase = 'rollback' or (select "
+                          "state from ecmigrate.migrations) = "
                           "'contracted')"),
          "0");
     same("steps done twice",
-         m_database.value("select count(*) from (select from ecmigrate.locks group by phase, step having count(*) > 1) twice"), "0");
+         m_database.value(
+             "select count(*) from (select from ecmigrate.locks group by phase, step having count(*) > 1) twice"),
+         "0");
     same("runs", m_database.value("select count(*) > 0 from ecmigrate.runs"), "t");
   }
 
@@ -268,7 +281,8 @@ std::string sweep(const Subject& subject, SweepRun run) {
     Sweep sweep(subject);
     for (std::size_t i = first; i < k_faults.size(); i += 2) {
       // Before the first change nothing can be half done, so there one way to die and one to lose the network will do.
-      const bool from_the_start = k_faults[i].first == Fault::killed_before || (k_faults[i].first == Fault::cut_before && run == &Sweep::forward);
+      const bool from_the_start = k_faults[i].first == Fault::killed_before ||
+                                  (k_faults[i].first == Fault::cut_before && run == &Sweep::forward);
       const int from = from_the_start ? 1 : sweep.first_change();
       for (int at = from; at <= sweep.calls(); ++at) {
         if (const std::string wrong = try_one(sweep, run, k_faults[i].first, at); !wrong.empty()) {

@@ -35,7 +35,9 @@ TEST_CASE("a full disk fails the backfill, which goes on from its checkpoint whe
   CHECK(database.value("select state from ecmigrate.migrations") == "backfilling");
   CHECK(database.value("select outcome from ecmigrate.runs order by id desc limit 1") == "failed");
   // What did not fit was undone with its checkpoint.
-  CHECK(database.value("select sum(rows) = (select count(*) from users where first_name is not null) from ecmigrate.windows") == "t");
+  CHECK(database.value(
+            "select sum(rows) = (select count(*) from users where first_name is not null) from ecmigrate.windows") ==
+        "t");
   database.exec("update room set rows_left = 1000000");
   CHECK(run_program(database, {"backfill", "PLAN"}, k_split).status == 0);
   CHECK(run_program(database, {"verify", "PLAN"}, k_split).status == 0);

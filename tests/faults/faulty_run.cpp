@@ -41,8 +41,9 @@ void FaultyWire::on(pg::CallMoment moment, int socket) {
   }
 }
 
-void migrate_with(const Database& database, const std::string& yaml, const std::string& phases, Clock& clock, Observer& observer,
-                  const RunOptions& options, const pg::CallHook& hook, const std::stop_token& stop) {
+void migrate_with(const Database& database, const std::string& yaml, const std::string& phases, Clock& clock,
+                  Observer& observer, const RunOptions& options, const pg::CallHook& hook,
+                  const std::stop_token& stop) {
   static const std::map<std::string, void (Migration::*)()> k_phases{{"expand", &Migration::expand},
                                                                      {"backfill", &Migration::backfill},
                                                                      {"verify", &Migration::verify},

@@ -54,8 +54,9 @@ class FaultyWire {
 };
 
 /// As migrate(), with a clock and a stop request of the caller's.
-void migrate_with(const Database& database, const std::string& yaml, const std::string& phases, Clock& clock, Observer& observer,
-                  const RunOptions& options = {}, const pg::CallHook& hook = nullptr, const std::stop_token& stop = {});
+void migrate_with(const Database& database, const std::string& yaml, const std::string& phases, Clock& clock,
+                  Observer& observer, const RunOptions& options = {}, const pg::CallHook& hook = nullptr,
+                  const std::stop_token& stop = {});
 
 /// The error that the work ends with; another exception where it ends without.
 Error error_of(const std::function<void()>& work);

@@ -8,8 +8,8 @@
 #include <random>
 #include <thread>
 
-#include "ecmigrate/steps/step_runner.hpp"
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/steps/step_runner.hpp"
 #include "faults/faulty_run.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
@@ -45,7 +45,8 @@ class Reader {
           while (!stop.stop_requested()) {
             const auto begin = std::chrono::steady_clock::now();
             session->query("select * from users limit 1");
-            m_longest = std::max(m_longest.load(), std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin));
+            m_longest = std::max(m_longest.load(),
+                                 std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin));
             ++m_answers;
             std::this_thread::sleep_for(milliseconds(1));  // a client, not a load test
           }
@@ -76,7 +77,8 @@ TEST_CASE("the ladder of lock timeouts begins short and never passes the longest
   CHECK(lock_try_timeout(100, milliseconds(900)) == milliseconds(900));
 }
 
-TEST_CASE("a reader idle in transaction is named, nobody else waits longer than a try, and expand succeeds when it is gone") {
+TEST_CASE(
+    "a reader idle in transaction is named, nobody else waits longer than a try, and expand succeeds when it is gone") {
   Database database;
   database.exec(k_users);
   const auto idle = database.connect("application_name=report");
@@ -120,7 +122,8 @@ TEST_CASE("a reader idle in transaction is named, nobody else waits longer than 
   CHECK(database.value("select blocked_sessions > 0 and tries = 6 and held_ms > 0 from ecmigrate.locks") == "t");
 }
 
-TEST_CASE("a lock that is never granted ends with its own outcome, the name of the one in the way, and nothing changed") {
+TEST_CASE(
+    "a lock that is never granted ends with its own outcome, the name of the one in the way, and nothing changed") {
   Database database;
   database.exec(k_users);
   const std::string before = database.schema();
@@ -132,7 +135,9 @@ TEST_CASE("a lock that is never granted ends with its own outcome, the name of t
   const Error error = error_of([&] { migrate(database, k_split, "expand", nullptr, options); });
   CHECK(error.outcome() == Outcome::lock_not_obtained);
   CHECK(outcome_row(error.outcome()).exit_code == 5);
-  CHECK(std::string(error.what()).find(fmt::format("pid {} postgres@report, idle in transaction", idle->backend_pid())) != std::string::npos);
+  CHECK(
+      std::string(error.what()).find(fmt::format("pid {} postgres@report, idle in transaction", idle->backend_pid())) !=
+      std::string::npos);
   CHECK(database.schema() == before);
   CHECK(database.value("select state from ecmigrate.migrations") == "expanding");
   idle->query("commit");
@@ -168,7 +173,8 @@ TEST_CASE("rows that are locked are left for later, waited for in a second round
   std::atomic<bool> done{false};
   std::string filled_meanwhile;
   std::jthread release([&, watcher = database.connect()] {
-    while (!done && watcher->query("select coalesce(bool_or(sweeping), false) from ecmigrate.windows").text(0, 0) != "t") {
+    while (!done &&
+           watcher->query("select coalesce(bool_or(sweeping), false) from ecmigrate.windows").text(0, 0) != "t") {
       std::this_thread::sleep_for(milliseconds(5));
     }
     filled_meanwhile = watcher->query("select count(*) filter (where first_name is not null) from users").text(0, 0);
@@ -210,8 +216,10 @@ TEST_CASE("a row that stays locked ends the backfill with its own outcome and ke
 
 TEST_CASE("a row that was locked in a run that ended early is filled by the next") {
   Database database;
-  database.exec("create table users (id int primary key, full_name text not null, note text not null default repeat('n', 300))");
-  database.exec("insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, 80000) i; analyze users");
+  database.exec(
+      "create table users (id int primary key, full_name text not null, note text not null default repeat('n', 300))");
+  database.exec(
+      "insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, 80000) i; analyze users");
   migrate(database, k_split, "expand");
   const auto holder = database.connect();
   holder->script("begin; select from users where id = 7 for update");
@@ -221,7 +229,8 @@ TEST_CASE("a row that was locked in a run that ended early is filled by the next
   const Error ended = error_of([&] {
     migrate(database, k_split, "backfill", nullptr, options, [&](pg::CallMoment moment, int, std::string_view sql) {
       if (moment == pg::CallMoment::before && fills(sql) &&
-          database.value("select exists (select from ecmigrate.windows where done and skipped) and exists (select from ecmigrate.windows where not done)") == "t") {
+          database.value("select exists (select from ecmigrate.windows where done and skipped) and exists (select from "
+                         "ecmigrate.windows where not done)") == "t") {
         throw Error(Outcome::failed, "ended early");
       }
     });
@@ -251,7 +260,9 @@ TEST_CASE("writers that lock rows in any order are never in a deadlock with the 
       const int a = id(random) * 2 + static_cast<int>(seed % 2);
       const int b = id(random) * 2 + static_cast<int>(seed % 2);
       try {
-        session->script(fmt::format("begin; update users set email = email where id = {}; update users set email = email where id = {}; commit", a, b));
+        session->script(fmt::format(
+            "begin; update users set email = email where id = {}; update users set email = email where id = {}; commit",
+            a, b));
         ++done;
       } catch (const pg::SqlError&) {
         ++failed;
@@ -271,7 +282,8 @@ TEST_CASE("writers that lock rows in any order are never in a deadlock with the 
   migrate(database, k_split, "verify");
 }
 
-TEST_CASE("where a writer and the backfill wait for each other, the backfill lets go before the server finds a deadlock") {
+TEST_CASE(
+    "where a writer and the backfill wait for each other, the backfill lets go before the server finds a deadlock") {
   Database database;
   database.exec(k_users);
   database.exec("alter database " + database.name() + " set deadlock_timeout = '5s'");
@@ -280,12 +292,15 @@ TEST_CASE("where a writer and the backfill wait for each other, the backfill let
   writer->script("begin; update users set email = email where id = 2");
   auto crosses = std::async(std::launch::async, [&] {
     // The batch that waits for row 2 has written row 1.
-    database.wait_for(fmt::format("exists (select from pg_stat_activity where application_name like 'ecmigrate%' and {} = any (pg_blocking_pids(pid)))",
-                                  writer->backend_pid()));
+    database.wait_for(
+        fmt::format("exists (select from pg_stat_activity where application_name like 'ecmigrate%' and {} = any "
+                    "(pg_blocking_pids(pid)))",
+                    writer->backend_pid()));
     writer->script("update users set email = email where id = 1; commit");
   });
   RunOptions options;
-  options.pace.target_batch = std::chrono::minutes(1);  // long waits for rows must not be possible by asking for long batches
+  options.pace.target_batch =
+      std::chrono::minutes(1);  // long waits for rows must not be possible by asking for long batches
   migrate(database, k_split, "backfill", nullptr, options);
   CHECK_NOTHROW(crosses.get());
   CHECK(database.value("select deadlocks from pg_stat_database where datname = current_database()") == "0");
@@ -298,12 +313,15 @@ namespace {
 class Migrated {
  public:
   explicit Migrated(int rows) {
-    m_database.exec(fmt::format("create table source as select i as id, 'Ann Lee' as full_name from generate_series(1, {}) i", rows));
+    m_database.exec(fmt::format(
+        "create table source as select i as id, 'Ann Lee' as full_name from generate_series(1, {}) i", rows));
   }
 
   void migrate_once() {
-    m_database.exec("drop schema if exists ecmigrate cascade; drop table if exists users; create table users (id int primary key, full_name text not null); "
-                    "insert into users select * from source; analyze users");
+    m_database.exec(
+        "drop schema if exists ecmigrate cascade; drop table if exists users; create table users (id int primary key, "
+        "full_name text not null); "
+        "insert into users select * from source; analyze users");
     Recorder recorder;
     migrate(m_database, k_split, "expand backfill verify contract", &recorder);
     double in_expand = 0;
@@ -335,7 +353,8 @@ TEST_CASE("how long expand and contract hold their lock does not depend on the s
     small.migrate_once();
     large.migrate_once();
   }
-  INFO(fmt::format("expand {:.1f} and {:.1f} ms, contract {:.1f} and {:.1f} ms", small.expand, large.expand, small.contract, large.contract));
+  INFO(fmt::format("expand {:.1f} and {:.1f} ms, contract {:.1f} and {:.1f} ms", small.expand, large.expand,
+                   small.contract, large.contract));
   constexpr double k_floor_ms = 5;  // a scan of the large table would take some 20 ms
   CHECK(large.expand > 0);
   CHECK(large.contract > 0);

@@ -20,8 +20,10 @@ namespace {
 /// The real program, running beside the test.
 class Program {
  public:
-  Program(const Database& database, const std::string& command, const std::string& plan, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words{ECMIGRATE_PROGRAM, command, temporary_file(plan, ".yaml"), "--dbname", database.conninfo()};
+  Program(const Database& database, const std::string& command, const std::string& plan,
+          const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{ECMIGRATE_PROGRAM, command, temporary_file(plan, ".yaml"), "--dbname",
+                                   database.conninfo()};
     words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> arguments;
     for (std::string& word : words) {
@@ -70,25 +72,32 @@ void wait_for(Database& database, const std::string& condition) {
   FAIL("never came true: " << condition);
 }
 
-// Small batches, and a rate at which all rows take four seconds on the fastest machine: a signal always finds it at work.
+// Small batches, and a rate at which all rows take four seconds on the fastest machine: a signal always finds it at
+// work.
 constexpr int k_rows = 80'000;
 const std::vector<std::string> k_small_batches{"--target-batch", "1ms", "--max-rows-rate", "20000/s"};
 
 void make_many_users(Database& database) {
-  database.exec("create table users (id int primary key, full_name text not null, note text not null default repeat('n', 300))");
-  database.exec(fmt::format("insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, {}) i; analyze users", k_rows));
+  database.exec(
+      "create table users (id int primary key, full_name text not null, note text not null default repeat('n', 300))");
+  database.exec(fmt::format(
+      "insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, {}) i; analyze users",
+      k_rows));
 }
 
 std::string batches_are(int batches) {
   return fmt::format("coalesce((select sum(batches) from ecmigrate.windows), 0) >= {}", batches);
 }
 
-const std::string k_nobody_runs = "not exists (select from pg_stat_activity where datname = current_database() and application_name like 'ecmigrate%')";
+const std::string k_nobody_runs =
+    "not exists (select from pg_stat_activity where datname = current_database() and application_name like "
+    "'ecmigrate%')";
 
 /// Keeps the row version of every row that is filled, so that a later look tells which were written again.
 void remember_filled(Database& database) {
   database.exec(
-      "create table if not exists filled (id int primary key, version text); insert into filled select id, xmin::text from users "
+      "create table if not exists filled (id int primary key, version text); insert into filled select id, xmin::text "
+      "from users "
       "where first_name is not null on conflict do nothing");
 }
 
@@ -121,7 +130,9 @@ TEST_CASE("a backfill that is killed again and again goes on without writing a f
   migrate(database, k_split, "verify contract");
 }
 
-TEST_CASE("two workers that are killed twenty times beside writers write no finished row twice, and the result verifies clean") {
+TEST_CASE(
+    "two workers that are killed twenty times beside writers write no finished row twice, and the result verifies "
+    "clean") {
   Database database;
   make_many_users(database);
   migrate(database, k_split, "expand");
@@ -132,8 +143,10 @@ TEST_CASE("two workers that are killed twenty times beside writers write no fini
     std::uniform_int_distribution<int> tenth(1, k_rows / 10);
     for (; !stop.stop_requested(); ++writes) {
       const int id = 10 * tenth(random);  // every tenth row is the writer's, in either shape
-      session->query(writes % 2 == 0 ? fmt::format("update users set full_name = 'Old W{}' where id = {}", writes.load(), id)
-                                     : fmt::format("update users set first_name = 'New', last_name = 'W{}' where id = {}", writes.load(), id));
+      session->query(
+          writes % 2 == 0
+              ? fmt::format("update users set full_name = 'Old W{}' where id = {}", writes.load(), id)
+              : fmt::format("update users set first_name = 'New', last_name = 'W{}' where id = {}", writes.load(), id));
     }
   });
   std::mt19937 random(2);
@@ -157,7 +170,9 @@ TEST_CASE("two workers that are killed twenty times beside writers write no fini
   writer.request_stop();
   writer.join();
   CHECK(writes > 100);
-  CHECK(database.value("select count(*) from filled join users using (id) where id % 10 <> 0 and version <> users.xmin::text") == "0");
+  CHECK(database.value(
+            "select count(*) from filled join users using (id) where id % 10 <> 0 and version <> users.xmin::text") ==
+        "0");
   CHECK(Program(database, "verify", k_split).wait() == 0);
   migrate(database, k_split, "contract");
 }
@@ -167,20 +182,25 @@ TEST_CASE("status tells a run that is at work from one whose runner is gone") {
   make_many_users(database);
   migrate(database, k_split, "expand");
   const auto status = [&] { return run_program(database, {"status"}).out; };
-  const auto lost_in_json = [&] { return run_program(database, {"status", "--json"}).out.find(R"("lost":true)") != std::string::npos; };
+  const auto lost_in_json = [&] {
+    return run_program(database, {"status", "--json"}).out.find(R"("lost":true)") != std::string::npos;
+  };
   Program program(database, "backfill", k_split, {"--target-batch", "1ms", "--max-rows-rate", "1000/s"});
   wait_for(database, batches_are(1));
   CHECK(status().find("  running: backfill on ") != std::string::npos);
   wait_for(database, "exists (select from ecmigrate.progress)");
   CHECK(status().find("  users  ") != std::string::npos);
   CHECK(status().find(" rows/s  batch p50 ") != std::string::npos);
-  CHECK(run_program(database, {"status", "--json"}).out.find(R"("progress":[{"v":1,"type":"progress","phase":"backfill","relation":"users","percent":)") != std::string::npos);
+  CHECK(run_program(database, {"status", "--json"})
+            .out.find(R"("progress":[{"v":1,"type":"progress","phase":"backfill","relation":"users","percent":)") !=
+        std::string::npos);
   CHECK_FALSE(lost_in_json());
   // A runner that stands still holds its lock, but gives no sign of life.
   program.signal(SIGSTOP);
   // A heartbeat that it had sent before may be carried out at any later time: the trigger lets none be seen.
   database.exec(
-      "create function unseen() returns trigger language plpgsql as $$ begin new.seen_at := clock_timestamp() - interval '1 minute'; return new; end $$; "
+      "create function unseen() returns trigger language plpgsql as $$ begin new.seen_at := clock_timestamp() - "
+      "interval '1 minute'; return new; end $$; "
       "create trigger unseen before update on ecmigrate.runs for each row execute function unseen(); "
       "update ecmigrate.runs set seen_at = null");
   CHECK(status().find("  lost: backfill on ") != std::string::npos);
@@ -200,7 +220,8 @@ TEST_CASE("status tells a run that is at work from one whose runner is gone") {
 }
 
 TEST_CASE("a signal ends the backfill at a checkpoint, and the next run goes on from it") {
-  for (const auto& [number, status, outcome] : {std::tuple(SIGINT, 130, "interrupted"), std::tuple(SIGTERM, 143, "terminated")}) {
+  for (const auto& [number, status, outcome] :
+       {std::tuple(SIGINT, 130, "interrupted"), std::tuple(SIGTERM, 143, "terminated")}) {
     Database database;
     make_many_users(database);
     migrate(database, k_split, "expand");
@@ -213,7 +234,9 @@ TEST_CASE("a signal ends the backfill at a checkpoint, and the next run goes on 
     CHECK(database.value("select count(*) > 0 from users where first_name is null") == "t");
     wait_for(database, k_nobody_runs);
     // What the journal counts is what is in the table: the checkpoint is exact.
-    CHECK(database.value("select sum(rows) = (select count(*) from users where first_name is not null) from ecmigrate.windows") == "t");
+    CHECK(database.value(
+              "select sum(rows) = (select count(*) from users where first_name is not null) from ecmigrate.windows") ==
+          "t");
     remember_filled(database);
     CHECK(Program(database, "backfill", k_split).wait() == 0);
     CHECK(written_again(database) == "0");
@@ -229,7 +252,8 @@ TEST_CASE("a signal while expand waits for its lock ends it with nothing changed
   holder->script("begin; lock table users in access share mode");
   Program program(database, "expand", k_split, {"--lock-timeout", "60s"});
   const std::string waits =
-      "exists (select from pg_stat_activity where datname = current_database() and application_name like 'ecmigrate%' and wait_event_type = 'Lock')";
+      "exists (select from pg_stat_activity where datname = current_database() and application_name like 'ecmigrate%' "
+      "and wait_event_type = 'Lock')";
   wait_for(database, waits);
   program.signal(SIGINT);
   // The holder stays: only the signal can have ended it.
@@ -250,8 +274,10 @@ operations:
   const auto holder = database.connect();
   holder->script("begin; update users set email = email where id = 1");
   Program program(database, "expand", plan);
-  wait_for(database, "exists (select from pg_index where indexrelid = to_regclass('users_full_name') and not indisvalid) and "
-                     "exists (select from pg_stat_activity where datname = current_database() and query ilike 'create index concurrently%' and wait_event_type = 'Lock')");
+  wait_for(database,
+           "exists (select from pg_index where indexrelid = to_regclass('users_full_name') and not indisvalid) and "
+           "exists (select from pg_stat_activity where datname = current_database() and query ilike 'create index "
+           "concurrently%' and wait_event_type = 'Lock')");
   program.signal(SIGINT);
   CHECK(program.wait() == 130);
   CHECK(database.value("select indisvalid from pg_index where indexrelid = 'users_full_name'::regclass") == "f");

@@ -35,7 +35,8 @@ class Pool {
     std::filesystem::create_directory(m_folder);
     std::filesystem::permissions(m_folder, std::filesystem::perms::all);
     std::ofstream(file) << fmt::format(
-        "[databases]\n* = {}\n[pgbouncer]\npool_mode = transaction\nlisten_port = 6432\nunix_socket_dir = {}\nauth_type = any\n"
+        "[databases]\n* = {}\n[pgbouncer]\npool_mode = transaction\nlisten_port = 6432\nunix_socket_dir = "
+        "{}\nauth_type = any\n"
         "pidfile = {}/pid\nlogfile = {}/log\nignore_startup_parameters = extra_float_digits\n",
         database.conninfo(), m_folder, m_folder, m_folder);
     std::filesystem::permissions(file, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
@@ -45,7 +46,9 @@ class Pool {
   ~Pool() { std::ignore = std::system(fmt::format("kill $(cat {}/pid) 2>/dev/null", m_folder).c_str()); }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
-  [[nodiscard]] std::string conninfo() const { return fmt::format("host={} port=6432 user=postgres dbname=any", m_folder); }
+  [[nodiscard]] std::string conninfo() const {
+    return fmt::format("host={} port=6432 user=postgres dbname=any", m_folder);
+  }
 
  private:
   void wait_until_it_answers() const {
@@ -137,14 +140,17 @@ TEST_CASE("a table that is rewritten during the walk is walked again") {
   Database database;
   database.exec(k_users);
   // Rows that go leave their pages behind, so that those that stay move when the table is rewritten.
-  database.exec("insert into users (full_name, email) select 'Bob Ray', 'more' || i from generate_series(1, 60000) i; delete from users where id % 3 = 0");
+  database.exec(
+      "insert into users (full_name, email) select 'Bob Ray', 'more' || i from generate_series(1, 60000) i; delete "
+      "from users where id % 3 = 0");
   migrate(database, k_split, "expand");
   Recorder recorder;
   int batches = 0;
   RunOptions options;
   options.pace.target_batch = std::chrono::milliseconds(1);  // many batches
   migrate(database, k_split, "backfill", &recorder, options, [&](pg::CallMoment moment, int, std::string_view sql) {
-    if (moment == pg::CallMoment::before && sql.find("update only \"public\".\"users\"") != std::string_view::npos && ++batches == 20) {
+    if (moment == pg::CallMoment::before && sql.find("update only \"public\".\"users\"") != std::string_view::npos &&
+        ++batches == 20) {
       database.exec("vacuum full users");
     }
   });
@@ -227,7 +233,8 @@ TEST_CASE("a role that may not make the journal is refused, and told how it coul
   const std::string role = database.name() + "_role";
   database.exec("create role " + role + " login; alter table users owner to " + role);
   const std::string before = database.schema();
-  const ProgramResult result = run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=" + role)}, k_split);
+  const ProgramResult result =
+      run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=" + role)}, k_split);
   CHECK(result.status == 7);
   CHECK(contains(result.err, "the journal cannot be created"));
   CHECK(contains(result.err, "create schema ecmigrate authorization"));
@@ -235,11 +242,14 @@ TEST_CASE("a role that may not make the journal is refused, and told how it coul
   database.exec("create schema ecmigrate authorization " + role);
   database.exec("grant create on schema public to " + role);
   for (const std::string phase : {"expand", "backfill", "verify"}) {
-    const ProgramResult now = run_program(database, {phase, "PLAN", "--dbname", database.conninfo("user=" + role)}, k_split);
+    const ProgramResult now =
+        run_program(database, {phase, "PLAN", "--dbname", database.conninfo("user=" + role)}, k_split);
     INFO(now.err);
     CHECK(now.status == 0);
   }
-  CHECK(run_program(database, {"contract", "PLAN", "--confirm", "split", "--dbname", database.conninfo("user=" + role)}, k_split).status == 0);
+  CHECK(run_program(database, {"contract", "PLAN", "--confirm", "split", "--dbname", database.conninfo("user=" + role)},
+                    k_split)
+            .status == 0);
   database.exec("drop owned by " + role + " cascade; drop role " + role);
 }
 
@@ -248,22 +258,28 @@ TEST_CASE("a role that may not keep the application's triggers quiet is warned t
   database.exec(k_users);
   const std::string role = database.name() + "_role";
   database.exec(
-      "create table fired (n int); create function fire() returns trigger language plpgsql as $$ begin insert into fired values (1); return new; end $$; "
+      "create table fired (n int); create function fire() returns trigger language plpgsql as $$ begin insert into "
+      "fired values (1); return new; end $$; "
       "create trigger audit before update on users for each row execute function fire()");
-  database.exec(fmt::format("create role {0} login; alter table users owner to {0}; alter table fired owner to {0}; grant create on database {1} to {0}; "
-                            "grant create on schema public to {0}",
-                            role, database.name()));
-  const ProgramResult result = run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=" + role)}, k_split);
+  database.exec(
+      fmt::format("create role {0} login; alter table users owner to {0}; alter table fired owner to {0}; grant create "
+                  "on database {1} to {0}; "
+                  "grant create on schema public to {0}",
+                  role, database.name()));
+  const ProgramResult result =
+      run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=" + role)}, k_split);
   CHECK(result.status == 0);
   CHECK(contains(result.err, "the triggers of users will fire for every row of the backfill"));
-  CHECK(run_program(database, {"backfill", "PLAN", "--dbname", database.conninfo("user=" + role)}, k_split).status == 0);
+  CHECK(run_program(database, {"backfill", "PLAN", "--dbname", database.conninfo("user=" + role)}, k_split).status ==
+        0);
   CHECK(database.value("select count(*) from fired") == "3002");
   database.exec("drop owned by " + role + " cascade; drop role " + role);
 
   Database quiet;
   quiet.exec(k_users);
   quiet.exec(
-      "create table fired (n int); create function fire() returns trigger language plpgsql as $$ begin insert into fired values (1); return new; end $$; "
+      "create table fired (n int); create function fire() returns trigger language plpgsql as $$ begin insert into "
+      "fired values (1); return new; end $$; "
       "create trigger audit before update on users for each row execute function fire()");
   Recorder recorder;
   migrate(quiet, k_split, "expand backfill verify", &recorder);

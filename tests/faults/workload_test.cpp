@@ -18,8 +18,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// What a loaded machine may add to the longest try at a lock, by the client's clock; locks_test looks closer. A lock that
-/// is kept, or a lock wait without a limit, would take far longer.
+/// What a loaded machine may add to the longest try at a lock, by the client's clock; locks_test looks closer. A lock
+/// that is kept, or a lock wait without a limit, would take far longer.
 constexpr milliseconds k_slack{2000};
 
 /// Of every client, in the middle of the backfill.
@@ -86,7 +86,13 @@ operations:
         - { name: last_name, type: text, nullable: false, up: "substr(full_name, length(split_part(full_name, ' ', 1)) + 2)" }
       down: "concat_ws(' ', first_name, nullif(last_name, ''))"
 )yaml",
-    {{"Cher", ""}, {"Anna Maria", "Lee"}, {"Ann", "van Lee"}, {"Zoë", "Ærøskøbing"}, {"", ""}, {"李", "小龙"}, {"O'Neil", "\\x"}},
+    {{"Cher", ""},
+     {"Anna Maria", "Lee"},
+     {"Ann", "van Lee"},
+     {"Zoë", "Ærøskøbing"},
+     {"", ""},
+     {"李", "小龙"},
+     {"O'Neil", "\\x"}},
     {"full_name"},
     {"first_name", "last_name"},
     joined_name,
@@ -120,7 +126,11 @@ const Workload k_widened{
 class Client {
  public:
   Client(const Database& database, const Workload& workload, bool writes_new, int range)
-      : m_workload(workload), m_new(writes_new), m_next(range), m_session(database.connect()), m_random(static_cast<unsigned>(range)) {}
+      : m_workload(workload),
+        m_new(writes_new),
+        m_next(range),
+        m_session(database.connect()),
+        m_random(static_cast<unsigned>(range)) {}
 
   /// Seed rows that this client owns from now on.
   void adopt(int id, const Fact& fact) {
@@ -151,12 +161,20 @@ class Client {
   milliseconds longest{0};
 
  private:
-  [[nodiscard]] const std::vector<std::string>& columns() const { return m_new ? m_workload.new_columns : m_workload.old_columns; }
-  [[nodiscard]] std::vector<std::string> values(const Fact& fact) const { return m_new ? m_workload.new_values(fact) : m_workload.old_values(fact); }
+  [[nodiscard]] const std::vector<std::string>& columns() const {
+    return m_new ? m_workload.new_columns : m_workload.old_columns;
+  }
+  [[nodiscard]] std::vector<std::string> values(const Fact& fact) const {
+    return m_new ? m_workload.new_values(fact) : m_workload.old_values(fact);
+  }
 
   int any_of(int size) { return std::uniform_int_distribution<int>(0, size - 1)(m_random); }
-  Fact any_fact() { return m_workload.facts[static_cast<std::size_t>(any_of(static_cast<int>(m_workload.facts.size())))]; }
-  std::map<int, Fact>::iterator any_row() { return std::next(m_ledger.begin(), any_of(static_cast<int>(m_ledger.size()))); }
+  Fact any_fact() {
+    return m_workload.facts[static_cast<std::size_t>(any_of(static_cast<int>(m_workload.facts.size())))];
+  }
+  std::map<int, Fact>::iterator any_row() {
+    return std::next(m_ledger.begin(), any_of(static_cast<int>(m_ledger.size())));
+  }
 
   /// Null in the new column of a row that is not filled yet changes nothing, so the trigger cannot know that it was
   /// meant (docs/sync.md): the new version writes null only where it, or anybody, wrote before.
@@ -204,8 +222,8 @@ class Client {
       m_session->query(fmt::format("delete from t where id = {}", id));
       m_ledger.erase(row);
     } else if (what == 4) {
-      m_session->script(
-          fmt::format("begin; update t set {} where id = {}; {}; rollback", assignments(any_fact()), id, insertion(m_next, any_fact())));
+      m_session->script(fmt::format("begin; update t set {} where id = {}; {}; rollback", assignments(any_fact()), id,
+                                    insertion(m_next, any_fact())));
       return;
     } else if (what == 5) {
       m_session->query(fmt::format("update t set hits = hits + 1 where id = {}", id));
@@ -290,16 +308,20 @@ std::string differences(Database& database, const std::vector<std::string>& colu
     list += ", " + column + "::text";
     names += ", " + column;
   }
-  database.exec(fmt::format("create table acknowledged ({0}); insert into acknowledged select * from (values {1}) v", [&] {
-    std::string definition = "id text";
-    for (const std::string& column : columns) {
-      definition += ", " + column + " text";
-    }
-    return definition;
-  }(), expected_rows));
-  std::string rows = database.rows(fmt::format("(select 'is', {0} from t except all select 'is', {1} from acknowledged) union all "
-                                               "(select 'should be', {1} from acknowledged except all select 'should be', {0} from t) order by 2, 1 limit 20",
-                                               list, names));
+  database.exec(fmt::format(
+      "create table acknowledged ({0}); insert into acknowledged select * from (values {1}) v",
+      [&] {
+        std::string definition = "id text";
+        for (const std::string& column : columns) {
+          definition += ", " + column + " text";
+        }
+        return definition;
+      }(),
+      expected_rows));
+  std::string rows = database.rows(fmt::format(
+      "(select 'is', {0} from t except all select 'is', {1} from acknowledged) union all "
+      "(select 'should be', {1} from acknowledged except all select 'should be', {0} from t) order by 2, 1 limit 20",
+      list, names));
   database.exec("drop table acknowledged");
   return rows;
 }
@@ -346,19 +368,21 @@ void roll_out(const Workload& workload, bool to_the_end) {
   new_version.start();
   // However fast the machine fills the rows, both versions are at work among filled and pending ones.
   int batches = 0;
-  migrate(database, workload.plan, "backfill verify", nullptr, options, [&](pg::CallMoment moment, int, std::string_view sql) {
-    if (moment == pg::CallMoment::before && fills(sql) && ++batches == 2) {
-      old_version.wait_for_requests(k_requests);
-      new_version.wait_for_requests(k_requests);
-    }
-  });
+  migrate(database, workload.plan, "backfill verify", nullptr, options,
+          [&](pg::CallMoment moment, int, std::string_view sql) {
+            if (moment == pg::CallMoment::before && fills(sql) && ++batches == 2) {
+              old_version.wait_for_requests(k_requests);
+              new_version.wait_for_requests(k_requests);
+            }
+          });
   (to_the_end ? old_version : new_version).stop();
   migrate(database, workload.plan, to_the_end ? "verify contract" : "rollback", nullptr, options);
   (to_the_end ? new_version : old_version).stop();
 
   no_request_failed(old_version, options);
   no_request_failed(new_version, options);
-  CHECK(differences(database, to_the_end ? workload.new_columns : workload.old_columns, expected(old_version, new_version, workload, to_the_end)) == "");
+  CHECK(differences(database, to_the_end ? workload.new_columns : workload.old_columns,
+                    expected(old_version, new_version, workload, to_the_end)) == "");
   if (!to_the_end) {
     CHECK(database.schema() == before);
   }

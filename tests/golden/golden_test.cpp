@@ -28,17 +28,22 @@ Column column(const std::string& name, const std::string& type, bool not_null) {
 Catalog example_catalog() {
   Table users;
   users.name = {"public", "users"};
-  users.columns = {column("id", "bigint", true),  column("full_name", "character varying(255)", true),
-                   column("email", "text", true), column("city", "text", false),
-                   column("street", "text", false), column("age", "integer", false),
+  users.columns = {column("id", "bigint", true),
+                   column("full_name", "character varying(255)", true),
+                   column("email", "text", true),
+                   column("city", "text", false),
+                   column("street", "text", false),
+                   column("age", "integer", false),
                    column("created", "timestamp with time zone", true)};
   users.columns.front().identity = true;
   users.columns[1].type_modifier = 259;
   users.columns.back().default_sql = "'2024-05-06 07:08:09+00'::timestamp with time zone";
-  users.indexes = {{"users_created_idx", {"created"}, " USING btree (created)", false, false, false, false, "", 0, false},
-                   {"users_email_key", {"email"}, " USING btree (email)", true, false, false, false, "users_email_key", 'u', false},
-                   {"users_pkey", {"id"}, " USING btree (id)", true, true, false, false, "users_pkey", 'p', false}};
-  users.constraints = {{"users_email_key", 'u', {"email"}, "UNIQUE (email)", true, {}}, {"users_pkey", 'p', {"id"}, "PRIMARY KEY (id)", true, {}}};
+  users.indexes = {
+      {"users_created_idx", {"created"}, " USING btree (created)", false, false, false, false, "", 0, false},
+      {"users_email_key", {"email"}, " USING btree (email)", true, false, false, false, "users_email_key", 'u', false},
+      {"users_pkey", {"id"}, " USING btree (id)", true, true, false, false, "users_pkey", 'p', false}};
+  users.constraints = {{"users_email_key", 'u', {"email"}, "UNIQUE (email)", true, {}},
+                       {"users_pkey", 'p', {"id"}, "PRIMARY KEY (id)", true, {}}};
   users.leaves = {users.name};
   users.owned = true;
   Catalog catalog;
@@ -119,15 +124,19 @@ std::string printed(const Recipe& recipe) {
   std::string text = printed("expand", recipe.expand);
   for (const SyncedTable& table : recipe.synced) {
     for (const SyncedMapping& mapping : table.mappings) {
-      text += fmt::format("== backfill: {} {}\n-- pending\n{}\n-- fill\n{}\n-- fill_if_pending\n{}\n-- inconsistent\n{}\n-- old_from_new\n{}\n-- spread\n{}\n",
-                          table.table.display(), mapping.label, mapping.pending, mapping.fill, mapping.fill_if_pending,
-                          mapping.inconsistent, mapping.old_from_new, table.spread);
+      text += fmt::format(
+          "== backfill: {} {}\n-- pending\n{}\n-- fill\n{}\n-- fill_if_pending\n{}\n-- inconsistent\n{}\n-- "
+          "old_from_new\n{}\n-- spread\n{}\n",
+          table.table.display(), mapping.label, mapping.pending, mapping.fill, mapping.fill_if_pending,
+          mapping.inconsistent, mapping.old_from_new, table.spread);
     }
   }
   for (const Trial& trial : recipe.trials) {
-    text += fmt::format("== trial: {}\n-- source\n{}\n-- null_in\n{}\n-- lossy\n{}\n", trial.label, trial.source, trial.null_in, trial.lossy);
+    text += fmt::format("== trial: {}\n-- source\n{}\n-- null_in\n{}\n-- lossy\n{}\n", trial.label, trial.source,
+                        trial.null_in, trial.lossy);
   }
-  text += printed("after the backfill", recipe.after_fill) + printed("validate", recipe.validate) + printed("contract", recipe.contract);
+  text += printed("after the backfill", recipe.after_fill) + printed("validate", recipe.validate) +
+          printed("contract", recipe.contract);
   for (const ColumnDrop& drop : recipe.drops) {
     text += fmt::format("== drops {}.{}\n", drop.table.display(), drop.column);
   }

@@ -95,15 +95,18 @@ TEST_CASE("http: with a token, nothing of the database is told without it") {
     CHECK(answer.body.find(k_token) == std::string::npos);
     CHECK(request(server.port(), "HEAD", path, "Authorization: Bearer " + k_token + "\r\n").status == 200);
   }
-  for (const std::string& wrong : {"Authorization: Bearer " + k_token + "x", "Authorization: Bearer " + k_token.substr(1), std::string("Authorization: Bearer "),
-                                  std::string("Authorization: Bearer"), "Authorization: Basic " + k_token, "Cookie: ecmigrate_session=" + k_token, std::string("Cookie: ecmigrate_session=")}) {
+  for (const std::string& wrong :
+       {"Authorization: Bearer " + k_token + "x", "Authorization: Bearer " + k_token.substr(1),
+        std::string("Authorization: Bearer "), std::string("Authorization: Bearer"), "Authorization: Basic " + k_token,
+        "Cookie: ecmigrate_session=" + k_token, std::string("Cookie: ecmigrate_session=")}) {
     INFO(wrong);
     CHECK(get(server.port(), "/api/state", wrong + "\r\n").status == 401);
   }
   CHECK(get(server.port(), "/chart.js").status == 200);
   server.content.set_up(false);
   CHECK(get(server.port(), "/health").body == R"({"ok":false,"database":"down","age_ms":412})");
-  CHECK(get(server.port(), "/health", "Authorization: Bearer " + k_token + "\r\n").body.find("no route") != std::string::npos);
+  CHECK(get(server.port(), "/health", "Authorization: Bearer " + k_token + "\r\n").body.find("no route") !=
+        std::string::npos);
 }
 
 TEST_CASE("http: a browser gets a cookie for the token") {
@@ -141,7 +144,8 @@ TEST_CASE("http: a token file has to be a secret") {
   for (const mode_t mode : {0644U, 0640U, 0606U}) {
     CHECK(complaint(File(k_token, mode).path()).find("others than its owner") != std::string::npos);
   }
-  for (const std::string& text : {std::string(), std::string("\n"), std::string("fifteen-letters"), std::string(2'000, 'a')}) {
+  for (const std::string& text :
+       {std::string(), std::string("\n"), std::string("fifteen-letters"), std::string(2'000, 'a')}) {
     CHECK(complaint(File(text).path()).find("16 to 1000 characters") != std::string::npos);
   }
   CHECK(complaint(File("two words are one too many").path()).find("without spaces") != std::string::npos);
@@ -153,7 +157,9 @@ TEST_CASE("http: controls are pressed only by the page of the same server") {
   const std::string own = "localhost:" + std::to_string(server.port());
   const std::string token = nlohmann::json::parse(get(server.port(), "/api/demo/token").body)["token"];
   const std::string good = "Content-Type: application/json\r\nX-Ecmigrate: 1\r\nX-Ecmigrate-Token: " + token + "\r\n";
-  const auto press = [&](const std::string& headers, const std::string& body = "{}") { return request(server.port(), "POST", "/api/demo/expand", headers, body).status; };
+  const auto press = [&](const std::string& headers, const std::string& body = "{}") {
+    return request(server.port(), "POST", "/api/demo/expand", headers, body).status;
+  };
   CHECK(press(good + "Origin: http://evil.example\r\n") == 403);
   CHECK(press(good + "Origin: null\r\n") == 403);
   CHECK(press(good + "Origin: http://" + own + "\r\nSec-Fetch-Site: same-site\r\n") == 403);

@@ -117,7 +117,9 @@ TEST_CASE("http: an answer that nobody reads is not kept") {
 TEST_CASE("http: noise of any kind ends in answers or closed connections") {
   TestServer server;
   std::minstd_rand random(20'261'124);
-  const std::string good = "GET /api/state?m=a HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: x\r\nCookie: a=b\r\nContent-Length: 2\r\n\r\n{}";
+  const std::string good =
+      "GET /api/state?m=a HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: x\r\nCookie: a=b\r\nContent-Length: "
+      "2\r\n\r\n{}";
   for (int round = 0; round < 500; ++round) {
     std::string bytes = good;
     for (auto changes = 1 + random() % 6; changes > 0; --changes) {

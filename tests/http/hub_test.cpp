@@ -1,4 +1,5 @@
 #include "ecmigrate/serve/hub.hpp"
+
 #include "support/catch.hpp"
 
 using ecmigrate::serve::Hub;
@@ -54,7 +55,9 @@ TEST_CASE("http: a stream goes on after its last message, as long as what follow
   CHECK(hub.wait(0, "", k_at_once).missed);
   CHECK(hub.resume_after(boot + "1") == 1);
   CHECK(hub.resume_after(boot + "1001") == 1'001);
-  for (const std::string& id : {boot + "1002", boot, boot + "x", boot + "1x", boot + "-1", "0-5" + boot, std::string("5"), std::string(), std::string("other-5"), boot + "99999999999999999999"}) {
+  for (const std::string& id :
+       {boot + "1002", boot, boot + "x", boot + "1x", boot + "-1", "0-5" + boot, std::string("5"), std::string(),
+        std::string("other-5"), boot + "99999999999999999999"}) {
     INFO(id);
     CHECK_FALSE(hub.resume_after(id));
   }

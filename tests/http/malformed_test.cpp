@@ -55,7 +55,9 @@ TEST_CASE("http: requests that are malformed are refused, and the connection clo
 TEST_CASE("http: after a refusal that leaves the rest unclear, the connection is closed") {
   TestServer server;
   RawClient client(server.port());
-  client.send("POST /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  client.send(
+      "POST /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nGET /health HTTP/1.1\r\nHost: "
+      "localhost\r\n\r\n");
   const Answer answer = client.receive();
   CHECK(answer.status == 411);
   CHECK(answer.headers.at("connection") == "close");
@@ -77,7 +79,8 @@ TEST_CASE("http: a connection is used again, also when requests come together or
   RawClient client(server.port());
   const std::string health = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
   for (int round = 0; round < 3; ++round) {
-    client.send(health + "\r\n" + health + "GET /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc" + health);
+    client.send(health + "\r\n" + health + "GET /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc" +
+                health);
     std::array<int, 4> statuses{};
     std::ranges::generate(statuses, [&] { return client.receive().status; });
     CHECK(statuses == std::array{200, 200, 404, 200});

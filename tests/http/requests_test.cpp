@@ -75,7 +75,8 @@ TEST_CASE("http: files are sent compressed to those who take that, and plain to 
   CHECK(gzip.headers.at("content-encoding") == "gzip");
   CHECK(gzip.body.starts_with("\x1f\x8b"));
   CHECK(gzip.body.size() < plain.body.size() / 2);
-  CHECK_FALSE(get(server.port(), "/chart.js", "Accept-Encoding: br, gzip;q=0\r\n").headers.contains("content-encoding"));
+  CHECK_FALSE(
+      get(server.port(), "/chart.js", "Accept-Encoding: br, gzip;q=0\r\n").headers.contains("content-encoding"));
   CHECK(get(server.port(), "/chart.js", "If-None-Match: " + plain.headers.at("etag") + "\r\n").status == 304);
   CHECK(get(server.port(), "/chart.js", "Range: bytes=0-9,0-9\r\n").body == plain.body);
   CHECK_FALSE(get(server.port(), "/api/state", "Accept-Encoding: br, gzip\r\n").headers.contains("content-encoding"));
@@ -85,7 +86,8 @@ TEST_CASE("http: HEAD has the headers of GET and no body") {
   TestServer server;
   RawClient client(server.port());
   client.send("HEAD /api/state HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  CHECK(client.receive(true).headers.at("content-length") == get(server.port(), "/api/state").headers.at("content-length"));
+  CHECK(client.receive(true).headers.at("content-length") ==
+        get(server.port(), "/api/state").headers.at("content-length"));
   CHECK(json::parse(client.receive().body)["ok"] == true);
 }
 
@@ -106,8 +108,10 @@ TEST_CASE("http: metrics have the migrations' and the server's own") {
   answer_to(server.port(), "GET\r\n\r\n");
   const Answer metrics = get(server.port(), "/metrics");
   CHECK(metrics.headers.at("content-type") == "text/plain; version=0.0.4; charset=utf-8");
-  for (const std::string line : {"ecmigrate_up 1", "ecmigrate_serve_streams 0", "# TYPE ecmigrate_serve_requests_total counter", "ecmigrate_serve_requests_total{code=\"200\"} 1",
-                                 "ecmigrate_serve_requests_total{code=\"400\"} 1", "ecmigrate_serve_requests_total{code=\"404\"} 1"}) {
+  for (const std::string line :
+       {"ecmigrate_up 1", "ecmigrate_serve_streams 0", "# TYPE ecmigrate_serve_requests_total counter",
+        "ecmigrate_serve_requests_total{code=\"200\"} 1", "ecmigrate_serve_requests_total{code=\"400\"} 1",
+        "ecmigrate_serve_requests_total{code=\"404\"} 1"}) {
     INFO(line);
     CHECK(metrics.body.find(line + "\n") != std::string::npos);
   }
@@ -115,8 +119,9 @@ TEST_CASE("http: metrics have the migrations' and the server's own") {
 
 TEST_CASE("http: what is not there is not found") {
   TestServer server;
-  for (const std::string path : {"/nothing", "/api/", "/api", "/api/state/", "/../etc/passwd", "/%2e%2e/etc/passwd", "/page/index.html", "/api/demo/expand", "/api/demo/token",
-                                 "/api/session", "/%00", "//", "/health%20"}) {
+  for (const std::string path :
+       {"/nothing", "/api/", "/api", "/api/state/", "/../etc/passwd", "/%2e%2e/etc/passwd", "/page/index.html",
+        "/api/demo/expand", "/api/demo/token", "/api/session", "/%00", "//", "/health%20"}) {
     INFO(path);
     const Answer answer = get(server.port(), path);
     CHECK(answer.status == 404);
@@ -143,8 +148,9 @@ TEST_CASE("http: other methods than a path takes are refused, with those that it
 
 TEST_CASE("http: queries with other than numbers are refused") {
   TestServer server;
-  for (const std::string query : {"series?points=0", "series?points=721", "series?points=x", "series?points=1e2", "series?points=", "events?limit=501", "events?limit=0",
-                                  "events?before=-1", "events?before=99999999999999999999"}) {
+  for (const std::string query : {"series?points=0", "series?points=721", "series?points=x", "series?points=1e2",
+                                  "series?points=", "events?limit=501", "events?limit=0", "events?before=-1",
+                                  "events?before=99999999999999999999"}) {
     INFO(query);
     const Answer answer = get(server.port(), "/api/" + query);
     CHECK(answer.status == 400);
@@ -166,11 +172,13 @@ TEST_CASE("http: only names that are ours are served") {
   serve::ServeOptions options;
   options.allowed_hosts = {"ops.example"};
   TestServer server(options);
-  for (const std::string host : {"localhost", "LOCALHOST:3000", "127.0.0.1:1", "[::1]:3000", "[::1]", "ops.example", "Ops.Example:80"}) {
+  for (const std::string host :
+       {"localhost", "LOCALHOST:3000", "127.0.0.1:1", "[::1]:3000", "[::1]", "ops.example", "Ops.Example:80"}) {
     INFO(host);
     CHECK(get(server.port(), "/api/state", "Host: " + host + "\r\n").status == 200);
   }
-  for (const std::string host : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example:3000", "", ":3000", "[::1", "x[::1]", "localhost@evil.example"}) {
+  for (const std::string host : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example:3000", "", ":3000",
+                                 "[::1", "x[::1]", "localhost@evil.example"}) {
     INFO(host);
     const Answer answer = get(server.port(), "/api/state", "Host: " + host + "\r\n");
     CHECK(answer.status == 421);
@@ -196,7 +204,8 @@ TEST_CASE("http: a taken port and an address that is none are told apart") {
   CHECK(taken->outcome() == Outcome::failed);
   CHECK(taken->what() == "127.0.0.1:" + std::to_string(server.port()) + " is in use by another program");
   CHECK(taken->hint().find("--listen 127.0.0.1:0") != std::string::npos);
-  for (const std::string listen : {"", "3000", "localhost", "localhost:", ":3000", "localhost:x", "localhost:65536", "localhost:-1", "::1:3000", "[]:1", "no such name:3000"}) {
+  for (const std::string listen : {"", "3000", "localhost", "localhost:", ":3000", "localhost:x", "localhost:65536",
+                                   "localhost:-1", "::1:3000", "[]:1", "no such name:3000"}) {
     INFO(listen);
     const auto wrong = failure(listen);
     REQUIRE(wrong);

@@ -23,7 +23,9 @@ namespace {
 /// Longer than anything here takes on a busy machine; what does not come by then never does.
 constexpr int k_patience_ms = 10'000;
 
-int port_of(const std::string& url) { return std::stoi(url.substr(url.rfind(':') + 1)); }
+int port_of(const std::string& url) {
+  return std::stoi(url.substr(url.rfind(':') + 1));
+}
 
 }  // namespace
 
@@ -36,18 +38,19 @@ TestServer::TestServer(serve::ServeOptions options, serve::Controls* controls) {
   std::future<serve::Addresses> addresses = started.get_future();
   std::promise<void> ended;
   m_end = ended.get_future();
-  m_thread = std::jthread([this, options, controls, begin = std::move(started), end = std::move(ended)](std::stop_token stop) mutable {
-    bool begun = false;
-    try {
-      serve::run_server(options, content, hub, controls, stop, [&](const serve::Addresses& at) {
-        begun = true;
-        begin.set_value(at);
+  m_thread = std::jthread(
+      [this, options, controls, begin = std::move(started), end = std::move(ended)](std::stop_token stop) mutable {
+        bool begun = false;
+        try {
+          serve::run_server(options, content, hub, controls, stop, [&](const serve::Addresses& at) {
+            begun = true;
+            begin.set_value(at);
+          });
+          end.set_value();
+        } catch (...) {
+          begun ? end.set_exception(std::current_exception()) : begin.set_exception(std::current_exception());
+        }
       });
-      end.set_value();
-    } catch (...) {
-      begun ? end.set_exception(std::current_exception()) : begin.set_exception(std::current_exception());
-    }
-  });
   const serve::Addresses at = addresses.get();
   m_port = port_of(at.page);
   m_api_port = port_of(at.api);
@@ -71,7 +74,8 @@ RawClient::RawClient(int port) : m_socket(::socket(AF_INET, SOCK_STREAM | SOCK_C
   }
 }
 
-RawClient::RawClient(RawClient&& other) noexcept : m_socket(std::exchange(other.m_socket, -1)), m_received(std::move(other.m_received)) {}
+RawClient::RawClient(RawClient&& other) noexcept
+    : m_socket(std::exchange(other.m_socket, -1)), m_received(std::move(other.m_received)) {}
 
 RawClient::~RawClient() {
   if (m_socket >= 0) {
@@ -117,7 +121,9 @@ bool RawClient::receive_until(const std::string& text) {
   return true;
 }
 
-void RawClient::forget_until(const std::string& text) { m_received.erase(0, m_received.find(text) + text.size()); }
+void RawClient::forget_until(const std::string& text) {
+  m_received.erase(0, m_received.find(text) + text.size());
+}
 
 bool RawClient::is_closed() {
   while (read_more()) {
@@ -143,7 +149,8 @@ Answer RawClient::receive(bool head) {
     at = line_end + 2;
   }
   m_received.erase(0, end + 4);
-  const std::size_t length = answer.headers.contains("content-length") && !head ? std::stoul(answer.headers["content-length"]) : 0;
+  const std::size_t length =
+      answer.headers.contains("content-length") && !head ? std::stoul(answer.headers["content-length"]) : 0;
   while (m_received.size() < length && read_more()) {
   }
   answer.body = m_received.substr(0, length);
@@ -151,15 +158,19 @@ Answer RawClient::receive(bool head) {
   return answer;
 }
 
-Answer request(int port, const std::string& method, const std::string& target, const std::string& headers, const std::string& body) {
+Answer request(int port, const std::string& method, const std::string& target, const std::string& headers,
+               const std::string& body) {
   RawClient client(port);
-  const std::string host = headers.find("Host:") == std::string::npos ? "Host: localhost:" + std::to_string(port) + "\r\n" : "";
+  const std::string host =
+      headers.find("Host:") == std::string::npos ? "Host: localhost:" + std::to_string(port) + "\r\n" : "";
   const std::string length = method == "POST" ? "Content-Length: " + std::to_string(body.size()) + "\r\n" : "";
   client.send(method + " " + target + " HTTP/1.1\r\n" + host + headers + length + "\r\n" + body);
   return client.receive(method == "HEAD");
 }
 
-Answer get(int port, const std::string& target, const std::string& headers) { return request(port, "GET", target, headers); }
+Answer get(int port, const std::string& target, const std::string& headers) {
+  return request(port, "GET", target, headers);
+}
 
 std::string error_code(const Answer& answer) {
   CHECK(answer.headers.at("content-type") == "application/json");

@@ -13,7 +13,9 @@
 class FakeContent final : public ecmigrate::serve::Content {
  public:
   std::optional<std::string> state(const std::string& migration) override { return document("state", migration); }
-  std::optional<std::string> series(const std::string& migration, int points) override { return document("series" + std::to_string(points), migration); }
+  std::optional<std::string> series(const std::string& migration, int points) override {
+    return document("series" + std::to_string(points), migration);
+  }
   std::optional<std::string> events(const std::string& migration, std::int64_t before, int limit) override {
     return document("events before " + std::to_string(before) + " limit " + std::to_string(limit), migration);
   }
@@ -84,7 +86,7 @@ class TestServer {
 
 /// An answer, taken apart.
 struct Answer {
-  int status = 0;  ///< 0: none came
+  int status = 0;                              ///< 0: none came
   std::map<std::string, std::string> headers;  ///< by name in lower case
   std::string body;
 };
@@ -122,7 +124,8 @@ class RawClient {
 
 /// GET with such headers, on a connection of its own.
 Answer get(int port, const std::string& target, const std::string& headers = "");
-Answer request(int port, const std::string& method, const std::string& target, const std::string& headers = "", const std::string& body = "");
-/// "not_found" of {"error":{"code":"not_found",…}}. Checks that the answer is well formed, and says how a browser has to
-/// treat it.
+Answer request(int port, const std::string& method, const std::string& target, const std::string& headers = "",
+               const std::string& body = "");
+/// "not_found" of {"error":{"code":"not_found",…}}. Checks that the answer is well formed, and says how a browser has
+/// to treat it.
 std::string error_code(const Answer& answer);

@@ -24,7 +24,8 @@ RawClient open_stream(int port, const std::string& query = "", const std::string
 /// What the metrics say; waited for, as the server notices by and by that a client is gone.
 bool comes_to_have_streams(TestServer& server, int count) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (get(server.port(), "/metrics").body.find("ecmigrate_serve_streams " + std::to_string(count) + "\n") == std::string::npos) {
+  while (get(server.port(), "/metrics").body.find("ecmigrate_serve_streams " + std::to_string(count) + "\n") ==
+         std::string::npos) {
     if (std::chrono::steady_clock::now() > until) {
       return false;
     }
@@ -85,7 +86,8 @@ TEST_CASE("http: a stream that broke goes on without a gap and without a double"
   while (all.find("<" + std::to_string(k_messages - 1) + ">") == std::string::npos) {
     // By turns as the page does it, and as a browser by itself.
     const bool by_header = count_of(all, "\n") % 2 == 0;
-    RawClient client = by_header ? open_stream(server.port(), "?after=" + from, "Last-Event-ID: " + last + "\r\n") : open_stream(server.port(), "?after=" + last);
+    RawClient client = by_header ? open_stream(server.port(), "?after=" + from, "Last-Event-ID: " + last + "\r\n")
+                                 : open_stream(server.port(), "?after=" + last);
     if (!client.receive_until("event: event\n") || !client.receive_until("\n\n\r\n")) {
       break;
     }
@@ -110,7 +112,8 @@ TEST_CASE("http: a stream that is too far behind, or of another server, begins a
   for (int number = 0; number < 1'100; ++number) {
     server.hub.publish({"event", "", true, "0"});
   }
-  for (const std::string& after : {server.hub.id(5), std::string("0badc0de-3"), std::string("garbage"), std::string("%00")}) {
+  for (const std::string& after :
+       {server.hub.id(5), std::string("0badc0de-3"), std::string("garbage"), std::string("%00")}) {
     INFO(after);
     RawClient client = open_stream(server.port(), "?after=" + after);
     CHECK(client.receive_until("event: snapshot\n"));
@@ -199,7 +202,8 @@ TEST_CASE("http: at the server's end streams are told so, and nobody is waited f
   std::deque<std::jthread> readers;
   std::atomic<int> told = 0;
   for (RawClient& client : clients) {
-    readers.emplace_back([&] { told += client.receive_until("event: bye\ndata: {}\n\n") && client.is_closed() ? 1 : 0; });
+    readers.emplace_back(
+        [&] { told += client.receive_until("event: bye\ndata: {}\n\n") && client.is_closed() ? 1 : 0; });
   }
   server.join();
   readers.clear();

@@ -17,7 +17,10 @@ namespace {
 /// About 2,600 full pages, so that there are several windows. No autovacuum: it would do the backfill's vacuum, and the
 /// snapshot of an autoanalyze keeps replaced rows.
 void make_many_users(Database& database, const std::string& options = {}) {
-  database.exec("create table users (id bigint primary key, full_name text not null, note text not null default repeat('n', 100)) " + options);
+  database.exec(
+      "create table users (id bigint primary key, full_name text not null, note text not null default repeat('n', "
+      "100)) " +
+      options);
   database.exec("alter table users set (autovacuum_enabled = false)");
   database.exec("insert into users select i, 'Ann' || i || ' Lee' || i from generate_series(1, 120000) i");
   database.exec("create index on users (full_name)");
@@ -41,7 +44,8 @@ class WaitsForVacuum final : public Observer {
       m_begins = m_begins || note->text.find("vacuuming users") != std::string::npos;
     } else if (m_begins && !m_waited && std::holds_alternative<event::Progress>(event)) {
       m_waited = true;
-      m_database.wait_for("vacuum_count > 1 from pg_stat_user_tables where relname = 'users'");  // the first was the test's own
+      m_database.wait_for(
+          "vacuum_count > 1 from pg_stat_user_tables where relname = 'users'");  // the first was the test's own
     }
   }
   [[nodiscard]] bool waited() const { return m_waited; }
@@ -63,7 +67,8 @@ std::string pass_notes(const Recorder& recorder) {
 }
 
 constexpr const char* k_all_right =
-    "select count(*) from users where first_name is distinct from split_part(full_name, ' ', 1) or last_name is distinct from split_part(full_name, ' ', 2)";
+    "select count(*) from users where first_name is distinct from split_part(full_name, ' ', 1) or last_name is "
+    "distinct from split_part(full_name, ' ', 2)";
 
 const std::string k_bad_plan = R"yaml(
 name: parse
@@ -99,7 +104,8 @@ TEST_CASE("several workers fill a table, each row once, in windows side by side"
   CHECK(database.value("select sum(rows) from ecmigrate.windows") == "120000");
   CHECK(database.value("select bool_and(done) from ecmigrate.windows") == "t");
   // No page is in two windows, none is left out.
-  CHECK(database.value("select count(*) from (select first_page, lag(end_page, 1, 0::bigint) over (order by first_page) as before from ecmigrate.windows) w "
+  CHECK(database.value("select count(*) from (select first_page, lag(end_page, 1, 0::bigint) over (order by "
+                       "first_page) as before from ecmigrate.windows) w "
                        "where first_page <> before") == "0");
   CHECK(database.value("select max(end_page) = (select pages from ecmigrate.walks) from ecmigrate.windows") == "t");
   int at_once = 0;
@@ -111,7 +117,8 @@ TEST_CASE("several workers fill a table, each row once, in windows side by side"
   }
   CHECK(percent == 100);
   CHECK(at_once <= number);
-  // Where four share few processors, each may have to wait in the middle of a batch, and its snapshot keeps replaced rows.
+  // Where four share few processors, each may have to wait in the middle of a batch, and its snapshot keeps replaced
+  // rows.
   CHECK(recorder.all<event::WalkFinished>().at(0).hot_percent > (number < 4 ? 70 : 50));
   migrate(database, k_split, "verify contract");
 }
@@ -120,20 +127,22 @@ TEST_CASE("with several workers the leaves of a partitioned table are filled at 
   Database database;
   database.exec("create table users (id bigint primary key, full_name text not null) partition by range (id)");
   for (int i = 0; i < 4; ++i) {
-    database.exec(fmt::format("create table users_{0} partition of users for values from ({1}) to ({2})", i, i * 5000 + 1, (i + 1) * 5000 + 1));
+    database.exec(fmt::format("create table users_{0} partition of users for values from ({1}) to ({2})", i,
+                              i * 5000 + 1, (i + 1) * 5000 + 1));
   }
   database.exec("insert into users select i, 'Ann' || i || ' Lee' || i from generate_series(1, 20000) i");
   migrate(database, k_split, "expand");
   std::set<int> backends;
   int most = 0;
   std::set<int> busy;
-  migrate(database, k_split, "backfill", nullptr, workers(4), [&](pg::CallMoment moment, int socket, std::string_view sql) {
-    if (sql.find("update only \"public\".\"users_") != std::string_view::npos) {
-      backends.insert(socket);
-      moment == pg::CallMoment::before ? (void)busy.insert(socket) : (void)busy.erase(socket);
-      most = std::max(most, static_cast<int>(busy.size()));
-    }
-  });
+  migrate(database, k_split, "backfill", nullptr, workers(4),
+          [&](pg::CallMoment moment, int socket, std::string_view sql) {
+            if (sql.find("update only \"public\".\"users_") != std::string_view::npos) {
+              backends.insert(socket);
+              moment == pg::CallMoment::before ? (void)busy.insert(socket) : (void)busy.erase(socket);
+              most = std::max(most, static_cast<int>(busy.size()));
+            }
+          });
   CHECK(backends.size() > 1);
   CHECK(most > 1);
   CHECK(database.value(k_all_right) == "0");
@@ -167,7 +176,8 @@ TEST_CASE("a second backfill of a finished table reads every row once and writes
   std::int64_t pages = 0;
   Recorder recorder;
   migrate(database, k_split, "backfill", &recorder, {});
-  pages = std::stoll(database.value("select sum((end_page - first_page) * passes) from ecmigrate.windows where round = 1"));
+  pages =
+      std::stoll(database.value("select sum((end_page - first_page) * passes) from ecmigrate.windows where round = 1"));
   CHECK(std::to_string(pages) == database.value("select pages from ecmigrate.walks"));
   CHECK(database.value(versions) == before);
   CHECK(recorder.all<event::WalkFinished>().at(0).rows == 0);
@@ -184,7 +194,9 @@ TEST_CASE("a second backfill fills what became pending behind the trigger's back
   Database database;
   database.exec(k_users);
   migrate(database, plan, "expand backfill verify");
-  database.exec("set session_replication_role = replica; insert into users (full_name, email) values ('Nob Ody', 'n'); reset session_replication_role");
+  database.exec(
+      "set session_replication_role = replica; insert into users (full_name, email) values ('Nob Ody', 'n'); reset "
+      "session_replication_role");
   migrate(database, plan, "backfill");
   CHECK(database.value("select first_name from users where email = 'n'") == "Nob");
   CHECK(database.value("select state from ecmigrate.migrations") == "backfilled");
@@ -201,7 +213,8 @@ TEST_CASE("full pages are swept in many passes and most rows stay on them", "[ve
 }
 
 TEST_CASE("pages with room are swept so often that every row fits", "[version]") {
-  const auto [fillfactor, passes] = GENERATE(std::pair{"80", "select max(passes) between 4 and 12"}, std::pair{"40", "select max(passes) = 1"});
+  const auto [fillfactor, passes] =
+      GENERATE(std::pair{"80", "select max(passes) between 4 and 12"}, std::pair{"40", "select max(passes) = 1"});
   Database database;
   make_many_users(database, fmt::format("with (fillfactor = {})", fillfactor));
   migrate(database, k_split, "expand");
@@ -226,9 +239,11 @@ TEST_CASE("one pass is chosen where a new column has an index, and it is named")
 TEST_CASE("one pass is chosen once a window has shown that rows do not stay, and the share is told") {
   Database database;
   make_many_users(database);
-  database.exec("create index on users (note); create function touch() returns trigger language plpgsql as "
-                "'begin new.note := new.id || repeat(''m'', 95); return new; end'; "
-                "create trigger touch before update on users for each row execute function touch(); alter table users enable always trigger touch");
+  database.exec(
+      "create index on users (note); create function touch() returns trigger language plpgsql as "
+      "'begin new.note := new.id || repeat(''m'', 95); return new; end'; "
+      "create trigger touch before update on users for each row execute function touch(); alter table users enable "
+      "always trigger touch");
   migrate(database, k_split, "expand");
   Recorder recorder;
   migrate(database, k_split, "backfill", &recorder, workers(1));
@@ -260,7 +275,8 @@ TEST_CASE("a table whose rows stay on their pages is not vacuumed") {
   RunOptions options = workers(1);
   options.pace.max_rows_rate = 40'000;
   migrate(database, k_split, "backfill", nullptr, options);
-  CHECK(database.value("select vacuum_count from pg_stat_user_tables where relname = 'users'") == "1");  // the test's own
+  CHECK(database.value("select vacuum_count from pg_stat_user_tables where relname = 'users'") ==
+        "1");  // the test's own
 }
 
 TEST_CASE("one pass and no vacuum, as long as an old snapshot keeps replaced rows, and its holder is named") {
@@ -269,14 +285,16 @@ TEST_CASE("one pass and no vacuum, as long as an old snapshot keeps replaced row
   migrate(database, k_split, "expand");
   const auto holder = database.connect("application_name=report");
   holder->script("begin isolation level repeatable read; select count(*) from users");
-  while (database.value("select clock_timestamp() - xact_start > interval '10 seconds' from pg_stat_activity where application_name = 'report'") != "t") {
+  while (database.value("select clock_timestamp() - xact_start > interval '10 seconds' from pg_stat_activity where "
+                        "application_name = 'report'") != "t") {
     shell("sleep 0.2");
   }
   Recorder recorder;
   RunOptions options = workers(1);
   options.pace.max_rows_rate = 30'000;
   migrate(database, k_split, "backfill", &recorder, options);
-  CHECK(database.value("select vacuum_count from pg_stat_user_tables where relname = 'users'") == "1");  // the test's own
+  CHECK(database.value("select vacuum_count from pg_stat_user_tables where relname = 'users'") ==
+        "1");  // the test's own
   CHECK(pass_notes(recorder).find("1 pass: pid ") != std::string::npos);
   CHECK(pass_notes(recorder).find("@report, idle in transaction keeps all replaced rows for ") != std::string::npos);
   CHECK(database.value("select max(passes) from ecmigrate.windows") == "1");
@@ -286,15 +304,20 @@ TEST_CASE("the planner knows the new columns when they are verified", "[version]
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill verify");
-  CHECK(database.value("select count(*) from pg_stats where tablename = 'users' and attname in ('first_name', 'last_name')") == "2");
+  CHECK(database.value(
+            "select count(*) from pg_stats where tablename = 'users' and attname in ('first_name', 'last_name')") ==
+        "2");
 }
 
 TEST_CASE("tables without a key, and with keys of any kind, stay on their pages") {
-  const std::string key = GENERATE("", "n uuid primary key default gen_random_uuid(), ", "n text primary key default md5(random()::text), ",
-                                   "n integer default 7, m serial, primary key (n, m), ");
+  const std::string key =
+      GENERATE("", "n uuid primary key default gen_random_uuid(), ", "n text primary key default md5(random()::text), ",
+               "n integer default 7, m serial, primary key (n, m), ");
   Database database;
-  database.exec(fmt::format("create table users ({}full_name text not null, note text not null default repeat('n', 100)) "
-                            "with (autovacuum_enabled = false)", key));
+  database.exec(
+      fmt::format("create table users ({}full_name text not null, note text not null default repeat('n', 100)) "
+                  "with (autovacuum_enabled = false)",
+                  key));
   database.exec("insert into users (full_name) select 'Ann' || i || ' Lee' || i from generate_series(1, 40000) i");
   database.exec("vacuum analyze users");
   migrate(database, k_split, "expand");
@@ -309,10 +332,12 @@ TEST_CASE("a row that cannot be filled ends the backfill and is named") {
   make_users_with_bad_rows(database);
   const Error error = error_of([&] { migrate(database, k_bad_plan, "backfill"); });
   CHECK(error.outcome() == Outcome::failed);
-  CHECK(std::string(error.what()).find("users row id=7: invalid input syntax for type integer: \"x7\"") != std::string::npos);
+  CHECK(std::string(error.what()).find("users row id=7: invalid input syntax for type integer: \"x7\"") !=
+        std::string::npos);
 }
 
-TEST_CASE("rows that cannot be filled are set aside where the plan says so, and nothing is dropped while any is left", "[version]") {
+TEST_CASE("rows that cannot be filled are set aside where the plan says so, and nothing is dropped while any is left",
+          "[version]") {
   const int number = GENERATE(1, 2);
   Database database;
   make_users_with_bad_rows(database);
@@ -328,7 +353,8 @@ TEST_CASE("rows that cannot be filled are set aside where the plan says so, and 
   CHECK(error_of([&] { migrate(database, k_bad_plan, "contract"); }).outcome() == Outcome::refused);
 
   database.exec("update users set full_name = '7' where id = 7");  // the trigger fills it
-  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() == Outcome::work_remains);
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() ==
+        Outcome::work_remains);
   CHECK(database.value("select key from ecmigrate.bad_rows") == "id=333");
   database.exec("delete from users where id = 333");
   migrate(database, k_bad_plan, "backfill verify contract");
@@ -349,14 +375,17 @@ TEST_CASE("a bad row is still known after the table was rewritten, and is not wa
   make_users_with_bad_rows(database);
   RunOptions options;
   options.pace.quarantine = true;
-  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() == Outcome::work_remains);
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() ==
+        Outcome::work_remains);
   database.exec("delete from users where id < 7");
   database.exec("vacuum full users");
-  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() == Outcome::work_remains);
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() ==
+        Outcome::work_remains);
   CHECK(database.rows("select key from ecmigrate.bad_rows order by key") == "id=333\nid=7");
   const auto holder = database.connect();
   holder->script("begin; select from users where id = 7 for update");
-  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() == Outcome::work_remains);
+  CHECK(error_of([&] { migrate(database, k_bad_plan, "backfill", nullptr, options); }).outcome() ==
+        Outcome::work_remains);
 }
 
 TEST_CASE("a worker's session that idled for too long in a pause is made anew") {
@@ -365,12 +394,13 @@ TEST_CASE("a worker's session that idled for too long in a pause is made anew") 
   migrate(database, k_split, "expand");
   bool ended = false;
   Recorder recorder;
-  migrate(database, k_split, "backfill verify", &recorder, workers(1), [&](pg::CallMoment moment, int, std::string_view sql) {
-    if (!ended && moment == pg::CallMoment::before && fills(sql)) {
-      ended = true;
-      throw pg::SqlError("57P05", "terminating connection due to idle-session timeout", "", 0);
-    }
-  });
+  migrate(database, k_split, "backfill verify", &recorder, workers(1),
+          [&](pg::CallMoment moment, int, std::string_view sql) {
+            if (!ended && moment == pg::CallMoment::before && fills(sql)) {
+              ended = true;
+              throw pg::SqlError("57P05", "terminating connection due to idle-session timeout", "", 0);
+            }
+          });
   CHECK(recorder.warnings().find("the connection was lost") != std::string::npos);
   CHECK(database.value(k_all_right) == "0");
 }
@@ -382,7 +412,9 @@ TEST_CASE("a row that a look after verify sets aside keeps contract away") {
   std::string plan = k_bad_plan;
   plan.replace(plan.find("nullable: false"), 15, "nullable: true");
   migrate(database, plan, "expand backfill verify");
-  database.exec("set session_replication_role = replica; insert into users (id, full_name) values (501, 'x'); reset session_replication_role");
+  database.exec(
+      "set session_replication_role = replica; insert into users (id, full_name) values (501, 'x'); reset "
+      "session_replication_role");
   RunOptions options;
   options.pace.quarantine = true;
   const Error error = error_of([&] { migrate(database, plan, "backfill", nullptr, options); });
@@ -390,15 +422,18 @@ TEST_CASE("a row that a look after verify sets aside keeps contract away") {
   CHECK(database.value("select state from ecmigrate.migrations") == "backfilled");
   CHECK(error_of([&] { migrate(database, plan, "contract"); }).outcome() == Outcome::refused);
   // Not for the state alone: verify, which is next, says what to do first.
-  CHECK(std::string(error_of([&] { migrate(database, plan, "verify"); }).what()).find("rows are set aside") != std::string::npos);
+  CHECK(std::string(error_of([&] { migrate(database, plan, "verify"); }).what()).find("rows are set aside") !=
+        std::string::npos);
   database.exec("delete from users where id = 501");
   migrate(database, plan, "backfill verify contract");
 }
 
 TEST_CASE("what a look after verify fills is held to a foreign key that is validated") {
   Database database;
-  database.exec("create table names (name text primary key); insert into names values ('Ann'); "
-                "create table users (id bigint primary key, full_name text); insert into users select i, 'Ann' from generate_series(1, 100) i");
+  database.exec(
+      "create table names (name text primary key); insert into names values ('Ann'); "
+      "create table users (id bigint primary key, full_name text); insert into users select i, 'Ann' from "
+      "generate_series(1, 100) i");
   const std::string plan = R"yaml(
 name: refer
 operations:
@@ -408,7 +443,9 @@ operations:
       column: { name: name, type: text, nullable: true, references: { name: users_name, table: names, column: name } }
 )yaml";
   migrate(database, plan, "expand backfill verify");
-  database.exec("set session_replication_role = replica; insert into users values (101, 'Nobody'); reset session_replication_role");
+  database.exec(
+      "set session_replication_role = replica; insert into users values (101, 'Nobody'); reset "
+      "session_replication_role");
   const Error error = error_of([&] { migrate(database, plan, "backfill"); });
   CHECK(std::string(error.what()).find("users row id=101: ") != std::string::npos);
   CHECK(database.value("select count(*) from users where name = 'Nobody'") == "0");
@@ -421,11 +458,16 @@ TEST_CASE("a batch that the server gives up is done again with fewer pages") {
     Database database;
     make_many_users(database);
     // The sequence counts on when the batch is rolled back.
-    database.exec("create sequence tries; create function give_up() returns trigger language plpgsql as $$ begin if nextval('tries') <= 3 then "
-                  "raise exception 'given up' using errcode = '" + sqlstate + "'; end if; return new; end $$");
+    database.exec(
+        "create sequence tries; create function give_up() returns trigger language plpgsql as $$ begin if "
+        "nextval('tries') <= 3 then "
+        "raise exception 'given up' using errcode = '" +
+        sqlstate + "'; end if; return new; end $$");
     migrate(database, k_split, "expand");
     // Also for the backfill, which keeps the other triggers of the application quiet.
-    database.exec("create trigger a_gives_up before update on users for each row execute function give_up(); alter table users enable always trigger a_gives_up");
+    database.exec(
+        "create trigger a_gives_up before update on users for each row execute function give_up(); alter table users "
+        "enable always trigger a_gives_up");
     std::vector<int> ends;  // one past the last page of each batch
     migrate(database, k_split, "backfill", nullptr, workers(1), [&](pg::CallMoment moment, int, std::string_view sql) {
       const std::string_view before_end = "this.ctid < '(";

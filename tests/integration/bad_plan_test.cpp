@@ -84,15 +84,17 @@ void check_bad(const BadPlan& bad, const std::string& command) {
   CHECK(result.at("ok") == false);
   CHECK(result.at("changed") == false);
   CHECK(result.at("next") == "");
-  CHECK_THAT(result.at("message").get<std::string>() + result.at("hint").get<std::string>(), Catch::Matchers::Contains(bad.because));
+  CHECK_THAT(result.at("message").get<std::string>() + result.at("hint").get<std::string>(),
+             Catch::Matchers::Contains(bad.because));
   CHECK(database.schema() == schema);
   CHECK(whole_dump(database) == everything);
   CHECK(database.value("select count(*) from person") == "50");
 }
 
 std::string split(const std::string& up, const std::string& down, const std::string& type = "text") {
-  return "operations:\n  - split_column:\n      table: person\n      column: name\n      into:\n        - name: first\n          type: " + type +
-         "\n          up: " + up + "\n      down: " + down + "\n";
+  return "operations:\n  - split_column:\n      table: person\n      column: name\n      into:\n        - name: "
+         "first\n          type: " +
+         type + "\n          up: " + up + "\n      down: " + down + "\n";
 }
 
 std::string operation(const std::string& text) {
@@ -109,42 +111,70 @@ TEST_CASE("a plan that is wrong, or does not fit the database, is a complaint wi
       {"wrong key", operation("drop_column: { table: person, colum: city }"), 3, "2:35", "did you mean \"column\""},
       {"missing key", operation("drop_column: { table: person }"), 3, "2:18", "missing key \"column\""},
       {"duplicate key", operation("drop_column: { table: person, column: city, column: street }"), 3, "2:49", "column"},
-      {"unknown kind", operation("drop_colum: { table: person, column: city }"), 3, "2:5", "did you mean \"drop_column\""},
-      {"wrong type of a field", operation("drop_column: { table: person, column: [city] }"), 3, "2:43", "expected a string"},
-      {"not a boolean", operation("alter_column: { table: person, column: city, nullable: maybe }"), 3, "2:60", "nullable"},
+      {"unknown kind", operation("drop_colum: { table: person, column: city }"), 3, "2:5",
+       "did you mean \"drop_column\""},
+      {"wrong type of a field", operation("drop_column: { table: person, column: [city] }"), 3, "2:43",
+       "expected a string"},
+      {"not a boolean", operation("alter_column: { table: person, column: city, nullable: maybe }"), 3, "2:60",
+       "nullable"},
       {"not YAML", "operations:\n  - drop_column: { table: person\n", 3, "", "yaml:"},
       {"empty", "# later\n", 3, "", "the plan is empty"},
-      {"missing table", operation("drop_column: { table: persn, column: city }"), 3, "2:27", "Did you mean \"person\"?"},
-      {"missing column", operation("drop_column: { table: person, column: citty }"), 3, "2:43", "Did you mean \"city\"?"},
-      {"missing schema", "schema: nowhere\n" + operation("drop_column: { table: person, column: city }"), 3, "3:27", "schema \"nowhere\""},
+      {"missing table", operation("drop_column: { table: persn, column: city }"), 3, "2:27",
+       "Did you mean \"person\"?"},
+      {"missing column", operation("drop_column: { table: person, column: citty }"), 3, "2:43",
+       "Did you mean \"city\"?"},
+      {"missing schema", "schema: nowhere\n" + operation("drop_column: { table: person, column: city }"), 3, "3:27",
+       "schema \"nowhere\""},
       {"missing index", operation("drop_index: { name: by_nothing }"), 3, "2:25", "by_nothing"},
       {"up does not compile", split("split_part(nam, ' ', 1)", "first"), 3, "8:15", "\"nam\" does not exist"},
       {"up is no expression", split("name; drop table person", "first"), 3, "8:15", "syntax error"},
       {"down does not compile", split("name", "lower(fist)"), 3, "9:13", "\"fist\" does not exist"},
       {"up of a wrong type", split("born", "'x'", "int"), 3, "8:15", "type"},
-      {"down of a wrong type", operation("alter_column: { table: person, column: born, type: text, down: length(born) }"), 3, "2:68", "type"},
-      {"a default of a wrong type", operation("add_column: { table: person, column: { name: n, type: int, default: \"'many'\" } }"), 3, "2:73", "integer"},
+      {"down of a wrong type",
+       operation("alter_column: { table: person, column: born, type: text, down: length(born) }"), 3, "2:68", "type"},
+      {"a default of a wrong type",
+       operation("add_column: { table: person, column: { name: n, type: int, default: \"'many'\" } }"), 3, "2:73",
+       "integer"},
       {"unknown type", split("name", "first", "txt"), 3, "7:17", "\"txt\" does not exist"},
-      {"column exists already", operation("rename_column: { table: person, from: city, to: street }"), 3, "2:53", "exists already"},
-      {"column added twice", "operations:\n  - rename_column: { table: person, from: city, to: town }\n  - rename_column: { table: person, from: street, to: town }\n",
-       3, "3:55", "exists already"},
-      {"too long name", operation("rename_column: { table: person, from: city, to: " + long_name + " }"), 3, "2:53", "64 bytes"},
-      {"too long name of a constraint", operation("alter_column: { table: person, column: city, check: { name: " + long_name + ", constraint: city <> '' } }"), 3, "2:65",
-       "64 bytes"},
-      {"too long name of an index", operation("create_index: { table: person, name: " + long_name + ", columns: [city] }"), 3, "2:42", "64 bytes"},
-      {"constraint exists already", operation("alter_column: { table: person, column: city, check: { name: person_pkey, constraint: city <> '' } }"), 3, "2:65",
+      {"column exists already", operation("rename_column: { table: person, from: city, to: street }"), 3, "2:53",
        "exists already"},
-      {"unique constraint exists already", operation("alter_column: { table: person, column: city, unique: { name: person_pkey } }"), 3, "2:66", "exists already"},
-      {"check does not compile", operation("alter_column: { table: person, column: city, check: { name: c, constraint: town <> '' } }"), 3, "2:80", "\"town\" does not exist"},
-      {"foreign key to nothing", operation("alter_column: { table: person, column: city, references: { name: c, table: town, column: id } }"), 3, "2:62", "town"},
+      {"column added twice",
+       "operations:\n  - rename_column: { table: person, from: city, to: town }\n  - rename_column: { table: person, "
+       "from: street, to: town }\n",
+       3, "3:55", "exists already"},
+      {"too long name", operation("rename_column: { table: person, from: city, to: " + long_name + " }"), 3, "2:53",
+       "64 bytes"},
+      {"too long name of a constraint",
+       operation("alter_column: { table: person, column: city, check: { name: " + long_name +
+                 ", constraint: city <> '' } }"),
+       3, "2:65", "64 bytes"},
+      {"too long name of an index",
+       operation("create_index: { table: person, name: " + long_name + ", columns: [city] }"), 3, "2:42", "64 bytes"},
+      {"constraint exists already",
+       operation("alter_column: { table: person, column: city, check: { name: person_pkey, constraint: city <> '' } }"),
+       3, "2:65", "exists already"},
+      {"unique constraint exists already",
+       operation("alter_column: { table: person, column: city, unique: { name: person_pkey } }"), 3, "2:66",
+       "exists already"},
+      {"check does not compile",
+       operation("alter_column: { table: person, column: city, check: { name: c, constraint: town <> '' } }"), 3,
+       "2:80", "\"town\" does not exist"},
+      {"foreign key to nothing",
+       operation("alter_column: { table: person, column: city, references: { name: c, table: town, column: id } }"), 3,
+       "2:62", "town"},
       {"foreign key to a column without a unique constraint",
-       operation("alter_column: { table: person, column: id, references: { name: c, table: person, column: born } }"), 3, "2:60", "unique"},
-      {"NOT NULL column without up", operation("add_column: { table: person, column: { name: age, type: int, nullable: false } }"), 3, "2:42", "neither `up` nor `default`"},
+       operation("alter_column: { table: person, column: id, references: { name: c, table: person, column: born } }"),
+       3, "2:60", "unique"},
+      {"NOT NULL column without up",
+       operation("add_column: { table: person, column: { name: age, type: int, nullable: false } }"), 3, "2:42",
+       "neither `up` nor `default`"},
       {"up that changes from call to call", split("random()::text", "first"), 3, "8:15", "another value each time"},
-      {"a generated column", operation("rename_column: { table: person, from: loud, to: louder }"), 3, "2:43", "generated",
+      {"a generated column", operation("rename_column: { table: person, from: loud, to: louder }"), 3, "2:43",
+       "generated", "alter table person add loud text generated always as (upper(name)) stored"},
+      {"up that reads a generated column", split("loud", "first"), 3, "8:15", "generated",
        "alter table person add loud text generated always as (upper(name)) stored"},
-      {"up that reads a generated column", split("loud", "first"), 3, "8:15", "generated", "alter table person add loud text generated always as (upper(name)) stored"},
-      {"a view", operation("drop_column: { table: seen, column: name }"), 3, "2:27", "does not exist", "create view seen as select * from person"},
+      {"a view", operation("drop_column: { table: seen, column: name }"), 3, "2:27", "does not exist",
+       "create view seen as select * from person"},
   };
   for (const BadPlan& bad : plans) {
     check_bad(bad, "expand");
@@ -169,17 +199,38 @@ TEST_CASE("all complaints about a plan come at once") {
 }
 
 TEST_CASE("a plan that fits but would do harm is refused and changes nothing") {
-  const std::string hidden = "alter table person owner to test_owner; alter table person enable row level security, force row level security; "
-                             "create policy half on person using (id % 2 = 0)";
+  const std::string hidden =
+      "alter table person owner to test_owner; alter table person enable row level security, force row level security; "
+      "create policy half on person using (id % 2 = 0)";
   const BadPlan plans[] = {
       {"row security", k_good, 7, "3:14", "row security hides rows", hidden, {"-d", "user=test_owner"}},
-      {"not the owner", k_good, 7, "3:14", "may not alter", "grant all on person to test_stranger", {"-d", "user=test_stranger"}},
+      {"not the owner",
+       k_good,
+       7,
+       "3:14",
+       "may not alter",
+       "grant all on person to test_stranger",
+       {"-d", "user=test_stranger"}},
       {"up raises on a row", split("(100 / (id - 33))::text", "first"), 7, "", "person row id=33: division by zero"},
-      {"down raises on a row", split("name", "\"case when id = 34 then (1 / (id - 34))::text else first end\""), 7, "", "person row id=34: division by zero"},
-      {"up is null for a column that is not nullable", split("\"nullif(name, 'A35 B35')\"", "first"), 7, "", "person row id=35: `up` gives null"},
+      {"down raises on a row", split("name", "\"case when id = 34 then (1 / (id - 34))::text else first end\""), 7, "",
+       "person row id=34: division by zero"},
+      {"up is null for a column that is not nullable", split("\"nullif(name, 'A35 B35')\"", "first"), 7, "",
+       "person row id=35: `up` gives null"},
       {"the value does not fit", split("name || id || 'xx'", "first", "varchar(9)"), 7, "", "value too long"},
-      {"lossy under --strict", split("split_part(name, ' ', 1)", "first"), 7, "", "50 of 50 rows lose something", "", {"--strict"}},
-      {"a view in the way under --strict", k_good, 7, "", "--strict", "create view seen as select name from person", {"--strict"}},
+      {"lossy under --strict",
+       split("split_part(name, ' ', 1)", "first"),
+       7,
+       "",
+       "50 of 50 rows lose something",
+       "",
+       {"--strict"}},
+      {"a view in the way under --strict",
+       k_good,
+       7,
+       "",
+       "--strict",
+       "create view seen as select name from person",
+       {"--strict"}},
   };
   for (const BadPlan& bad : plans) {
     check_bad(bad, "expand");
@@ -196,7 +247,8 @@ TEST_CASE("what stands in the command line's way is said with exit code 2 and as
   CHECK_THAT(missing.err, Catch::Matchers::Contains(nowhere));
   const nlohmann::json result = result_of(run_program(database, {"expand", nowhere, "--json"}));
   CHECK(result.at("outcome") == "usage");
-  const nlohmann::json duration = result_of(run_program(database, {"expand", "PLAN", "--lock-timeout", "5 parsecs", "--json"}, k_good));
+  const nlohmann::json duration =
+      result_of(run_program(database, {"expand", "PLAN", "--lock-timeout", "5 parsecs", "--json"}, k_good));
   CHECK(duration.at("exit_code") == 2);
   const nlohmann::json flag = result_of(run_program(database, {"expand", "PLAN", "--no-such-flag", "--json"}, k_good));
   CHECK(flag.at("exit_code") == 2);
@@ -211,7 +263,8 @@ TEST_CASE("a loss on the way there and back is a warning with examples; a view o
   const std::string lossy = "name: lossy\n" + split("\"case when id = 36 then 'Elsa' else name end\"", "first");
   const ProgramResult expanded = run_program(database, {"expand", "PLAN"}, lossy);
   CHECK(expanded.status == 0);
-  CHECK_THAT(expanded.err, Catch::Matchers::Contains("on 50 rows of person: 1 of 50 lose something") && Catch::Matchers::Contains("`A36 B36` → `Elsa`"));
+  CHECK_THAT(expanded.err, Catch::Matchers::Contains("on 50 rows of person: 1 of 50 lose something") &&
+                               Catch::Matchers::Contains("`A36 B36` → `Elsa`"));
   CHECK_THAT(expanded.err, Catch::Matchers::Contains("view seen"));
   const ProgramResult run = run_program(database, {"run", "PLAN"}, lossy);
   CHECK(run.status == 0);

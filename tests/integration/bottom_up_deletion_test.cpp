@@ -16,14 +16,17 @@ namespace {
 constexpr std::string_view k_sets_city = ", \"city\" = this.\"city\" where";
 
 constexpr const char* k_citizens =
-    "create table users (id int primary key, full_name text not null, city text, note text not null default repeat('n', 300));"
-    "insert into users (id, full_name, city) select i, 'Ann Lee' || i, 'city ' || i % 50 from generate_series(1, 20000) i;"
+    "create table users (id int primary key, full_name text not null, city text, note text not null default "
+    "repeat('n', 300));"
+    "insert into users (id, full_name, city) select i, 'Ann Lee' || i, 'city ' || i % 50 from generate_series(1, "
+    "20000) i;"
     "create index users_city on users (city); analyze users";
 
 std::string set_to_themselves(Database& database, const std::vector<std::string>& filled = {"other"}) {
   const auto connection = database.connect();
   std::string columns;
-  for (const std::string& column : columns_set_to_themselves(*connection, std::stoll(database.value("select 't'::regclass::oid::bigint")), filled)) {
+  for (const std::string& column : columns_set_to_themselves(
+           *connection, std::stoll(database.value("select 't'::regclass::oid::bigint")), filled)) {
     columns += column + " ";
   }
   return columns;
@@ -34,10 +37,12 @@ std::string set_to_themselves(Database& database, const std::vector<std::string>
 TEST_CASE("columns are set to themselves for indexes with many rows of each value, and for no others", "[version]") {
   Database database;
   database.exec(
-      "create table t (id int primary key, side int, few int, many int, nearly int, \"Mixed\" int, exact numeric) with (autovacuum_enabled = false);"
+      "create table t (id int primary key, side int, few int, many int, nearly int, \"Mixed\" int, exact numeric) with "
+      "(autovacuum_enabled = false);"
       // As ANALYZE is on a large table: of the five rows of a value that stand side by side, it sees one.
       "alter table t alter side set statistics 1;"
-      "insert into t select i, i / 5, i % 4000, i % 100, i / 20, i % 10, i % 10 from generate_series(1, 20000) i; analyze t");
+      "insert into t select i, i / 5, i % 4000, i % 100, i / 20, i % 10, i % 10 from generate_series(1, 20000) i; "
+      "analyze t");
   const auto with = [&](const std::string& indexes, const std::vector<std::string>& filled = {"other"}) {
     database.exec(indexes);
     const std::string columns = set_to_themselves(database, filled);
@@ -69,16 +74,19 @@ TEST_CASE("columns are set to themselves for indexes with many rows of each valu
 TEST_CASE("a column that is not to be written is not set to itself") {
   Database database;
   database.exec(
-      "create table t (id int primary key, many int, numbered int generated always as identity (maxvalue 10 cycle), twice int generated always as (many * 2) "
+      "create table t (id int primary key, many int, numbered int generated always as identity (maxvalue 10 cycle), "
+      "twice int generated always as (many * 2) "
       "stored) with (autovacuum_enabled = false);"
-      "insert into t (id, many) overriding user value select i, i % 100 from generate_series(1, 20000) i; create index i on t (many)");
+      "insert into t (id, many) overriding user value select i, i % 100 from generate_series(1, 20000) i; create index "
+      "i on t (many)");
   CHECK(set_to_themselves(database).empty());  // never analyzed
   database.exec("analyze t");
   CHECK(set_to_themselves(database) == "many ");
   database.exec("create index g on t (twice); create index n on t (numbered)");
   CHECK(set_to_themselves(database) == "many ");
-  database.exec("create function f() returns trigger language plpgsql as 'begin return new; end'; "
-                "create trigger x before update of many on t for each row execute function f()");
+  database.exec(
+      "create function f() returns trigger language plpgsql as 'begin return new; end'; "
+      "create trigger x before update of many on t for each row execute function f()");
   CHECK(set_to_themselves(database).empty());
 }
 
@@ -119,9 +127,11 @@ TEST_CASE("a column that is set to itself keeps what the application writes into
   migrate(database, plan, "expand");
   const auto application = database.connect();
   // Past the sync trigger, so that the row still waits for its new values, and the batch writes what it reads anew.
-  application->script("set session_replication_role = replica; begin; update users set city = 'moved' where id in (1, 1500, 20000)");
+  application->script(
+      "set session_replication_role = replica; begin; update users set city = 'moved' where id in (1, 1500, 20000)");
   auto commits = std::async(std::launch::async, [&] {
-    database.wait_for(fmt::format("exists (select from pg_stat_activity where {} = any (pg_blocking_pids(pid)))", application->backend_pid()));
+    database.wait_for(fmt::format("exists (select from pg_stat_activity where {} = any (pg_blocking_pids(pid)))",
+                                  application->backend_pid()));
     application->query("commit");
   });
   int batches_with_city = 0;

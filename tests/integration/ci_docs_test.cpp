@@ -45,25 +45,30 @@ std::vector<int> retryable() {
   return codes;
 }
 
-/// The program as the snippets find it: a folder for PATH, in which `ecmigrate` ends with the statuses in the order given
-/// and is the real program after that.
+/// The program as the snippets find it: a folder for PATH, in which `ecmigrate` ends with the statuses in the order
+/// given and is the real program after that.
 class Path {
  public:
   explicit Path(const std::string& statuses = "") : m_folder(temporary_file("", ".bin") + ".d") {
     std::filesystem::create_directory(m_folder);
     std::ofstream(m_folder + "/statuses") << statuses;
     std::ofstream(m_folder + "/ecmigrate") << "#!/bin/bash\n"
-                                              "cd '" + m_folder + "' && echo \"$*\" >>calls && read -r status rest <statuses\n"
-                                              "echo \"$rest\" >statuses\n"
-                                              "[ -n \"$status\" ] && exit \"$status\"\n"
-                                              "cd '" ECMIGRATE_SOURCE_DIR "' && exec '" ECMIGRATE_PROGRAM "' \"$@\"\n";
+                                              "cd '" +
+                                                  m_folder +
+                                                  "' && echo \"$*\" >>calls && read -r status rest <statuses\n"
+                                                  "echo \"$rest\" >statuses\n"
+                                                  "[ -n \"$status\" ] && exit \"$status\"\n"
+                                                  "cd '" ECMIGRATE_SOURCE_DIR "' && exec '" ECMIGRATE_PROGRAM
+                                                  "' \"$@\"\n";
     chmod((m_folder + "/ecmigrate").c_str(), 0755);
   }
 
   /// Runs a script as runners do; its exit status.
   [[nodiscard]] int run(const Database& database, const std::string& script) const {
-    const std::string command = "cd '" ECMIGRATE_SOURCE_DIR "' && PATH='" + m_folder + "':$PATH RETRY_AFTER=0 ECMIGRATE_DATABASE_URL='" + database.conninfo() +
-                                "' bash --noprofile --norc -eo pipefail '" + temporary_file(script, ".sh") + "' >'" + m_folder + "/output' 2>&1 </dev/null";
+    const std::string command = "cd '" ECMIGRATE_SOURCE_DIR "' && PATH='" + m_folder +
+                                "':$PATH RETRY_AFTER=0 ECMIGRATE_DATABASE_URL='" + database.conninfo() +
+                                "' bash --noprofile --norc -eo pipefail '" + temporary_file(script, ".sh") + "' >'" +
+                                m_folder + "/output' 2>&1 </dev/null";
     const int status = std::system(command.c_str());
     UNSCOPED_INFO(text_of(m_folder + "/output"));
     return WEXITSTATUS(status);
@@ -75,7 +80,9 @@ class Path {
   std::string m_folder;
 };
 
-std::string state(Database& database) { return database.value("select state from ecmigrate.migrations where name = 'split-full-name'"); }
+std::string state(Database& database) {
+  return database.value("select state from ecmigrate.migrations where name = 'split-full-name'");
+}
 
 std::string github_script(const std::string& job) {
   std::string script;

@@ -26,7 +26,8 @@ const std::string k_split_plan = ECMIGRATE_SOURCE_DIR "/plans/split-full-name.ya
 
 /// A plan of which no naive way can be derived.
 constexpr const char* k_audited =
-    "name: audited\noperations:\n  - sql: { expand: \"create table audit_note (id bigint)\", rollback: \"drop table audit_note\" }\n"
+    "name: audited\noperations:\n  - sql: { expand: \"create table audit_note (id bigint)\", rollback: \"drop table "
+    "audit_note\" }\n"
     "  - drop_column: { table: users, column: newsletter }\n";
 
 std::string text_of(const fs::path& path) {
@@ -54,8 +55,9 @@ class TemporaryFolder {
 ProgramResult run_compare(const TemporaryFolder& folder, const std::string& words) {
   const std::string out = temporary_file("", ".out");
   const std::string err = temporary_file("", ".err");
-  const int status =
-      std::system(fmt::format("TMPDIR={} {} compare {} </dev/null >{} 2>{}", folder.path().string(), ECMIGRATE_PROGRAM, words, out, err).c_str());
+  const int status = std::system(fmt::format("TMPDIR={} {} compare {} </dev/null >{} 2>{}", folder.path().string(),
+                                             ECMIGRATE_PROGRAM, words, out, err)
+                                     .c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(out), text_of(err)};
 }
 
@@ -93,7 +95,9 @@ class IdleDatabase {
   [[nodiscard]] std::string conninfo() const { return server() + " dbname=" + m_name; }
 
  private:
-  static void maintenance(const std::string& sql) { pg::Connection({server() + " dbname=postgres", "test", nullptr}).query(sql); }
+  static void maintenance(const std::string& sql) {
+    pg::Connection({server() + " dbname=postgres", "test", nullptr}).query(sql);
+  }
   std::string m_name;
 };
 
@@ -122,21 +126,24 @@ TEST_CASE("compare: the naive way stops the application for as long as it takes,
   CHECK(json::parse(text_of(file)) == comparison);
   CHECK(folder.empty());
 
-  has_members(comparison, {"v", "at", "server", "plan", "table", "rows", "requests_per_second", "application_timeout_ms", "kindest", "expand_contract", "naive",
-                           "lock_queue", "sizes"});
+  has_members(comparison, {"v", "at", "server", "plan", "table", "rows", "requests_per_second",
+                           "application_timeout_ms", "kindest", "expand_contract", "naive", "lock_queue", "sizes"});
   CHECK(comparison["plan"] == "split-full-name");
   CHECK(comparison["table"] == "users");
   CHECK(comparison["rows"] == 20'000);
   REQUIRE(comparison["sizes"].size() == 2);
-  CHECK(members(comparison["sizes"][0]) == std::vector<std::string>{"contract_held_ms", "expand_held_ms", "naive_held_ms", "rows"});
+  CHECK(members(comparison["sizes"][0]) ==
+        std::vector<std::string>{"contract_held_ms", "expand_held_ms", "naive_held_ms", "rows"});
   CHECK(comparison["sizes"][0]["rows"] == 5'000);
   for (const json& scene : {comparison, comparison["lock_queue"]}) {
     for (const char* side : {"expand_contract", "naive"}) {
-      has_members(scene[side], {"requests", "failed", "p50_ms", "p99_ms", "max_ms", "longest_gap_ms", "locks", "longest_stopping_lock_ms", "sessions_blocked",
-                                "duration_ms", "rows_per_second", "wal_bytes", "table_bytes_before", "table_bytes_after", "index_bytes_before",
-                                "index_bytes_after", "errors"});
+      has_members(scene[side],
+                  {"requests", "failed", "p50_ms", "p99_ms", "max_ms", "longest_gap_ms", "locks",
+                   "longest_stopping_lock_ms", "sessions_blocked", "duration_ms", "rows_per_second", "wal_bytes",
+                   "table_bytes_before", "table_bytes_after", "index_bytes_before", "index_bytes_after", "errors"});
       for (const json& lock : scene[side]["locks"]) {
-        has_members(lock, {"phase", "step", "relation", "mode", "stops", "tries", "waited_ms", "held_ms", "blocked_sessions", "blocked_longest_ms", "at"});
+        has_members(lock, {"phase", "step", "relation", "mode", "stops", "tries", "waited_ms", "held_ms",
+                           "blocked_sessions", "blocked_longest_ms", "at"});
       }
     }
   }
@@ -153,7 +160,8 @@ TEST_CASE("compare: the naive way stops the application for as long as it takes,
   CHECK(naive["statements"].size() == 5);
   CHECK(naive["longest_stopping_lock_ms"].get<double>() > 2 * ours["longest_stopping_lock_ms"].get<double>());
   CHECK(naive["longest_gap_ms"].get<double>() > ours["longest_gap_ms"].get<double>());
-  // The requests that wait when the naive way commits were made by the old version, and meet a table without its column.
+  // The requests that wait when the naive way commits were made by the old version, and meet a table without its
+  // column.
   CHECK(naive["failed"] > 0);
   CHECK(naive["table_bytes_after"].get<double>() > 1.8 * naive["table_bytes_before"].get<double>());
   CHECK(ours["table_bytes_after"].get<double>() < naive["table_bytes_after"].get<double>());
@@ -164,7 +172,8 @@ TEST_CASE("compare: the naive way stops the application for as long as it takes,
   CHECK(queued["expand_contract"]["failed"] == 0);
   CHECK(queued["naive"]["failed"] > 100);
   CHECK(queued["naive"]["longest_gap_ms"].get<double>() > queued["reader_ms"].get<double>() * 0.9);
-  CHECK(queued["naive"]["longest_gap_ms"].get<double>() > 2 * queued["expand_contract"]["longest_gap_ms"].get<double>());
+  CHECK(queued["naive"]["longest_gap_ms"].get<double>() >
+        2 * queued["expand_contract"]["longest_gap_ms"].get<double>());
   int tries = 0;
   for (const json& lock : queued["expand_contract"]["locks"]) {
     tries = std::max(tries, lock["tries"].get<int>());
@@ -174,15 +183,18 @@ TEST_CASE("compare: the naive way stops the application for as long as it takes,
 
 TEST_CASE("compare: tables of a database that is meant for it are copied as they are, and the result is recorded") {
   const TemporaryFolder folder("cmp-scratch");
-  // What makes a table hard to write to: a unique column, a generated one, other tables that point here, a check of two columns.
+  // What makes a table hard to write to: a unique column, a generated one, other tables that point here, a check of two
+  // columns.
   const IdleDatabase database(R"(
     create table customers (code text primary key, email text not null unique, upper_email text generated always as (upper(email)) stored,
       born int not null, died int, check (died > born));
     insert into customers (code, email, born, died) select 'c''' || i, 'e' || i || '@x', 1900 + i % 50, 1980 + i % 50 from generate_series(1, 3000) i;
     create table orders (id int primary key, customer text references customers);
     insert into orders select i, 'c''' || i from generate_series(1, 3000) i)");
-  const std::string plan = temporary_file("name: customers\noperations:\n  - alter_column: { table: customers, column: born, type: bigint }\n", ".yaml");
-  const ProgramResult result = run_compare(folder, fmt::format("{} --json --scratch --record -d '{}'", plan, database.conninfo()));
+  const std::string plan = temporary_file(
+      "name: customers\noperations:\n  - alter_column: { table: customers, column: born, type: bigint }\n", ".yaml");
+  const ProgramResult result =
+      run_compare(folder, fmt::format("{} --json --scratch --record -d '{}'", plan, database.conninfo()));
   const json comparison = comparison_of(result);
   CHECK(folder.empty());
   INFO(comparison.dump(1));
@@ -192,8 +204,11 @@ TEST_CASE("compare: tables of a database that is meant for it are copied as they
   CHECK(comparison["expand_contract"]["failed"] == 0);
   CHECK(comparison["naive"]["statements"][0]["statement"] == "alter column \"born\" type bigint");
   pg::Connection connection({database.conninfo(), "test", nullptr});
-  CHECK(connection.query("select count(*) from customers where pg_typeof(born) = 'integer'::regtype").integer(0, 0) == 3'000);
-  CHECK(json::parse(connection.query("select data from ecmigrate.comparisons where migration = 'customers' and rows = 3000").text(0, 0)) == comparison);
+  CHECK(connection.query("select count(*) from customers where pg_typeof(born) = 'integer'::regtype").integer(0, 0) ==
+        3'000);
+  CHECK(json::parse(
+            connection.query("select data from ecmigrate.comparisons where migration = 'customers' and rows = 3000")
+                .text(0, 0)) == comparison);
   CHECK(connection.query("select count(*) from pg_database where datname like 'ecmigrate%'").integer(0, 0) == 0);
 
   // Somebody who is connected keeps it from being copied.
@@ -207,7 +222,8 @@ TEST_CASE("compare: a migration that is under way keeps a database from being us
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
-  const ProgramResult result = run_compare(folder, fmt::format("{} --scratch -d '{}'", k_split_plan, database.conninfo()));
+  const ProgramResult result =
+      run_compare(folder, fmt::format("{} --scratch -d '{}'", k_split_plan, database.conninfo()));
   CHECK(result.status == 7);
   CHECK(result.err.find("\"split\" is under way") != std::string::npos);
 }
@@ -238,7 +254,8 @@ TEST_CASE("compare: where the naive way cannot be derived it says so, and measur
   CHECK(comparison["expand_contract"]["failed"] == 0);
   CHECK(comparison["sizes"][0]["naive_held_ms"].is_null());
 
-  const std::string alone = temporary_file("name: note\noperations:\n  - sql: { up: \"create table audit_note (id bigint)\" }\n", ".yaml");
+  const std::string alone =
+      temporary_file("name: note\noperations:\n  - sql: { up: \"create table audit_note (id bigint)\" }\n", ".yaml");
   const ProgramResult nothing = run_compare(folder, alone + " --rows 1k");
   CHECK(nothing.status == 7);
   CHECK(nothing.err.find("nothing to compare") != std::string::npos);

@@ -22,7 +22,8 @@ operations:
 
 /// Contract must refuse by looking alone: it is asked while another session keeps everybody out of the table, so a
 /// contract that went for a lock would end with "lock not obtained" instead.
-Error contract_refused(Database& database, const std::string& plan, const RunOptions& given = {}, const std::string& state = "verified") {
+Error contract_refused(Database& database, const std::string& plan, const RunOptions& given = {},
+                       const std::string& state = "verified") {
   const std::string before = database.schema();
   bool asked_for_lock = false;
   const std::unique_ptr<pg::Connection> other = database.connect();
@@ -48,7 +49,8 @@ struct Dependent {
   const char* drop;   ///< makes the way free, or the name to accept
 };
 
-void with_dependent(const Dependent& one, const std::string& plan, void (*go_on)(Database&, const Dependent&, const std::string&)) {
+void with_dependent(const Dependent& one, const std::string& plan,
+                    void (*go_on)(Database&, const Dependent&, const std::string&)) {
   for (const bool early : {true, false}) {
     INFO(one.make << (early ? " before expand" : " after verify"));
     Database database;
@@ -68,7 +70,8 @@ void with_dependent(const Dependent& one, const std::string& plan, void (*go_on)
     CHECK_THAT(error.what(), Catch::Matchers::Contains(one.named));
     go_on(database, one, plan);
     CHECK(database.value("select state from ecmigrate.migrations") == "contracted");
-    CHECK(database.value("select count(*) from pg_attribute where attrelid = 'person'::regclass and attname = 'name'") == "0");
+    CHECK(database.value(
+              "select count(*) from pg_attribute where attrelid = 'person'::regclass and attname = 'name'") == "0");
   }
 }
 
@@ -77,20 +80,29 @@ void with_dependent(const Dependent& one, const std::string& plan, void (*go_on)
 TEST_CASE("contract is refused, without a lock, as long as something needs the column that it drops") {
   const Dependent dependents[] = {
       {"create view seen as select upper(name) from person", "view seen", "drop view seen"},
-      {"create view \"Odd View\" as select 1 from person where name = 'x'", "view \"Odd View\"", "drop view \"Odd View\""},
-      {"create materialized view kept as select name from person", "materialized view kept", "drop materialized view kept"},
-      {"create table notes (n text); create rule r as on insert to notes where exists (select from person where name = new.n) do nothing",
+      {"create view \"Odd View\" as select 1 from person where name = 'x'", "view \"Odd View\"",
+       "drop view \"Odd View\""},
+      {"create materialized view kept as select name from person", "materialized view kept",
+       "drop materialized view kept"},
+      {"create table notes (n text); create rule r as on insert to notes where exists (select from person where name = "
+       "new.n) do nothing",
        "rule on notes", "drop rule r on notes"},
-      {"create policy mine on person using (name = current_user)", "policy mine on person", "drop policy mine on person"},
-      {"create table notes (n text); create policy theirs on notes using (exists (select from person where name = n))", "policy theirs on notes",
-       "drop policy theirs on notes"},
-      {"alter table person add loud text generated always as (upper(name)) stored", "generated column loud", "alter table person drop loud"},
-      {"create function names() returns setof text begin atomic; select name from person; end", "function names()", "drop function names()"},
+      {"create policy mine on person using (name = current_user)", "policy mine on person",
+       "drop policy mine on person"},
+      {"create table notes (n text); create policy theirs on notes using (exists (select from person where name = n))",
+       "policy theirs on notes", "drop policy theirs on notes"},
+      {"alter table person add loud text generated always as (upper(name)) stored", "generated column loud",
+       "alter table person drop loud"},
+      {"create function names() returns setof text begin atomic; select name from person; end", "function names()",
+       "drop function names()"},
       {"create publication partly for table person (id, name)", "publication partly", "drop publication partly"},
-      {"create publication partly for table person where (name <> '') with (publish = 'insert')", "publication partly", "drop publication partly"},
-      {"alter table person add unique (name); create table pet (person_name text constraint pet_fk references person (name))", "foreign key pet_fk on pet",
-       "alter table pet drop constraint pet_fk"},
-      {"alter table person add unique (name); alter table person add boss text constraint boss_fk references person (name)",
+      {"create publication partly for table person where (name <> '') with (publish = 'insert')", "publication partly",
+       "drop publication partly"},
+      {"alter table person add unique (name); create table pet (person_name text constraint pet_fk references person "
+       "(name))",
+       "foreign key pet_fk on pet", "alter table pet drop constraint pet_fk"},
+      {"alter table person add unique (name); alter table person add boss text constraint boss_fk references person "
+       "(name)",
        "foreign key boss_fk on person", "alter table person drop constraint boss_fk"},
       {"create function nothing() returns trigger language plpgsql as 'begin return new; end'; "
        "create trigger only_name after update of name on person for each row execute function nothing()",
@@ -103,7 +115,8 @@ TEST_CASE("contract is refused, without a lock, as long as something needs the c
     with_dependent(one, k_split, [](Database& database, const Dependent& dependent, const std::string& plan) {
       // Not a thing that may be waved through: DROP COLUMN would fail on it.
       RunOptions accept;
-      accept.accept_drop = {"seen", "Odd View", "kept", "notes", "mine", "theirs", "loud", "names", "partly", "pet_fk", "boss_fk", "only_name", "when_name"};
+      accept.accept_drop = {"seen",  "Odd View", "kept",   "notes",   "mine",      "theirs",   "loud",
+                            "names", "partly",   "pet_fk", "boss_fk", "only_name", "when_name"};
       contract_refused(database, plan, accept);
       database.exec(dependent.drop);
       migrate(database, plan, "contract");
@@ -111,7 +124,8 @@ TEST_CASE("contract is refused, without a lock, as long as something needs the c
   }
 }
 
-TEST_CASE("contract is refused as long as it would silently drop more than the column; --accept-drop lets each through") {
+TEST_CASE(
+    "contract is refused as long as it would silently drop more than the column; --accept-drop lets each through") {
   const Dependent dependents[] = {
       {"create index two on person (name, city)", "index two", "two"},
       {"create index covers on person (city) include (name)", "index covers", "covers"},
@@ -141,7 +155,9 @@ TEST_CASE("contract is refused as long as it would silently drop more than the c
 TEST_CASE("what belongs to the dropped column alone goes with it unasked") {
   Database database;
   database.exec(k_person);
-  database.exec("create index by_name on person (name); alter table person add constraint some_name check (name <> ''), add constraint one_name unique (name)");
+  database.exec(
+      "create index by_name on person (name); alter table person add constraint some_name check (name <> ''), add "
+      "constraint one_name unique (name)");
   Recorder recorder;
   migrate(database, k_split, "expand backfill verify contract", &recorder);
   CHECK(recorder.warnings() == "");
@@ -150,15 +166,19 @@ TEST_CASE("what belongs to the dropped column alone goes with it unasked") {
 TEST_CASE("all that is in the way is listed at once") {
   Database database;
   database.exec(k_person);
-  database.exec("create view seen as select name from person; create view seen_too as select street from person; create index two on person (street, born)");
+  database.exec(
+      "create view seen as select name from person; create view seen_too as select street from person; create index "
+      "two on person (street, born)");
   const std::string plan = plan_of(
-      "merge_columns: { table: person, columns: [street, city], into: { name: address, type: text, up: \"street || ', ' || city\" }, "
+      "merge_columns: { table: person, columns: [street, city], into: { name: address, type: text, up: \"street || ', "
+      "' || city\" }, "
       "down: { street: \"split_part(address, ', ', 1)\", city: \"split_part(address, ', ', 2)\" } }");
   migrate(database, plan, "expand backfill verify");
-  database.exec("create materialized view kept as select city from person; create policy mine on person using (street <> '')");
+  database.exec(
+      "create materialized view kept as select city from person; create policy mine on person using (street <> '')");
   const std::string what = contract_refused(database, plan).what();
-  CHECK_THAT(what, Catch::Matchers::Contains("view seen_too") && Catch::Matchers::Contains("materialized view kept") && Catch::Matchers::Contains("policy mine") &&
-                       !Catch::Matchers::Contains("view seen "));
+  CHECK_THAT(what, Catch::Matchers::Contains("view seen_too") && Catch::Matchers::Contains("materialized view kept") &&
+                       Catch::Matchers::Contains("policy mine") && !Catch::Matchers::Contains("view seen "));
   database.exec("drop view seen_too; drop materialized view kept; drop policy mine on person");
   CHECK_THAT(contract_refused(database, plan).what(), Catch::Matchers::Contains("index two"));
 }
@@ -167,9 +187,12 @@ TEST_CASE("a type changed in place is refused where ALTER TYPE would fail, and o
   const std::string plan = plan_of("alter_column: { table: person, column: street, type: varchar }");
   const Dependent dependents[] = {
       {"create view seen as select upper(street) from person", "view seen", "drop view seen"},
-      {"create policy mine on person using (street = current_user)", "policy mine on person", "drop policy mine on person"},
-      {"alter table person add loud text generated always as (upper(street)) stored", "generated column loud", "alter table person drop loud"},
-      {"create function streets() returns setof text begin atomic; select street from person; end", "function streets()", "drop function streets()"},
+      {"create policy mine on person using (street = current_user)", "policy mine on person",
+       "drop policy mine on person"},
+      {"alter table person add loud text generated always as (upper(street)) stored", "generated column loud",
+       "alter table person drop loud"},
+      {"create function streets() returns setof text begin atomic; select street from person; end",
+       "function streets()", "drop function streets()"},
       {"create function nothing() returns trigger language plpgsql as 'begin return new; end'; "
        "create trigger only_street after update of street on person for each row execute function nothing()",
        "trigger only_street on person", "drop trigger only_street on person"},
@@ -186,8 +209,10 @@ TEST_CASE("a type changed in place is refused where ALTER TYPE would fail, and o
     migrate(database, plan, "contract");
   }
   // These survive it, so they are nobody's concern.
-  for (const char* harmless : {"create index two on person (street, city) where street <> ''",                                "alter table person add unique (street); create table house (street text references person (street))",
-                               "create statistics together on street, city from person"}) {
+  for (const char* harmless :
+       {"create index two on person (street, city) where street <> ''",
+        "alter table person add unique (street); create table house (street text references person (street))",
+        "create statistics together on street, city from person"}) {
     INFO(harmless);
     Database database;
     database.exec(k_person);
@@ -195,18 +220,24 @@ TEST_CASE("a type changed in place is refused where ALTER TYPE would fail, and o
     Recorder recorder;
     migrate(database, plan, "expand backfill verify contract", &recorder);
     CHECK(recorder.warnings() == "");
-    CHECK(database.value("select atttypid::regtype from pg_attribute where attrelid = 'person'::regclass and attname = 'street'") == "character varying");
+    CHECK(
+        database.value(
+            "select atttypid::regtype from pg_attribute where attrelid = 'person'::regclass and attname = 'street'") ==
+        "character varying");
   }
 }
 
 TEST_CASE("contract is refused when the sync trigger was disabled or dropped by hand") {
-  const std::string name = "(select tgname from pg_trigger where tgrelid = 'person'::regclass and not tgisinternal and tgname like '%\\_u')";
+  const std::string name =
+      "(select tgname from pg_trigger where tgrelid = 'person'::regclass and not tgisinternal and tgname like '%\\_u')";
   const auto by_hand = [&](const std::string& format) {
-    return "do $$ begin execute (select format('" + format + "', tgname, tgfoid::regproc) from pg_trigger where tgname = " + name + "); end $$";
+    return "do $$ begin execute (select format('" + format +
+           "', tgname, tgfoid::regproc) from pg_trigger where tgname = " + name + "); end $$";
   };
-  for (const std::string& tampering : {std::string("alter table person disable trigger all"), std::string("alter table person disable trigger user"),
-                                      by_hand("alter table person disable trigger %I"), by_hand("alter table person enable replica trigger %I"),
-                                      by_hand("drop trigger %I on person")}) {
+  for (const std::string& tampering :
+       {std::string("alter table person disable trigger all"), std::string("alter table person disable trigger user"),
+        by_hand("alter table person disable trigger %I"), by_hand("alter table person enable replica trigger %I"),
+        by_hand("drop trigger %I on person")}) {
     INFO(tampering);
     Database database;
     database.exec(k_person);
@@ -245,7 +276,9 @@ TEST_CASE("differences that a verification finds take contract's permission away
   Database database;
   database.exec(k_person);
   migrate(database, k_split, "expand backfill verify");
-  database.exec("set session_replication_role = replica; update person set name = 'By Passed' where id = 7; reset session_replication_role");
+  database.exec(
+      "set session_replication_role = replica; update person set name = 'By Passed' where id = 7; reset "
+      "session_replication_role");
   CHECK(error_of([&] { migrate(database, k_split, "verify"); }).outcome() == Outcome::differences_found);
   const std::string before = database.schema();
   const Error error = error_of([&] { migrate(database, k_split, "contract"); });

@@ -10,7 +10,8 @@ constexpr const char* k_town = R"sql(
 create table town (id int primary key, name text, country varchar(2), people int, tags text[]);
 insert into town select i, 'Town ' || i, 'C' || i % 5, i % 40, array['a' || i % 3] from generate_series(1, 300) i)sql";
 
-constexpr const char* k_unique_people = "create_index: { table: town, name: by_people, columns: [people], unique: true }";
+constexpr const char* k_unique_people =
+    "create_index: { table: town, name: by_people, columns: [people], unique: true }";
 
 constexpr const char* k_index_count = "select count(*) from pg_class where relname = 'by_people'";
 
@@ -25,18 +26,25 @@ TEST_CASE("an index is the one that plain CREATE INDEX makes") {
       {"columns: [name]", "create index made on town (name)"},
       {"columns: [country, name]", "create index made on town (country, name)"},
       {"columns: [name, id], unique: true", "create unique index made on town (name, id)"},
-      {"columns: [name], predicate: people > 10 and country <> 'C1'", "create index made on town (name) where people > 10 and country <> 'C1'"},
-      {"columns: [{ column: name, opclass: { name: text_pattern_ops } }]", "create index made on town (name text_pattern_ops)"},
-      {"columns: [{ column: name, opclass: { name: pg_catalog.text_pattern_ops } }]", "create index made on town (name text_pattern_ops)"},
+      {"columns: [name], predicate: people > 10 and country <> 'C1'",
+       "create index made on town (name) where people > 10 and country <> 'C1'"},
+      {"columns: [{ column: name, opclass: { name: text_pattern_ops } }]",
+       "create index made on town (name text_pattern_ops)"},
+      {"columns: [{ column: name, opclass: { name: pg_catalog.text_pattern_ops } }]",
+       "create index made on town (name text_pattern_ops)"},
       {"columns: [{ column: name, collate: POSIX }]", "create index made on town (name collate \"POSIX\")"},
-      {"columns: [{ column: name, collate: pg_catalog.C, opclass: { name: text_ops }, sort: DESC, nulls: LAST }, { column: id, nulls: FIRST }]",
+      {"columns: [{ column: name, collate: pg_catalog.C, opclass: { name: text_ops }, sort: DESC, nulls: LAST }, { "
+       "column: id, nulls: FIRST }]",
        "create index made on town (name collate \"C\" desc nulls last, id nulls first)"},
       {"columns: [name], method: hash", "create index made on town using hash (name)"},
-      {"columns: [tags], method: gin, storage_parameters: fastupdate = off", "create index made on town using gin (tags) with (fastupdate = off)"},
+      {"columns: [tags], method: gin, storage_parameters: fastupdate = off",
+       "create index made on town using gin (tags) with (fastupdate = off)"},
       {"columns: [name], storage_parameters: \"fillfactor = 70, deduplicate_items = off\"",
        "create index made on town (name) with (fillfactor = 70, deduplicate_items = off)"},
-      {"columns: [{ column: people, opclass: { name: int4_minmax_multi_ops, params: { values_per_range: 16 } } }], method: brin, storage_parameters: pages_per_range = 8, predicate: people is not null",
-       "create index made on town using brin (people int4_minmax_multi_ops (values_per_range = 16)) with (pages_per_range = 8) where people is not null"},
+      {"columns: [{ column: people, opclass: { name: int4_minmax_multi_ops, params: { values_per_range: 16 } } }], "
+       "method: brin, storage_parameters: pages_per_range = 8, predicate: people is not null",
+       "create index made on town using brin (people int4_minmax_multi_ops (values_per_range = 16)) with "
+       "(pages_per_range = 8) where people is not null"},
   };
   for (const Case& one : cases) {
     check_as_plain(k_town, std::string("create_index: { table: town, name: made, ") + one.fields + " }", one.plain);
@@ -61,7 +69,8 @@ operations:
   migrate(database, plan, "rollback");
   CHECK(database.schema() == before);
   migrate(database, plan, "expand backfill verify contract");
-  CHECK(database.value("select indisvalid and indisunique from pg_index where indexrelid = 'by_shout'::regclass") == "t");
+  CHECK(database.value("select indisvalid and indisunique from pg_index where indexrelid = 'by_shout'::regclass") ==
+        "t");
 }
 
 TEST_CASE("an invalid index that a killed build left is dropped and built again") {
@@ -90,7 +99,8 @@ TEST_CASE("a unique index over duplicates fails with their values and leaves no 
   const std::string before = database.schema();
   const Error error = error_of([&] { migrate(database, plan_of(k_unique_people), "expand"); });
   CHECK(error.outcome() == Outcome::failed);
-  CHECK_THAT(error.what(), Catch::Matchers::Contains("build index by_people") && Catch::Matchers::Contains("(people)=("));
+  CHECK_THAT(error.what(),
+             Catch::Matchers::Contains("build index by_people") && Catch::Matchers::Contains("(people)=("));
   CHECK(database.value(k_index_count) == "0");
   CHECK(database.schema() == before);
   database.exec("update town set people = id");
@@ -104,7 +114,8 @@ TEST_CASE("duplicates in a new unique column fail the backfill's index and leave
   Database database;
   database.exec(k_town);
   const std::string before = database.schema();
-  const std::string plan = plan_of("add_column: { table: town, up: people + 1, column: { name: more, type: int, nullable: true, unique: true } }");
+  const std::string plan = plan_of(
+      "add_column: { table: town, up: people + 1, column: { name: more, type: int, nullable: true, unique: true } }");
   migrate(database, plan, "expand");
   const Error error = error_of([&] { migrate(database, plan, "backfill"); });
   CHECK(error.outcome() == Outcome::failed);
@@ -121,14 +132,18 @@ TEST_CASE("an index that cannot be is a complaint about the plan, before anythin
     const char* fields;
     const char* because;
   };
-  for (const Case& one : {Case{"name: town_pkey, columns: [name]", "exists already"}, Case{"name: made, columns: [nme]", "Did you mean \"name\"?"},
-                          Case{"name: made, columns: [name], predicate: peopl > 3", "peopl"}, Case{"name: made, columns: [name], method: tree", "tree"},
+  for (const Case& one : {Case{"name: town_pkey, columns: [name]", "exists already"},
+                          Case{"name: made, columns: [nme]", "Did you mean \"name\"?"},
+                          Case{"name: made, columns: [name], predicate: peopl > 3", "peopl"},
+                          Case{"name: made, columns: [name], method: tree", "tree"},
                           Case{"name: made, columns: [{ column: name, opclass: { name: int4_ops } }]", "int4_ops"},
                           Case{"name: made, columns: [name], storage_parameters: fill = 3", "fill"}}) {
     INFO(one.fields);
     Database database;
     database.exec(k_town);
-    const Error error = error_of([&] { migrate(database, plan_of(std::string("create_index: { table: town, ") + one.fields + " }"), "expand"); });
+    const Error error = error_of([&] {
+      migrate(database, plan_of(std::string("create_index: { table: town, ") + one.fields + " }"), "expand");
+    });
     CHECK(error.outcome() == Outcome::plan_invalid);
     CHECK_THAT(error.what(), Catch::Matchers::StartsWith("test.yaml:3:") && Catch::Matchers::Contains(one.because));
     CHECK(database.value("select count(*) from pg_namespace where nspname = 'ecmigrate'") == "0");

@@ -85,16 +85,23 @@ class DemoProcess {
   [[nodiscard]] std::string output() const { return text_of(m_out); }
   [[nodiscard]] const std::string& page() const { return m_page; }
 
-  [[nodiscard]] Reply get(const std::string& path, const std::string& origin = {}) const { return curl((origin.empty() ? m_page : origin) + path, ""); }
+  [[nodiscard]] Reply get(const std::string& path, const std::string& origin = {}) const {
+    return curl((origin.empty() ? m_page : origin) + path, "");
+  }
   [[nodiscard]] Reply post(const std::string& control, const std::string& headers) const {
-    return curl(m_page + "/api/demo/" + control, "--request POST --data '{}' --header 'Content-Type: application/json' --header 'X-Ecmigrate: 1' " + headers);
+    return curl(
+        m_page + "/api/demo/" + control,
+        "--request POST --data '{}' --header 'Content-Type: application/json' --header 'X-Ecmigrate: 1' " + headers);
   }
   [[nodiscard]] Reply press(const std::string& control) const {
-    return post(control, fmt::format("--header 'X-Ecmigrate-Token: {}'", get("/api/demo/token").body.at("token").get<std::string>()));
+    return post(control, fmt::format("--header 'X-Ecmigrate-Token: {}'",
+                                     get("/api/demo/token").body.at("token").get<std::string>()));
   }
   /// As it was not before this call: the page's documents are up to a second old.
   [[nodiscard]] json state() const {
-    const std::string now = utc_time(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+    const std::string now = utc_time(
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
     return eventually("a new state", [&] {
       const json state = get("/api/state").body;
       return state.at("at") > now ? state : json();
@@ -160,7 +167,8 @@ class DemoProcess {
   }
 
   static Reply curl(const std::string& url, const std::string& more) {
-    const std::string text = shell(fmt::format("curl --silent --max-time 20 --noproxy '*' --write-out '\\n%{{http_code}}' {} '{}' || true", more, url));
+    const std::string text = shell(fmt::format(
+        "curl --silent --max-time 20 --noproxy '*' --write-out '\\n%{{http_code}}' {} '{}' || true", more, url));
     const std::size_t line = text.rfind('\n', text.size() - 2);
     const std::string body = text.substr(0, line);
     return {std::stoi("0" + text.substr(line + 1)), json::parse(body, nullptr, false)};
@@ -200,7 +208,8 @@ class Folder {
 };
 
 const std::string k_columns =
-    "select string_agg(attname, ' ' order by attnum) from pg_attribute where attrelid = 'public.users'::regclass and attname ~ '_name$' and not attisdropped";
+    "select string_agg(attname, ' ' order by attnum) from pg_attribute where attrelid = 'public.users'::regclass and "
+    "attname ~ '_name$' and not attisdropped";
 
 /// A visitor clicks through all phases. Gives what was wrong with the traffic.
 void click_through(const DemoProcess& demo, const Folder& folder) {
@@ -212,7 +221,8 @@ void click_through(const DemoProcess& demo, const Folder& folder) {
   const json written = demo.eventually("it is shown", [&] { return demo.state().at("demo").at("written"); });
   CHECK(written.at("shape") == "old");
   CHECK(written.at("text").get<std::string>().starts_with("insert into users (full_name, "));
-  CHECK(written.at("row").at("full_name") == written.at("row").at("first_name").get<std::string>() + " " + written.at("row").at("last_name").get<std::string>());
+  CHECK(written.at("row").at("full_name") == written.at("row").at("first_name").get<std::string>() + " " +
+                                                 written.at("row").at("last_name").get<std::string>());
 
   // Two visitors at once.
   demo.wait_until_enabled("backfill");
@@ -224,7 +234,8 @@ void click_through(const DemoProcess& demo, const Folder& folder) {
   CHECK(replies.contains(202));
   REQUIRE(replies.contains(409));
   CHECK(replies.at(409).body.at("error").at("code") == "busy");
-  CHECK(replies.at(409).body.at("error").at("message").get<std::string>().starts_with("\"Run backfill\" is at work, since "));
+  CHECK(replies.at(409).body.at("error").at("message").get<std::string>().starts_with(
+      "\"Run backfill\" is at work, since "));
 
   demo.wait_until_enabled("pause");
   CHECK(demo.press("pause").status == 200);
@@ -232,7 +243,10 @@ void click_through(const DemoProcess& demo, const Folder& folder) {
   demo.wait_until_enabled("resume");
   CHECK(demo.press("resume").status == 200);
   CHECK(demo.wait_until_done().starts_with("Backfilled."));
-  CHECK(folder.ask("select string_agg(data->>'text', ' ' order by id) from ecmigrate.events where data->>'type' = 'steered'") == "paused resumed");
+  CHECK(
+      folder.ask(
+          "select string_agg(data->>'text', ' ' order by id) from ecmigrate.events where data->>'type' = 'steered'") ==
+      "paused resumed");
 
   CHECK(demo.run("verify") == "Verified: 0 differences.");
   CHECK(demo.run("stop_old").starts_with("The old version is stopped"));
@@ -244,7 +258,8 @@ void click_through(const DemoProcess& demo, const Folder& folder) {
   CHECK(folder.ask("select max(tries) > 1 from ecmigrate.locks where phase = 'contract'") == "t");
 
   const auto soon = demo.lanes().second.at("requests").get<std::int64_t>();
-  demo.eventually("the new version writes on", [&] { return demo.lanes().second.at("requests").get<std::int64_t>() > soon; });
+  demo.eventually("the new version writes on",
+                  [&] { return demo.lanes().second.at("requests").get<std::int64_t>() > soon; });
   const auto [old_lane, new_lane] = demo.lanes();
   INFO(demo.state().at("answers").at("application").dump());
   CHECK(old_lane.at("failed") == 0);
@@ -259,10 +274,12 @@ TEST_CASE("demo: a visitor clicks through the phases without a failed request, r
   DemoProcess demo({"--folder", folder.path(), "--rows", "20000"});
   CHECK(demo.state().at("mode") == "demo");
   CHECK(demo.state().at("migration").at("situation") == "planned");
-  CHECK(demo.output().find("demo  20,000 users in a throwaway PostgreSQL in " + folder.path().string()) != std::string::npos);
+  CHECK(demo.output().find("demo  20,000 users in a throwaway PostgreSQL in " + folder.path().string()) !=
+        std::string::npos);
 
   // Only the demo's own page may press.
-  const std::string token = "--header 'X-Ecmigrate-Token: " + demo.get("/api/demo/token").body.at("token").get<std::string>() + "'";
+  const std::string token =
+      "--header 'X-Ecmigrate-Token: " + demo.get("/api/demo/token").body.at("token").get<std::string>() + "'";
   CHECK(demo.post("expand", "").status == 403);
   CHECK(demo.post("expand", "--header 'X-Ecmigrate-Token: wrong'").status == 403);
   CHECK(demo.post("expand", token + " --header 'Origin: http://elsewhere.example'").status == 403);
@@ -310,7 +327,8 @@ TEST_CASE("demo: goes on where it stands after a stop, a kill and a server that 
   demo.run("expand");
   demo.wait_until_enabled("backfill");
   REQUIRE(demo.press("backfill").status == 202);
-  demo.eventually("some is filled", [&] { return folder.ask("select coalesce(sum(batches), 0) > 3 from ecmigrate.windows") == "t"; });
+  demo.eventually("some is filled",
+                  [&] { return folder.ask("select coalesce(sum(batches), 0) > 3 from ecmigrate.windows") == "t"; });
   CHECK(demo.end(SIGTERM) == 0);
   CHECK_FALSE(folder.server_runs());
 
@@ -324,7 +342,8 @@ TEST_CASE("demo: goes on where it stands after a stop, a kill and a server that 
   demo.wait_until_enabled("backfill");
   REQUIRE(demo.press("backfill").status == 202);
   const std::string filled = folder.ask("select coalesce(sum(batches), 0) from ecmigrate.windows");
-  demo.eventually("it goes on", [&] { return folder.ask("select sum(batches) > " + filled + " from ecmigrate.windows") == "t"; });
+  demo.eventually("it goes on",
+                  [&] { return folder.ask("select sum(batches) > " + filled + " from ecmigrate.windows") == "t"; });
   CHECK(demo.end(SIGKILL) == 128 + SIGKILL);
   CHECK(folder.server_runs());
 
@@ -352,7 +371,9 @@ TEST_CASE("demo: goes on where it stands after a stop, a kill and a server that 
   }
   demo.eventually("the page says so", [&] { return !demo.get("/api/state").body.at("database").at("up").get<bool>(); });
   CHECK(demo.press("expand").status == 503);
-  demo.eventually("requests fail", [&] { return demo.get("/api/state").body.at("demo").at("traffic").at("lanes").at(0).at("failed") > 0; });
+  demo.eventually("requests fail", [&] {
+    return demo.get("/api/state").body.at("demo").at("traffic").at("lanes").at(0).at("failed") > 0;
+  });
   CHECK(demo.end(SIGTERM) == 0);
   demo.start();
   CHECK(demo.run("expand").starts_with("Expanded."));
@@ -376,7 +397,8 @@ TEST_CASE("demo: takes an empty database of another server, and none with tables
   }
   Database others;
   others.exec(k_users);
-  const ProgramResult refused = run_program(others, {"demo", "--dbname", others.conninfo(), "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"});
+  const ProgramResult refused = run_program(
+      others, {"demo", "--dbname", others.conninfo(), "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"});
   CHECK(refused.status == 7);
   CHECK(refused.err.find("tables that are not the demo's: public.users") != std::string::npos);
   CHECK(others.value("select count(*) from users") == "3002");
@@ -399,7 +421,8 @@ TEST_CASE("demo: makes its own server's database anew where an earlier program l
 TEST_CASE("demo: leaves no server behind when its addresses cannot be") {
   const Folder folder("demo-three");
   Database database;
-  const ProgramResult usage = run_program(database, {"demo", "--folder", folder.path(), "--rows", "1000", "--listen", "0.0.0.0:0"});
+  const ProgramResult usage =
+      run_program(database, {"demo", "--folder", folder.path(), "--rows", "1000", "--listen", "0.0.0.0:0"});
   CHECK(usage.status == 2);
   CHECK(usage.err.find("--token-file") != std::string::npos);
   CHECK_FALSE(folder.server_runs());

@@ -23,7 +23,8 @@ fs::path new_folder(const std::string& name) {
 
 /// Removes the server in any case, also of a test that fails.
 struct Removed {
-  explicit Removed(const fs::path& folder, std::vector<std::string> settings = {"fsync=off"}) : server(folder, std::move(settings)) {}
+  explicit Removed(const fs::path& folder, std::vector<std::string> settings = {"fsync=off"})
+      : server(folder, std::move(settings)) {}
   ~Removed() {
     try {
       server.remove();
@@ -132,8 +133,10 @@ TEST_CASE("embedded server: the sample users are the same whoever loads them, an
   Database database;
   const auto session = database.connect();
   scene::load_users(*session, 250);
-  CHECK(database.value("select count(*) || ' ' || max(id) || ' ' || max(created_at)::date from users") == "250 250 2024-09-11");
-  CHECK(database.rows("select conname from pg_constraint where conrelid = 'users'::regclass and contype in ('p', 'u') order by 1") == "users_email_key\nusers_pkey");
+  CHECK(database.value("select count(*) || ' ' || max(id) || ' ' || max(created_at)::date from users") ==
+        "250 250 2024-09-11");
+  CHECK(database.rows("select conname from pg_constraint where conrelid = 'users'::regclass and contype in ('p', 'u') "
+                      "order by 1") == "users_email_key\nusers_pkey");
 }
 
 }  // namespace ecmigrate::test

@@ -70,11 +70,12 @@ void check_unique(const Recipe& recipe) {
 
 /// The lock modes that stand in the way of reads or writes, or of another of our steps, from weak to strong.
 const std::vector<std::pair<std::string, std::string>>& strong_modes() {
-  static const std::vector<std::pair<std::string, std::string>> modes{{"ShareUpdateExclusiveLock", "SHARE UPDATE EXCLUSIVE"},
-                                                                      {"ShareLock", "SHARE"},
-                                                                      {"ShareRowExclusiveLock", "SHARE ROW EXCLUSIVE"},
-                                                                      {"ExclusiveLock", "EXCLUSIVE"},
-                                                                      {"AccessExclusiveLock", "ACCESS EXCLUSIVE"}};
+  static const std::vector<std::pair<std::string, std::string>> modes{
+      {"ShareUpdateExclusiveLock", "SHARE UPDATE EXCLUSIVE"},
+      {"ShareLock", "SHARE"},
+      {"ShareRowExclusiveLock", "SHARE ROW EXCLUSIVE"},
+      {"ExclusiveLock", "EXCLUSIVE"},
+      {"AccessExclusiveLock", "ACCESS EXCLUSIVE"}};
   return modes;
 }
 
@@ -99,13 +100,15 @@ class LockRehearsal {
   void rehearse(const std::string& message) {
     static const std::regex lock_table(R"re(lock table (\S+) in ([A-Z ]+) mode; )re");
     std::map<std::string, std::string> declared;
-    for (auto at = std::sregex_iterator(message.begin(), message.end(), lock_table); at != std::sregex_iterator(); ++at) {
+    for (auto at = std::sregex_iterator(message.begin(), message.end(), lock_table); at != std::sregex_iterator();
+         ++at) {
       declared[(*at)[1]] = (*at)[2];
     }
     if (message.find("', 'sql ") != std::string::npos) {
       return;  // the user's own statements, which nobody has analysed
     }
-    const std::string work = std::regex_replace(message.substr(0, message.find("; commit; select 'released'")), lock_table, "");
+    const std::string work =
+        std::regex_replace(message.substr(0, message.find("; commit; select 'released'")), lock_table, "");
     m_rehearsing->script(work);
     const std::map<std::string, std::string> taken = locks_of(m_rehearsing->backend_pid());
     m_rehearsing->query("rollback");
@@ -120,8 +123,10 @@ class LockRehearsal {
     for (const auto& [server_name, name] : strong_modes()) {
       const std::unique_ptr<pg::Connection> other = m_database.connect();
       const pg::Rows rows = other->query(
-          "select format('%s.%s', to_json(n.nspname), to_json(c.relname)) from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace "
-          "where l.pid = $1 and l.mode = $2 and l.granted and c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'ecmigrate')",
+          "select format('%s.%s', to_json(n.nspname), to_json(c.relname)) from pg_locks l join pg_class c on c.oid = "
+          "l.relation join pg_namespace n on n.oid = c.relnamespace "
+          "where l.pid = $1 and l.mode = $2 and l.granted and c.relkind in ('r', 'p') and n.nspname not in "
+          "('pg_catalog', 'ecmigrate')",
           {std::to_string(pid), server_name});
       for (int row = 0; row < rows.size(); ++row) {
         strongest[rows.text(row, 0)] = name;
@@ -144,7 +149,8 @@ class LockRehearsal {
 
 /// Runs a plan forwards, and in another database back from every state, with every transaction rehearsed.
 void check_locks(const std::string& setup, const std::string& plan) {
-  for (const std::string phases : {"expand backfill verify contract", "expand rollback", "expand backfill verify rollback"}) {
+  for (const std::string phases :
+       {"expand backfill verify contract", "expand rollback", "expand backfill verify rollback"}) {
     INFO(phases);
     Database database;
     database.exec(setup);
@@ -236,7 +242,8 @@ create table orders (id int primary key, code varchar(10) unique, city_id int re
 create table item (id int primary key, order_code varchar(10) references orders (code), own int);
 insert into city values (1, 'Bern'); insert into orders values (1, 'A1', 1, 1); insert into item values (1, 'A1', 1))sql";
   for (const std::string operation : {
-           "add_column: { table: orders, column: { name: other, type: int, nullable: true, references: { name: other_fk, table: city, column: id } } }",
+           "add_column: { table: orders, column: { name: other, type: int, nullable: true, references: { name: "
+           "other_fk, table: city, column: id } } }",
            "alter_column: { table: item, column: own, references: { name: own_fk, table: orders, column: id } }",
            "drop_column: { table: orders, column: city_id }",
            "alter_column: { table: orders, column: city_id, type: bigint }",

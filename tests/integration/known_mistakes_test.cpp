@@ -17,8 +17,9 @@ TEST_CASE("after contract the new application writes", "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill verify contract");
-  database.exec("insert into users (first_name, last_name, email) values ('Bo', 'Derek', 'bo@example.com'); "
-                "update users set last_name = 'Didley' where email = 'bo@example.com'");
+  database.exec(
+      "insert into users (first_name, last_name, email) values ('Bo', 'Derek', 'bo@example.com'); "
+      "update users set last_name = 'Didley' where email = 'bo@example.com'");
   CHECK(database.value("select first_name || last_name from users where email = 'bo@example.com'") == "BoDidley");
 }
 
@@ -47,7 +48,8 @@ TEST_CASE("values are compared, in every column, and not only nulls counted", "[
   database.exec(k_users);
   migrate(database, k_split, "expand backfill");
   // Past the trigger, as a restore or a replica would write: the row looks filled, and is stale.
-  database.exec("begin; set local session_replication_role = replica; update users set last_name = 'Wrong' where id = 9; commit");
+  database.exec(
+      "begin; set local session_replication_role = replica; update users set last_name = 'Wrong' where id = 9; commit");
   Recorder recorder;
   CHECK_THROWS_AS(migrate(database, k_split, "verify", &recorder), Error);
   REQUIRE(recorder.all<event::Difference>().size() == 1);
@@ -60,7 +62,9 @@ TEST_CASE("values are compared, in every column, and not only nulls counted", "[
 TEST_CASE("a row whose source is null does not keep the backfill busy for ever", "[version]") {
   Database database;
   database.exec(k_users);
-  database.exec("alter table users alter column full_name drop not null; insert into users (full_name, email) values (null, 'null@example.com')");
+  database.exec(
+      "alter table users alter column full_name drop not null; insert into users (full_name, email) values (null, "
+      "'null@example.com')");
   std::string plan = k_split;
   for (std::size_t at = 0; (at = plan.find("nullable: false", at)) != std::string::npos;) {
     plan.replace(at, 15, "nullable: true");
@@ -102,7 +106,8 @@ TEST_CASE("rows that come in during the backfill do not push the percent past 10
   std::thread writer([&] {
     const auto connection = database.connect();
     for (int i = 0; !stop && i < 5000; ++i) {
-      connection->query("insert into users (full_name, email) values ('New Row', $1)", {"new" + std::to_string(i) + "@example.com"});
+      connection->query("insert into users (full_name, email) values ('New Row', $1)",
+                        {"new" + std::to_string(i) + "@example.com"});
     }
   });
   Recorder recorder;
@@ -134,8 +139,9 @@ TEST_CASE("many writers of both versions at once, and none fails", "[version]") 
       for (int i = 0; i < 25; ++i) {
         const std::string email = std::to_string(writer) + "-" + std::to_string(i) + "@example.com";
         try {
-          connection->query(writer % 2 == 0 ? "insert into users (full_name, email) values ('Old App', $1)"
-                                            : "insert into users (first_name, last_name, email) values ('New', 'App', $1)",
+          connection->query(writer % 2 == 0
+                                ? "insert into users (full_name, email) values ('Old App', $1)"
+                                : "insert into users (first_name, last_name, email) values ('New', 'App', $1)",
                             {email});
         } catch (const Error&) {
           ++failed;
@@ -147,8 +153,8 @@ TEST_CASE("many writers of both versions at once, and none fails", "[version]") 
     writer.join();
   }
   CHECK(failed == 0);
-  CHECK(database.value("select count(*) from users where (full_name, first_name, last_name) in (('Old App', 'Old', 'App'), ('New App', 'New', 'App'))") ==
-        "200");
+  CHECK(database.value("select count(*) from users where (full_name, first_name, last_name) in (('Old App', 'Old', "
+                       "'App'), ('New App', 'New', 'App'))") == "200");
 }
 
 TEST_CASE("status tells the truth after contract, when the old column is gone", "[version]") {

@@ -14,14 +14,17 @@ namespace {
 
 const OwnServer& loaded_server() {
   static const OwnServer server(
-      "full_page_writes=off archive_mode=on archive_command=true max_prepared_transactions=4 autovacuum_naptime=1s autovacuum_freeze_max_age=100000");
+      "full_page_writes=off archive_mode=on archive_command=true max_prepared_transactions=4 autovacuum_naptime=1s "
+      "autovacuum_freeze_max_age=100000");
   return server;
 }
 
 /// The same, by a role that owns the table and may see nothing of others. It may not even ask which system this is.
 void expand_users_as_blind(Database& database) {
-  database.exec(fmt::format("create role blind login; grant create on database {} to blind; grant create on schema public to blind; "
-                            "revoke execute on function pg_control_system() from public; set role blind", database.name()));
+  database.exec(fmt::format(
+      "create role blind login; grant create on database {} to blind; grant create on schema public to blind; "
+      "revoke execute on function pg_control_system() from public; set role blind",
+      database.name()));
   database.exec(k_users);
   database.exec("reset role");
   CHECK(run_program(database, {"expand", "PLAN", "--dbname", database.conninfo("user=blind")}, k_split).status == 0);
@@ -42,16 +45,20 @@ class Busy {
  public:
   Busy(Database& database, int sessions) : m_database(database) {
     for (int i = 0; i < sessions; ++i) {
-      m_sessions.push_back(std::async(std::launch::async, [&database] { return is_cancelled(database, "select pg_sleep(600)"); }));
+      m_sessions.push_back(
+          std::async(std::launch::async, [&database] { return is_cancelled(database, "select pg_sleep(600)"); }));
     }
-    database.wait_for(fmt::format("count(*) = {} from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'", sessions));
+    database.wait_for(fmt::format(
+        "count(*) = {} from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'", sessions));
   }
   ~Busy() { stop(); }
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
 
   void stop() {
-    m_database.exec("select pg_cancel_backend(pid) from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'");
+    m_database.exec(
+        "select pg_cancel_backend(pid) from pg_stat_activity where query = 'select pg_sleep(600)' and state = "
+        "'active'");
     for (std::future<bool>& session : m_sessions) {
       CHECK(session.get());
     }
@@ -67,10 +74,12 @@ void switch_wal(Database& database) {
   database.exec("select pg_logical_emit_message(false, 'test', 'something to switch from'); select pg_switch_wal()");
 }
 
-/// From here on nothing is archived. set() cannot tell: the archiver reloads on its own, and may archive some files first.
+/// From here on nothing is archived. set() cannot tell: the archiver reloads on its own, and may archive some files
+/// first.
 void break_archiving(const OwnServer& server, Database& database) {
   server.set("archive_command", "false");
-  const std::string failing = "(select coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) from pg_stat_archiver)";
+  const std::string failing =
+      "(select coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) from pg_stat_archiver)";
   for (int i = 0; i < 20 && database.value("select " + failing) != "t"; ++i) {
     switch_wal(database);
     database.wait_for(failing + " or not exists (select from pg_ls_archive_statusdir() where name like '%.ready')");
@@ -90,10 +99,13 @@ TEST_CASE("sessions that wait for a lock of the backfill's pause it") {
   // The run lock is the one that the backfill holds for long.
   ActsOn paused("paused by", [&] {
     const std::string lock = database.value(
-        "select format('%s, %s', classid, objid::bigint::bit(32)::int) from pg_locks where locktype = 'advisory' and granted "
+        "select format('%s, %s', classid, objid::bigint::bit(32)::int) from pg_locks where locktype = 'advisory' and "
+        "granted "
         "and database = (select oid from pg_database where datname = current_database())");
     for (int i = 0; i < 2; ++i) {
-      waiting.push_back(std::async(std::launch::async, [&database, lock] { return is_cancelled(database, fmt::format("select pg_advisory_lock({})", lock)); }));
+      waiting.push_back(std::async(std::launch::async, [&database, lock] {
+        return is_cancelled(database, fmt::format("select pg_advisory_lock({})", lock));
+      }));
     }
     database.wait_for("count(*) = 2 from pg_locks where locktype = 'advisory' and not granted");
     CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
@@ -129,10 +141,12 @@ TEST_CASE("a replication slot that is about to lose WAL pauses the backfill") {
   server.set("max_slot_wal_keep_size", "64MB");
   database.exec("select pg_create_physical_replication_slot('lazy', true)");
   database.wait_for("safe_wal_size is not null from pg_replication_slots");  // else this session has not reloaded yet
-  for (int i = 0; i < 20 && database.value("select safe_wal_size < 32 * 1024 * 1024 from pg_replication_slots") != "t"; ++i) {
+  for (int i = 0; i < 20 && database.value("select safe_wal_size < 32 * 1024 * 1024 from pg_replication_slots") != "t";
+       ++i) {
     switch_wal(database);
   }
-  CHECK(backfill_pauses_for(database, "replication slot lazy is about to lose WAL", {}, [&] { database.exec("select pg_drop_replication_slot('lazy')"); }));
+  CHECK(backfill_pauses_for(database, "replication slot lazy is about to lose WAL", {},
+                            [&] { database.exec("select pg_drop_replication_slot('lazy')"); }));
   server.set("max_slot_wal_keep_size", "");
   check_all_filled(database);
 }
@@ -142,12 +156,16 @@ namespace {
 /// `storage`: what of the table's makes autovacuum come for it.
 void check_pauses_for_wraparound_vacuum(Database& database, const std::string& role, const std::string& storage) {
   // A vacuum that takes an hour, for nothing but wraparound, and more transactions than the table may wait for.
-  database.exec("alter table users set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_insert_threshold = -1" +
-                storage + ")");
   database.exec(
-      "create table burnt (n int); do $$ begin for i in 1..110000 loop begin insert into burnt values (1); exception when others then null; end; end loop; end $$");
+      "alter table users set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, "
+      "autovacuum_vacuum_insert_threshold = -1" +
+      storage + ")");
+  database.exec(
+      "create table burnt (n int); do $$ begin for i in 1..110000 loop begin insert into burnt values (1); exception "
+      "when others then null; end; end loop; end $$");
   const std::string worker =
-      "from pg_stat_progress_vacuum v join pg_stat_activity a using (pid) where v.relid = 'users'::regclass and a.query like '%to prevent wraparound%'";
+      "from pg_stat_progress_vacuum v join pg_stat_activity a using (pid) where v.relid = 'users'::regclass and "
+      "a.query like '%to prevent wraparound%'";
   database.wait_for("exists (select " + worker + ")");
   RunOptions options;
   options.max_duration = std::chrono::minutes(2);
@@ -156,7 +174,9 @@ void check_pauses_for_wraparound_vacuum(Database& database, const std::string& r
     for (bool changed = false; !changed;) {
       database.exec("select pg_terminate_backend(pid, 10000) " + worker);
       try {
-        database.exec("set lock_timeout = '200ms'; alter table users reset (autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)");
+        database.exec(
+            "set lock_timeout = '200ms'; alter table users reset (autovacuum_vacuum_cost_delay, "
+            "autovacuum_vacuum_cost_limit)");
         changed = true;
       } catch (const pg::SqlError& error) {
         CHECK(error.sqlstate() == "55P03");
@@ -193,7 +213,8 @@ TEST_CASE("sessions at work pause the backfill, and above another limit end it")
   Busy busy(database, 2);
   const ProgramResult ended = run_program(database, {"backfill", "PLAN", "--abort-active-sessions", "1"}, k_split);
   CHECK(ended.status == 8);
-  CHECK(ended.err.find("stopped at a checkpoint: 2 sessions are active (abort_active_sessions 1)") != std::string::npos);
+  CHECK(ended.err.find("stopped at a checkpoint: 2 sessions are active (abort_active_sessions 1)") !=
+        std::string::npos);
   CHECK(backfill_pauses_for(database, "2 sessions are active (limit 1)", options, [&] { busy.stop(); }));
   check_all_filled(database);
 }
@@ -259,8 +280,10 @@ TEST_CASE("an old snapshot pauses the backfill, which names its holder") {
   holder->script("begin isolation level repeatable read; select 1");
   RunOptions options;
   options.pace.max_snapshot_age = std::chrono::milliseconds(1);
-  CHECK(backfill_pauses_for(database, fmt::format("keeps dead rows (limit 1.0 ms): pid {} postgres@report, idle in transaction", holder->backend_pid()), options,
-                            [&] { holder->query("commit"); }));
+  CHECK(backfill_pauses_for(
+      database,
+      fmt::format("keeps dead rows (limit 1.0 ms): pid {} postgres@report, idle in transaction", holder->backend_pid()),
+      options, [&] { holder->query("commit"); }));
   check_all_filled(database);
   other.exec("commit");
 }
@@ -271,7 +294,8 @@ TEST_CASE("a forgotten prepared transaction pauses the backfill") {
   database.exec("begin; create table held (n int); prepare transaction 'forgotten'");
   RunOptions options;
   options.pace.max_snapshot_age = std::chrono::milliseconds(1);
-  CHECK(backfill_pauses_for(database, "prepared transaction forgotten of postgres", options, [&] { database.exec("rollback prepared 'forgotten'"); }));
+  CHECK(backfill_pauses_for(database, "prepared transaction forgotten of postgres", options,
+                            [&] { database.exec("rollback prepared 'forgotten'"); }));
   check_all_filled(database);
 }
 

@@ -33,17 +33,20 @@ TEST_CASE("a query that cannot be read is a reason to stop, not to go on", "[ver
   migrate(database, k_split, "expand");
   RunOptions options;
   options.pace.pause_query = "select count(*) from busy";
-  CHECK(backfill_pauses_for(database, "cannot be read", options, [&] { database.exec("create table busy (n integer)"); }));
+  CHECK(backfill_pauses_for(database, "cannot be read", options,
+                            [&] { database.exec("create table busy (n integer)"); }));
 }
 
-TEST_CASE("a replica that should be there and is not pauses the backfill, until the limit is changed from outside", "[version]") {
+TEST_CASE("a replica that should be there and is not pauses the backfill, until the limit is changed from outside",
+          "[version]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
   RunOptions options;
   options.pace.replicas = 1;
-  CHECK(backfill_pauses_for(database, "0 of 1 replicas are connected", options,
-                            [&] { CHECK(run_program(database, {"set", "PLAN", "replicas=0"}, k_split).status == 0); }));
+  CHECK(backfill_pauses_for(database, "0 of 1 replicas are connected", options, [&] {
+    CHECK(run_program(database, {"set", "PLAN", "replicas=0"}, k_split).status == 0);
+  }));
 }
 
 TEST_CASE("wrong limits are refused before any is stored", "[version]") {
@@ -65,7 +68,8 @@ TEST_CASE("a budget of rows is kept", "[version]") {
   options.pace.max_rows_rate = 12'000;
   Recorder recorder;
   migrate(database, k_split, "backfill", &recorder, options);
-  // The last batch is not waited for, and a quarter of a second may be saved up: without a budget it is a hundred times faster.
+  // The last batch is not waited for, and a quarter of a second may be saved up: without a budget it is a hundred times
+  // faster.
   const event::WalkFinished finished = recorder.all<event::WalkFinished>().at(0);
   CHECK(static_cast<double>(finished.rows) / (finished.duration_ms / 1000) < 2.5 * 12'000);
 }
@@ -111,7 +115,8 @@ TEST_CASE("a throttle keeps its share of the time, and ends by itself", "[versio
   Recorder recorder;
   migrate(database, k_split, "backfill", &recorder, options);
   const event::WalkFinished finished = recorder.all<event::WalkFinished>().at(0);
-  // Half of the batches took at least the median, and each is a tenth of its time at most. The last is not followed by a rest.
+  // Half of the batches took at least the median, and each is a tenth of its time at most. The last is not followed by
+  // a rest.
   CHECK(finished.duration_ms >= 10 * finished.batch_p50_ms * static_cast<double>(finished.batches - 1) / 2);
   database.exec("update ecmigrate.steering set throttle_until = now()");
   Recorder second;
@@ -124,13 +129,16 @@ TEST_CASE("a throttle keeps its share of the time, and ends by itself", "[versio
 TEST_CASE("status shows what was set from outside", "[version]") {
   Database database;
   expand_users(database);
-  for (const std::vector<std::string>& steer : {std::vector<std::string>{"pause", "PLAN"}, {"throttle", "PLAN", "0.25", "for", "1h"}, {"set", "PLAN", "max_wal_rate=8MB/s"}}) {
+  for (const std::vector<std::string>& steer : {std::vector<std::string>{"pause", "PLAN"},
+                                                {"throttle", "PLAN", "0.25", "for", "1h"},
+                                                {"set", "PLAN", "max_wal_rate=8MB/s"}}) {
     CHECK(run_program(database, steer, k_split).status == 0);
   }
   const std::string text = run_program(database, {"status"}).out;
   CHECK(text.find("  paused by postgres\n  throttled to 75 % by postgres until ") != std::string::npos);
   CHECK(text.find("  set: max_wal_rate=8MB/s\n") != std::string::npos);
-  CHECK(run_program(database, {"status", "--json"}).out.find(R"("paused":true,"throttle":0.25,"limits":{"max_wal_rate":"8MB/s"})") != std::string::npos);
+  CHECK(run_program(database, {"status", "--json"})
+            .out.find(R"("paused":true,"throttle":0.25,"limits":{"max_wal_rate":"8MB/s"})") != std::string::npos);
   CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
   CHECK(run_program(database, {"throttle", "PLAN", "0"}, k_split).status == 0);
   CHECK(run_program(database, {"status"}).out.find(" by postgres") == std::string::npos);

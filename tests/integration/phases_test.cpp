@@ -9,12 +9,16 @@ TEST_CASE("a split goes through its phases and ends as strong as the plan says",
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill verify contract");
-  CHECK(database.value("select string_agg(attname || case when attnotnull then '!' else '' end, ',' order by attnum) from pg_attribute "
-                       "where attrelid = 'users'::regclass and attnum > 0 and not attisdropped") == "id!,email!,first_name!,last_name!");
-  CHECK(database.rows("select first_name, last_name from users where id in (3001, 3002) order by id") == "Cher|\nZoë|O'Neil");
+  CHECK(database.value("select string_agg(attname || case when attnotnull then '!' else '' end, ',' order by attnum) "
+                       "from pg_attribute "
+                       "where attrelid = 'users'::regclass and attnum > 0 and not attisdropped") ==
+        "id!,email!,first_name!,last_name!");
+  CHECK(database.rows("select first_name, last_name from users where id in (3001, 3002) order by id") ==
+        "Cher|\nZoë|O'Neil");
   CHECK(database.value("select count(*) from users where first_name <> 'Ann' || id and id <= 3000") == "0");
   CHECK(database.value("select count(*) from pg_trigger where not tgisinternal") == "0");
-  CHECK(database.value("select count(*) from pg_constraint where conrelid = 'users'::regclass and contype = 'c'") == "0");
+  CHECK(database.value("select count(*) from pg_constraint where conrelid = 'users'::regclass and contype = 'c'") ==
+        "0");
 }
 
 TEST_CASE("rollback from every state leaves exactly the schema of the start", "[version]") {

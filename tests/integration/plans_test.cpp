@@ -51,7 +51,9 @@ TEST_CASE("every plan of plans/ runs on the demo's users, forwards and back", "[
 TEST_CASE("the demo's users have the names that make a split hard, and the lossy ones are told", "[version]") {
   Database database;
   load_demo_users(database);
-  const auto count = [&](const std::string& condition) { return std::stoi(database.value("select count(*) from users where " + condition)); };
+  const auto count = [&](const std::string& condition) {
+    return std::stoi(database.value("select count(*) from users where " + condition));
+  };
   CHECK(count("full_name !~ ' '") > 0);
   CHECK(count("full_name ~ '^[^ ]+ [^ ]+ [^ ]+$'") > 0);
   CHECK(count("full_name ~ '''' ") > 0);

@@ -27,12 +27,15 @@ alter table account alter nick set statistics 300, alter nick set storage extern
 }  // namespace
 
 TEST_CASE("a renamed column keeps everything that plain ALTER TABLE … RENAME COLUMN keeps") {
-  check_as_plain(k_account, "rename_column: { table: account, from: nick, to: call_name }", "alter table account rename nick to call_name",
+  check_as_plain(k_account, "rename_column: { table: account, from: nick, to: call_name }",
+                 "alter table account rename nick to call_name",
                  "select id, call_name, owner_id from account order by id");
-  check_as_plain(k_account, "rename_column: { table: account, from: id, to: number }", "alter table account rename id to number",
+  check_as_plain(k_account, "rename_column: { table: account, from: id, to: number }",
+                 "alter table account rename id to number",
                  "select number, nick, owner_id from account order by number");
   check_as_plain(k_account, "rename_column: { table: account, from: owner_id, to: \"Owner \\\"Id\\\"\" }",
-                 "alter table account rename owner_id to \"Owner \"\"Id\"\"\"", "select id, nick, \"Owner \"\"Id\"\"\" from account order by id");
+                 "alter table account rename owner_id to \"Owner \"\"Id\"\"\"",
+                 "select id, nick, \"Owner \"\"Id\"\"\" from account order by id");
 }
 
 TEST_CASE("both names of a renamed column carry its privileges and comment until contract") {
@@ -40,17 +43,22 @@ TEST_CASE("both names of a renamed column carry its privileges and comment until
   database.exec(k_account);
   const std::string plan = plan_of("rename_column: { table: account, from: nick, to: call_name }");
   migrate(database, plan, "expand");
-  CHECK(database.value("select col_description('account'::regclass, attnum) from pg_attribute where attrelid = 'account'::regclass and attname = 'call_name'") ==
-        "what they are called");
+  CHECK(database.value("select col_description('account'::regclass, attnum) from pg_attribute where attrelid = "
+                       "'account'::regclass and attname = 'call_name'") == "what they are called");
   CHECK(database.value("select has_column_privilege('test_reader', 'account', 'call_name', 'select') and "
                        "has_column_privilege('test_reader', 'account', 'call_name', 'update') and "
                        "not has_column_privilege('test_reader', 'account', 'call_name', 'insert')") == "t");
-  database.exec("insert into account (call_name, owner_id) values ('new name', 1); insert into account (nick, owner_id) values ('old name', 2)");
-  CHECK(database.rows("select nick, call_name from account where id > 50 order by id") == "new name|new name\nold name|old name");
+  database.exec(
+      "insert into account (call_name, owner_id) values ('new name', 1); insert into account (nick, owner_id) values "
+      "('old name', 2)");
+  CHECK(database.rows("select nick, call_name from account where id > 50 order by id") ==
+        "new name|new name\nold name|old name");
 }
 
 TEST_CASE("indexes made for the new name in the same plan are there at the end") {
-  const std::string setup = "create table account (id int primary key, nick text, kind int); insert into account select i, 'n' || i, i from generate_series(1, 50) i";
+  const std::string setup =
+      "create table account (id int primary key, nick text, kind int); insert into account select i, 'n' || i, i from "
+      "generate_series(1, 50) i";
   const std::string rename = "rename_column: { table: account, from: nick, to: call_name }";
   const std::string change = "alter_column: { table: account, column: kind, type: bigint }";
   const auto plan = [](const std::string& first, const std::string& second) {
@@ -58,15 +66,18 @@ TEST_CASE("indexes made for the new name in the same plan are there at the end")
   };
   const std::string by_new = "create_index: { table: account, name: by_name, columns: [call_name, id] }";
   const std::string by_old = "create_index: { table: account, name: by_name, columns: [nick, id] }";
-  const std::string by_kind = "create_index: { table: account, name: by_name, columns: [kind, nick], unique: true, predicate: kind > 3 }";
-  for (const std::string& yaml : {plan(rename, by_new), plan(by_old, rename), plan(change, by_kind), plan(by_kind, change)}) {
+  const std::string by_kind =
+      "create_index: { table: account, name: by_name, columns: [kind, nick], unique: true, predicate: kind > 3 }";
+  for (const std::string& yaml :
+       {plan(rename, by_new), plan(by_old, rename), plan(change, by_kind), plan(by_kind, change)}) {
     INFO(yaml);
     Database expected;
     expected.exec(setup);
     const std::string start = expected.schema();
     expected.exec(yaml.find("call_name") != std::string::npos
                       ? "alter table account rename nick to call_name; create index by_name on account (call_name, id)"
-                      : "alter table account alter kind type bigint; create unique index by_name on account (kind, nick) where kind > 3");
+                      : "alter table account alter kind type bigint; create unique index by_name on account (kind, "
+                        "nick) where kind > 3");
     Database database;
     database.exec(setup);
     migrate(database, yaml, "expand backfill verify rollback");
@@ -91,8 +102,10 @@ grant references (city) on person to test_reader with grant option)sql";
     - { name: last, type: varchar(40), nullable: true, up: "split_part(name, ' ', 2)", default: "'none'" }
   down: concat_ws(' ', first, last)
 )yaml",
-                 "alter table person add first text, add last varchar(40); update person set first = split_part(name, ' ', 1), last = split_part(name, ' ', 2); "
-                 "alter table person alter first set not null, alter last set default 'none', drop name; comment on column person.first is 'it''s first'; "
+                 "alter table person add first text, add last varchar(40); update person set first = split_part(name, "
+                 "' ', 1), last = split_part(name, ' ', 2); "
+                 "alter table person alter first set not null, alter last set default 'none', drop name; comment on "
+                 "column person.first is 'it''s first'; "
                  "grant select (first, last), insert (first, last) on person to test_reader",
                  "select id, first, last from person order by id");
   check_as_plain(setup, R"yaml(merge_columns:
@@ -102,8 +115,10 @@ grant references (city) on person to test_reader with grant option)sql";
   down: { street: "split_part(address, ', ', 1)", city: "split_part(address, ', ', 2)" }
 )yaml",
                  "alter table person add address text; update person set address = concat_ws(', ', street, city); "
-                 "alter table person alter address set not null, drop street, drop city; comment on column person.address is 'both'; "
-                 "grant select (address), update (address) on person to test_reader; grant references (address) on person to test_reader with grant option",
+                 "alter table person alter address set not null, drop street, drop city; comment on column "
+                 "person.address is 'both'; "
+                 "grant select (address), update (address) on person to test_reader; grant references (address) on "
+                 "person to test_reader with grant option",
                  "select id, address from person order by id");
 }
 

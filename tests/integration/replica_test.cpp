@@ -18,7 +18,8 @@ const OwnServer& replicated_server() {
 const OwnServer& replica(Database& database) {
   static const OwnServer server(&replicated_server(), "wal_receiver_status_interval=1s");
   const std::string written = database.value("select pg_current_wal_lsn()");
-  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn >= '" + written + "')");
+  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn >= '" + written +
+                    "')");
   return server;
 }
 
@@ -29,7 +30,8 @@ namespace {
 /// While the backfill is paused for a replica: what it has written, and how far the replica is behind.
 class WatchesLag final : public Observer {
  public:
-  explicit WatchesLag(Database& primary, std::function<void()> resume) : m_primary(primary), m_resume(std::move(resume)) {}
+  explicit WatchesLag(Database& primary, std::function<void()> resume)
+      : m_primary(primary), m_resume(std::move(resume)) {}
 
   void on(const Event& event) override {
     const auto* progress = std::get_if<event::Progress>(&event);
@@ -40,7 +42,8 @@ class WatchesLag final : public Observer {
     const std::string done = m_primary.value("select sum(batches) from ecmigrate.windows");
     if (m_looks == 1) {
       batches_at_pause = done;
-      bytes_behind = std::stod(m_primary.value("select max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), replay_lsn)) from pg_stat_replication"));
+      bytes_behind = std::stod(m_primary.value(
+          "select max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), replay_lsn)) from pg_stat_replication"));
       told = progress->slow_because;
     } else if (m_looks == 4) {
       batches_later = done;
@@ -83,8 +86,10 @@ TEST_CASE("a replica whose replay stands still pauses the backfill until it has 
   CHECK(watch.told.find("replica walreceiver is ") != std::string::npos);
   CHECK(watch.told.find("behind (limit 500 ms)") != std::string::npos);
   CHECK(watch.batches_later == watch.batches_at_pause);
-  // The limit, what the budget may save up, and the batch since the last look, which may be longer than a window's mean.
-  const double batch = std::stod(database.value("select max(wal_bytes / batches) from ecmigrate.windows where batches > 0"));
+  // The limit, what the budget may save up, and the batch since the last look, which may be longer than a window's
+  // mean.
+  const double batch =
+      std::stod(database.value("select max(wal_bytes / batches) from ecmigrate.windows where batches > 0"));
   CHECK(watch.bytes_behind <= k_rate * (0.5 + 0.25) + 4 * batch);
   check_all_filled(database);
   CHECK(database.value("select sum(rows) = (select count(*) from users) from ecmigrate.windows") == "t");
@@ -114,13 +119,16 @@ TEST_CASE("a replica that is too far behind ends the backfill at a checkpoint, f
   expand_wide_users(database);
   pg::Connection standby({replica(database).conninfo() + " dbname=postgres", "test", nullptr});
   standby.query("select pg_wal_replay_pause()");
-  const ProgramResult ended =
-      run_program(database, {"backfill", "PLAN", "--max-replica-lag", "0s", "--abort-replica-lag", "300ms", "--max-wal-rate", "2MB/s"}, k_split);
+  const ProgramResult ended = run_program(
+      database,
+      {"backfill", "PLAN", "--max-replica-lag", "0s", "--abort-replica-lag", "300ms", "--max-wal-rate", "2MB/s"},
+      k_split);
   standby.query("select pg_wal_replay_resume()");
   CHECK(ended.status == 8);
   CHECK(ended.err.find("stopped at a checkpoint: replica walreceiver is ") != std::string::npos);
   CHECK(database.value("select finished from ecmigrate.walks") == "f");
-  CHECK(database.value("select sum(rows) = (select count(*) from users where first_name is not null) and sum(rows) > 0 from ecmigrate.windows") == "t");
+  CHECK(database.value("select sum(rows) = (select count(*) from users where first_name is not null) and sum(rows) > 0 "
+                       "from ecmigrate.windows") == "t");
   CHECK(run_program(database, {"backfill", "PLAN"}, k_split).status == 0);
   check_all_filled(database);
 }
@@ -131,16 +139,22 @@ TEST_CASE("a backfill goes on after a failover to a replica, and says so") {
   expand_wide_users(database);
   const OwnServer other(&primary, "wal_receiver_status_interval=1s");
   const std::string written = database.value("select pg_current_wal_lsn()");
-  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn >= '" + written + "')");
-  const std::string conninfo = fmt::format("host={},{} port=5432,5432 user=postgres dbname={} target_session_attrs=read-write", primary.folder(), other.folder(), database.name());
+  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn >= '" + written +
+                    "')");
+  const std::string conninfo =
+      fmt::format("host={},{} port=5432,5432 user=postgres dbname={} target_session_attrs=read-write", primary.folder(),
+                  other.folder(), database.name());
   RunOptions options;
   options.pace.max_rows_rate = 2000;  // less than any machine can do
   options.max_duration = std::chrono::minutes(2);
   // In the middle of it, the primary crashes and the replica takes over.
   ActsOn fails_over("kept to max_rows_rate", [&] {
-    CHECK(database.value("select (select sum(rows) from ecmigrate.windows) > 0 and not finished from ecmigrate.walks") == "t");
+    CHECK(database.value(
+              "select (select sum(rows) from ecmigrate.windows) > 0 and not finished from ecmigrate.walks") == "t");
     primary.stop();
-    CHECK(pg::Connection({other.conninfo() + " dbname=postgres", "test", nullptr}).query("select pg_promote()").boolean(0, 0));
+    CHECK(pg::Connection({other.conninfo() + " dbname=postgres", "test", nullptr})
+              .query("select pg_promote()")
+              .boolean(0, 0));
   });
   Recorder recorder;
   Both both(fails_over, recorder);

@@ -32,7 +32,9 @@ operations:
 
 TEST_CASE("a table with children by INHERITS is refused: their rows would be lost", "[version]") {
   Database database;
-  database.exec("create table log (id bigint primary key, full_name text); create table log_1 () inherits (log); insert into log_1 values (1, 'Ann Lee')");
+  database.exec(
+      "create table log (id bigint primary key, full_name text); create table log_1 () inherits (log); insert into "
+      "log_1 values (1, 'Ann Lee')");
   const std::string before = database.schema();
   const Error error = error_of([&] { migrate(database, k_split_log, "expand"); });
   CHECK(error.outcome() == Outcome::refused);
@@ -44,12 +46,14 @@ TEST_CASE("rows of a partition that is attached late are not lost", "[version]")
   const std::string phases = GENERATE(as<std::string>{}, "expand", "expand backfill", "expand backfill verify");
   INFO(phases);
   Database database;
-  database.exec("create table log (id bigint, full_name text) partition by range (id); "
-                "create table log_1 partition of log for values from (0) to (10); insert into log values (1, 'Ann Lee')");
+  database.exec(
+      "create table log (id bigint, full_name text) partition by range (id); "
+      "create table log_1 partition of log for values from (0) to (10); insert into log values (1, 'Ann Lee')");
   migrate(database, k_split_log, phases);
   // As one loads a partition: on its own, so without the trigger, and then attached.
-  database.exec("create table log_2 (like log including all); insert into log_2 (id, full_name) values (11, 'Old Name'); "
-                "alter table log attach partition log_2 for values from (10) to (20)");
+  database.exec(
+      "create table log_2 (like log including all); insert into log_2 (id, full_name) values (11, 'Old Name'); "
+      "alter table log attach partition log_2 for values from (10) to (20)");
   if (phases != "expand") {
     for (const std::string phase : {"contract", "verify"}) {
       const Error error = error_of([&] { migrate(database, k_split_log, phase); });
@@ -63,26 +67,34 @@ TEST_CASE("rows of a partition that is attached late are not lost", "[version]")
 
 TEST_CASE("another schema is another plan, and never contracts the first", "[version]") {
   Database database;
-  database.exec("create schema one; create schema two; create table one.acc (id bigint primary key, email text); "
-                "create table two.acc (like one.acc including all); insert into one.acc values (1, 'a@x'); insert into two.acc values (1, 'b@x')");
+  database.exec(
+      "create schema one; create schema two; create table one.acc (id bigint primary key, email text); "
+      "create table two.acc (like one.acc including all); insert into one.acc values (1, 'a@x'); insert into two.acc "
+      "values (1, 'b@x')");
   const std::string plan = "name: mail\noperations: [{rename_column: {table: acc, from: email, to: mail}}]\n";
   CHECK(run_program(database, {"run", "PLAN", "--schema", "one"}, plan).status == 0);
   const ProgramResult other = run_program(database, {"run", "PLAN", "--schema", "two"}, plan);
   CHECK(other.status == 7);
   CHECK(contains(other.err, "was started with another plan"));
   CHECK(run_program(database, {"contract", "PLAN", "--schema", "two", "--confirm", "mail"}, plan).status == 7);
-  CHECK(database.value("select string_agg(attname, ',' order by attnum) from pg_attribute where attrelid = 'one.acc'::regclass and attnum > 0 "
+  CHECK(database.value("select string_agg(attname, ',' order by attnum) from pg_attribute where attrelid = "
+                       "'one.acc'::regclass and attnum > 0 "
                        "and not attisdropped") == "id,email,mail");
 }
 
 TEST_CASE("a row that violates a new constraint is found before its clients fail on it", "[version]") {
-  const std::string change = GENERATE(as<std::string>{}, "nullable: false", "check: {name: long_phone, constraint: \"length(phone) > 2 and phone is not null\"}");
+  const std::string change =
+      GENERATE(as<std::string>{}, "nullable: false",
+               "check: {name: long_phone, constraint: \"length(phone) > 2 and phone is not null\"}");
   INFO(change);
   Database database;
-  database.exec("create table person (id bigint primary key, phone text, hits int default 0); "
-                "insert into person (id, phone) select i, '123' from generate_series(1, 50000) i; insert into person values (50001, null)");
+  database.exec(
+      "create table person (id bigint primary key, phone text, hits int default 0); "
+      "insert into person (id, phone) select i, '123' from generate_series(1, 50000) i; insert into person values "
+      "(50001, null)");
   const std::string before = database.schema();
-  const std::string plan = "name: strict\noperations: [{alter_column: {table: person, column: phone, " + change + "}}]\n";
+  const std::string plan =
+      "name: strict\noperations: [{alter_column: {table: person, column: phone, " + change + "}}]\n";
   const Error error = error_of([&] { migrate(database, plan, "expand"); });
   CHECK(error.outcome() == Outcome::refused);
   CHECK(contains(error.what(), "id=50001"));
@@ -106,7 +118,8 @@ TEST_CASE("two changes that share an index are refused at expand, not at contrac
   database.exec("create table item (o int, n int, primary key (o, n))");
   const Error error = error_of([&] {
     migrate(database,
-            "name: wide\noperations:\n  - alter_column: {table: item, column: o, type: bigint}\n  - alter_column: {table: item, column: n, type: bigint}\n",
+            "name: wide\noperations:\n  - alter_column: {table: item, column: o, type: bigint}\n  - alter_column: "
+            "{table: item, column: n, type: bigint}\n",
             "expand");
   });
   CHECK(error.outcome() == Outcome::refused);
@@ -115,8 +128,10 @@ TEST_CASE("two changes that share an index are refused at expand, not at contrac
 
 TEST_CASE("a repair is held to foreign keys", "[version]") {
   Database database;
-  database.exec("create table parent (id bigint primary key); create table child (id bigint primary key, pid bigint references parent); "
-                "insert into parent values (1); insert into child values (1, 1)");
+  database.exec(
+      "create table parent (id bigint primary key); create table child (id bigint primary key, pid bigint references "
+      "parent); "
+      "insert into parent values (1); insert into child values (1, 1)");
   const std::string plan = "name: ref\noperations: [{rename_column: {table: child, from: pid, to: parent_id}}]\n";
   migrate(database, plan, "expand backfill verify");
   database.exec("begin; set local session_replication_role = replica; update child set parent_id = 99; commit");
@@ -131,7 +146,8 @@ TEST_CASE("the partitions of a table together do not make a try at its lock long
   Database database;
   database.exec("create table log (id bigint, full_name text) partition by range (id)");
   for (int i = 0; i < 8; ++i) {
-    database.exec("create table log_" + std::to_string(i) + " partition of log for values from (" + std::to_string(i * 10) + ") to (" + std::to_string(i * 10 + 10) + ")");
+    database.exec("create table log_" + std::to_string(i) + " partition of log for values from (" +
+                  std::to_string(i * 10) + ") to (" + std::to_string(i * 10 + 10) + ")");
   }
   std::vector<std::unique_ptr<pg::Connection>> holders;
   for (int i = 0; i < 8; ++i) {

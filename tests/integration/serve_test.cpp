@@ -17,7 +17,8 @@ namespace {
 /// The page's content of a database, as `ecmigrate serve` has it.
 class Page {
  public:
-  explicit Page(const std::string& conninfo, serve::JournalContentOptions options = {}) : m_content({conninfo, "ecmigrate serve", nullptr}, m_hub, std::move(options)) {}
+  explicit Page(const std::string& conninfo, serve::JournalContentOptions options = {})
+      : m_content({conninfo, "ecmigrate serve", nullptr}, m_hub, std::move(options)) {}
 
   json state(const std::string& migration = {}) {
     const auto text = m_content.state(migration);
@@ -83,7 +84,10 @@ TEST_CASE("the page tells a migration from before its journal to after its contr
   CHECK(state["database"]["journal"] == "none");
 
   run(database, "expand");
-  state = page.wait_for([](json now) { return !now["migration"].is_null() && now["migration"]["state"] == "expanded" && !column(now, "full_name")["population"].is_null(); });
+  state = page.wait_for([](json now) {
+    return !now["migration"].is_null() && now["migration"]["state"] == "expanded" &&
+           !column(now, "full_name")["population"].is_null();
+  });
   CHECK(column(state, "full_name")["fate"] == "dropped at contract");
   CHECK(column(state, "full_name")["population"]["by"] == "estimate");
   CHECK(column(state, "first_name")["side"] == "new");
@@ -96,7 +100,8 @@ TEST_CASE("the page tells a migration from before its journal to after its contr
 
   CHECK(run_program(database, {"run", "PLAN"}, k_split).status == 0);
   state = page.wait_for([](json now) {
-    return now["migration"]["state"] == "verified" && now["migration"]["sample"]["rows"][0]["compared"] == "equal" && now["migrations"][0]["state"] == "verified";
+    return now["migration"]["state"] == "verified" && now["migration"]["sample"]["rows"][0]["compared"] == "equal" &&
+           now["migrations"][0]["state"] == "verified";
   });
   CHECK(lead(state) == "Verified, waits for you");
   CHECK(state["answers"]["next"]["lead"] == "Release, then contract");
@@ -109,7 +114,9 @@ TEST_CASE("the page tells a migration from before its journal to after its contr
   CHECK(phases[3]["status"] == "you");  // never ticked before contract
 
   run(database, "contract");
-  state = page.wait_for([](json now) { return now["migration"]["state"] == "contracted" && column(now, "full_name")["status"] == "gone"; });
+  state = page.wait_for([](json now) {
+    return now["migration"]["state"] == "contracted" && column(now, "full_name")["status"] == "gone";
+  });
   CHECK(column(state, "full_name")["type"] == "character varying(255)");
   CHECK(column(state, "full_name")["at"].is_string());
   CHECK(column(state, "last_name")["nullable"] == false);
@@ -133,32 +140,43 @@ TEST_CASE("the page names a pause with its reason, a lost runner, a failure and 
   CHECK(run_program(database, {"pause", "PLAN"}, k_split).status == 0);
   Page page(database.conninfo());
   std::jthread runner([&] { run_program(database, {"backfill", "PLAN"}, k_split); });
-  json state = page.wait_for([](json now) { return now["migration"]["situation"] == "paused" && now["migration"]["backfill"]["paused"] == true; });
+  json state = page.wait_for([](json now) {
+    return now["migration"]["situation"] == "paused" && now["migration"]["backfill"]["paused"] == true;
+  });
   CHECK(lead(state).starts_with("Paused"));
   CHECK(state["migration"]["backfill"]["reasons"][0]["code"] == "paused_by_user");
   CHECK(state["migration"]["pauses"].back()["to"].is_null());
   CHECK(state["migration"]["backfill"]["relations"][0]["eta_ms"].is_null());
   CHECK(state["answers"]["next"]["command"].get<std::string>().starts_with("ecmigrate resume /"));
-  CHECK(page.content().metrics().find(R"(ecmigrate_backfill_paused{migration="split",reason="paused_by_user"} 1)") != std::string::npos);
+  CHECK(page.content().metrics().find(R"(ecmigrate_backfill_paused{migration="split",reason="paused_by_user"} 1)") !=
+        std::string::npos);
   CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
   runner.join();
   state = page.wait_for([](json now) { return now["migration"]["state"] == "backfilled"; });
   CHECK(state["migration"]["pauses"].back()["to"].is_string());
 
   // A run that has no end, and no session that holds the migration.
-  database.exec("insert into ecmigrate.runs (migration, command, host, process, backend) values ('split', 'verify', 'ops-1', 3121, 0)");
+  database.exec(
+      "insert into ecmigrate.runs (migration, command, host, process, backend) values ('split', 'verify', 'ops-1', "
+      "3121, 0)");
   state = page.wait_for([](json now) { return now["migration"]["situation"] == "lost"; });
   CHECK(lead(state) == "Runner lost");
   CHECK(state["notice"]["steps"][0]["command"].get<std::string>().starts_with("ecmigrate verify"));
 
-  database.exec("update ecmigrate.runs set finished_at = clock_timestamp(), outcome = 'done' where host = 'ops-1'; alter table users disable trigger user");
+  database.exec(
+      "update ecmigrate.runs set finished_at = clock_timestamp(), outcome = 'done' where host = 'ops-1'; alter table "
+      "users disable trigger user");
   CHECK(run_program(database, {"verify", "PLAN"}, k_split).status == 7);
-  state = page.wait_for([](json now) { return now["migration"]["situation"] == "failed" && now["migration"]["triggers"][0]["status"] == "disabled"; });
+  state = page.wait_for([](json now) {
+    return now["migration"]["situation"] == "failed" && now["migration"]["triggers"][0]["status"] == "disabled";
+  });
   CHECK(lead(state) == "Verify was refused");
   CHECK(state["notice"]["title"] == "Verify ended with exit status 7 (refused)");
 
   run(database, "rollback");
-  state = page.wait_for([](json now) { return now["migration"]["state"] == "rolled_back" && column(now, "first_name")["status"] == "gone"; });
+  state = page.wait_for([](json now) {
+    return now["migration"]["state"] == "rolled_back" && column(now, "first_name")["status"] == "gone";
+  });
   CHECK(column(state, "full_name")["status"] == "in_place");
   CHECK(state["migration"]["phases"][0]["status"] == "skipped");
 }
@@ -171,9 +189,13 @@ TEST_CASE("the page says what it may not read, and what it is too old for", "[ve
   Page stranger(database.conninfo("user=onlooker"));
   json state = stranger.state();
   CHECK(lead(state) == "The journal cannot be read as onlooker");
-  CHECK(state["answers"]["next"]["command"].get<std::string>().find("grant usage on schema ecmigrate to \"onlooker\"") != std::string::npos);
+  CHECK(state["answers"]["next"]["command"].get<std::string>().find(
+            "grant usage on schema ecmigrate to \"onlooker\"") != std::string::npos);
   database.exec(state["answers"]["next"]["command"]);
-  state = stranger.wait_for([](json now) { return now["database"]["journal"] == "ok" && !now["migration"].is_null() && !now["migration"]["sample"]["skipped"].is_null(); });
+  state = stranger.wait_for([](json now) {
+    return now["database"]["journal"] == "ok" && !now["migration"].is_null() &&
+           !now["migration"]["sample"]["skipped"].is_null();
+  });
   CHECK(state["blockers"]["note"].get<std::string>().starts_with("Only sessions of onlooker are seen"));
   CHECK(state["migration"]["sample"]["rows"].empty());
   database.exec("update ecmigrate.journal set format = 9");
@@ -191,7 +213,8 @@ TEST_CASE("a table that is locked does not hold the page up, and who is in the w
   const auto holder = database.connect("application_name=report");
   holder->query("begin");
   holder->query("lock table users in access exclusive mode");
-  const json first = page.wait_for([](json now) { return now["migration"]["sample"]["skipped"] == "not read, users is locked"; });
+  const json first =
+      page.wait_for([](json now) { return now["migration"]["sample"]["skipped"] == "not read, users is locked"; });
   CHECK_FALSE(first["migration"]["sample"]["rows"].empty());  // the last that were read
   const std::string at = first["at"];
   page.wait_for([&](json now) { return now["at"] > at; });
@@ -199,8 +222,10 @@ TEST_CASE("a table that is locked does not hold the page up, and who is in the w
   std::jthread runner([&] { run_program(database, {"rollback", "PLAN", "--lock-timeout", "5s"}, k_split); });
   const json blocked = page.wait_for([](json now) { return !now["blockers"]["list"].empty(); });
   CHECK(blocked["blockers"]["list"][0]["who"] == "postgres@report");
-  CHECK(blocked["blockers"]["list"][0]["behind"][0].get<std::string>().find("ecmigrate rollback split") != std::string::npos);
-  CHECK(blocked["blockers"]["list"][0]["statement"] == "select pg_terminate_backend(" + std::to_string(holder->backend_pid()) + ");");
+  CHECK(blocked["blockers"]["list"][0]["behind"][0].get<std::string>().find("ecmigrate rollback split") !=
+        std::string::npos);
+  CHECK(blocked["blockers"]["list"][0]["statement"] ==
+        "select pg_terminate_backend(" + std::to_string(holder->backend_pid()) + ");");
   holder->query("rollback");
   runner.join();
   page.wait_for([](json now) { return now["migration"]["state"] == "rolled_back" && now["blockers"]["list"].empty(); });
@@ -240,8 +265,14 @@ TEST_CASE("the page asks three statements a second at most, whoever looks, and n
   database.exec(k_users);
   run(database, "expand");
   Page page(database.conninfo());
-  const auto calls = [&] { return std::stod(database.value("select coalesce(sum(calls), 0) from pg_stat_statements where query not like '%pg_stat_statements%' and toplevel")); };
-  page.wait_for([](json now) { return !now["migration"].is_null() && !now["migration"]["sample"]["rows"].empty() && !now["migrations"].empty(); });
+  const auto calls = [&] {
+    return std::stod(
+        database.value("select coalesce(sum(calls), 0) from pg_stat_statements where query not like "
+                       "'%pg_stat_statements%' and toplevel"));
+  };
+  page.wait_for([](json now) {
+    return !now["migration"].is_null() && !now["migration"]["sample"]["rows"].empty() && !now["migrations"].empty();
+  });
   // Counted over five of the poller's turns, with many threads that ask and look all the time.
   database.exec("select pg_stat_statements_reset()");
   const auto begin = std::chrono::steady_clock::now();
@@ -288,11 +319,13 @@ TEST_CASE("what changes is told to the streams, an event once and a point of the
   std::set<std::string> types;
   std::set<std::string> events;
   std::uint64_t after = begin;
-  for (int i = 0; i < 100 && (!types.contains("event") || !types.contains("progress") || !types.contains("state")); ++i) {
+  for (int i = 0; i < 100 && (!types.contains("event") || !types.contains("progress") || !types.contains("state"));
+       ++i) {
     const auto news = page.hub().wait(after, "split", std::chrono::milliseconds(200));
     after = news.last;
     for (const auto& text : news.events) {
-      const std::string type = text->substr(text->find("event: ") + 7, text->find('\n', text->find("event: ")) - text->find("event: ") - 7);
+      const std::string type =
+          text->substr(text->find("event: ") + 7, text->find('\n', text->find("event: ")) - text->find("event: ") - 7);
       types.insert(type);
       if (type == "event") {
         CHECK(events.insert(text->substr(text->find("data: "))).second);
@@ -309,10 +342,17 @@ TEST_CASE("where rows and queries are hidden, events are told without them") {
   Database database;
   database.exec(k_users);
   run(database, "expand");
-  database.exec("insert into ecmigrate.events (migration, run, data) values "
-                "('split', 1, '{\"v\":1,\"type\":\"difference\",\"relation\":\"users\",\"key\":\"id=42\",\"kind\":\"pending\",\"old_values\":\"Secret Name\",\"new_values\":\"null\"}'), "
-                "('split', 1, '{\"v\":1,\"type\":\"lock_try_failed\",\"tries\":1,\"blockers\":[{\"pid\":7,\"user\":\"ann\",\"query\":\"select secret\"}]}'), "
-                "('split', 1, '{\"v\":1,\"type\":\"trial_finished\",\"relation\":\"users\",\"rows\":9,\"lossy\":1,\"examples\":[\"Secret \"]}')");
+  database.exec(
+      "insert into ecmigrate.events (migration, run, data) values "
+      "('split', 1, "
+      "'{\"v\":1,\"type\":\"difference\",\"relation\":\"users\",\"key\":\"id=42\",\"kind\":\"pending\",\"old_values\":"
+      "\"Secret Name\",\"new_values\":\"null\"}'), "
+      "('split', 1, "
+      "'{\"v\":1,\"type\":\"lock_try_failed\",\"tries\":1,\"blockers\":[{\"pid\":7,\"user\":\"ann\",\"query\":\"select "
+      "secret\"}]}'), "
+      "('split', 1, "
+      "'{\"v\":1,\"type\":\"trial_finished\",\"relation\":\"users\",\"rows\":9,\"lossy\":1,\"examples\":[\"Secret "
+      "\"]}')");
   Page open(database.conninfo());
   Page hidden(database.conninfo(), {.show_sample = false, .show_queries = false});
   const std::string all = *open.content().events("", 0, 50);
@@ -328,8 +368,9 @@ TEST_CASE("a migration that is not the current one is there at the first request
   Database database;
   database.exec(k_users);
   run(database, "expand");
-  database.exec("insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
-                "select 'newer', 'expanded', plan, plan_hash, '{}', recipe_format, version from ecmigrate.migrations");
+  database.exec(
+      "insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version) "
+      "select 'newer', 'expanded', plan, plan_hash, '{}', recipe_format, version from ecmigrate.migrations");
   Page page(database.conninfo());
   CHECK(page.state("split")["migration"]["name"] == "split");
 }
@@ -340,7 +381,8 @@ TEST_CASE("a database that has stopped answering is said to be down, and the pag
   run(database, "expand");
   auto page = std::make_unique<Page>(database.conninfo());
   page->state();
-  const std::string pid = database.value("select pid from pg_stat_activity where application_name = 'ecmigrate serve' and datname = current_database()");
+  const std::string pid = database.value(
+      "select pid from pg_stat_activity where application_name = 'ecmigrate serve' and datname = current_database()");
   shell("kill -STOP " + pid);
   page->wait_for([](json now) { return now["database"]["up"] == false; });
   page.reset();  // would never return, if it waited for an answer
@@ -349,10 +391,18 @@ TEST_CASE("a database that has stopped answering is said to be down, and the pag
 
 TEST_CASE("names and values of any kind are data of the document, and the names of metrics' labels are escaped") {
   Database database;
-  database.exec("create table \"<img src=x onerror=alert(1)>\" (id int primary key, \"a\"\"b\\\" text); insert into \"<img src=x onerror=alert(1)>\" values (1, E'\\u202e<script>')");
-  migrate(database, "name: \"evil\\\"name\"\noperations:\n  - rename_column: { table: '<img src=x onerror=alert(1)>', from: 'a\"b\\', to: 'c' }\n", "expand");
+  database.exec(
+      "create table \"<img src=x onerror=alert(1)>\" (id int primary key, \"a\"\"b\\\" text); insert into \"<img src=x "
+      "onerror=alert(1)>\" values (1, E'\\u202e<script>')");
+  migrate(database,
+          "name: \"evil\\\"name\"\noperations:\n  - rename_column: { table: '<img src=x onerror=alert(1)>', from: "
+          "'a\"b\\', to: 'c' }\n",
+          "expand");
   Page page(database.conninfo());
-  const json state = page.wait_for([](json now) { return !now["migration"].is_null() && !now["migration"]["sample"].is_null() && !now["migration"]["sample"]["rows"].empty(); });
+  const json state = page.wait_for([](json now) {
+    return !now["migration"].is_null() && !now["migration"]["sample"].is_null() &&
+           !now["migration"]["sample"]["rows"].empty();
+  });
   CHECK(state["migration"]["tables"][0] == "<img src=x onerror=alert(1)>");
   CHECK(page.content().metrics().find(R"({migration="evil\"name")") != std::string::npos);
 }

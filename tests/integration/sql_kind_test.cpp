@@ -28,14 +28,17 @@ TEST_CASE("each part of sql runs in its phase, exactly once") {
     const char* phases;
     const char* done;
   };
-  for (const Case& one : {Case{words("up down"), "expand", "up"}, Case{words("up down"), "expand backfill verify contract", "up"},
-                          Case{words("up down"), "expand backfill rollback", "up,down"}, Case{words("up"), "expand rollback", "up"},
-                          Case{words("expand contract rollback"), "expand backfill verify", "expand"},
-                          Case{words("expand contract rollback"), "expand backfill verify contract", "expand,contract"},
-                          Case{words("expand contract rollback"), "expand backfill verify rollback", "expand,rollback"},
-                          Case{words("contract"), "expand backfill verify contract", "contract"},
-                          Case{"sql: { up: \"insert into log (what) values ('late')\", onComplete: true }", "expand backfill verify", "null"},
-                          Case{"sql: { up: \"insert into log (what) values ('late')\", onComplete: true }", "expand backfill verify contract", "late"}}) {
+  for (const Case& one :
+       {Case{words("up down"), "expand", "up"}, Case{words("up down"), "expand backfill verify contract", "up"},
+        Case{words("up down"), "expand backfill rollback", "up,down"}, Case{words("up"), "expand rollback", "up"},
+        Case{words("expand contract rollback"), "expand backfill verify", "expand"},
+        Case{words("expand contract rollback"), "expand backfill verify contract", "expand,contract"},
+        Case{words("expand contract rollback"), "expand backfill verify rollback", "expand,rollback"},
+        Case{words("contract"), "expand backfill verify contract", "contract"},
+        Case{"sql: { up: \"insert into log (what) values ('late')\", onComplete: true }", "expand backfill verify",
+             "null"},
+        Case{"sql: { up: \"insert into log (what) values ('late')\", onComplete: true }",
+             "expand backfill verify contract", "late"}}) {
     INFO(one.operation << " " << one.phases);
     Database database;
     database.exec(k_log);
@@ -65,7 +68,8 @@ operations:
 TEST_CASE("an error inside sql undoes all of that sql, and the next run begins it again") {
   Database database;
   database.exec(k_log);
-  const std::string plan = plan_of("sql: { up: \"insert into log (what) values ('first'); create table made (); insert into ready values (1)\" }");
+  const std::string plan = plan_of(
+      "sql: { up: \"insert into log (what) values ('first'); create table made (); insert into ready values (1)\" }");
   const Error error = error_of([&] { migrate(database, plan, "expand"); });
   CHECK(error.outcome() == Outcome::failed);
   CHECK_THAT(error.what(), Catch::Matchers::Contains("sql of operation 1") && Catch::Matchers::Contains("ready"));
@@ -81,7 +85,8 @@ TEST_CASE("sql is begun once even where the answer to its commit was lost") {
   Database database;
   database.exec(k_log);
   const pg::CallHook killed = [](pg::CallMoment moment, int, std::string_view sql) {
-    if (moment == pg::CallMoment::after && sql.find("insert into log") != std::string_view::npos && sql.find("'granted'") != std::string_view::npos) {
+    if (moment == pg::CallMoment::after && sql.find("insert into log") != std::string_view::npos &&
+        sql.find("'granted'") != std::string_view::npos) {
       throw std::runtime_error("killed");
     }
   };
@@ -91,13 +96,16 @@ TEST_CASE("sql is begun once even where the answer to its commit was lost") {
 }
 
 TEST_CASE("sql may end in a semicolon or a comment, and may hold quotes of every sort") {
-  for (const std::string sql : {"insert into log (what) values ('done');", "insert into log (what) values ('done') -- and that is all",
-                                "insert into log (what) values ('done'); /* that is all */",
-                                "do $x$ begin insert into log (what) values ('do' || 'ne'); end $x$", "insert into log (what) values (e'\\144one')"}) {
+  for (const std::string sql :
+       {"insert into log (what) values ('done');", "insert into log (what) values ('done') -- and that is all",
+        "insert into log (what) values ('done'); /* that is all */",
+        "do $x$ begin insert into log (what) values ('do' || 'ne'); end $x$",
+        "insert into log (what) values (e'\\144one')"}) {
     INFO(sql);
     Database database;
     database.exec(k_log);
-    migrate(database, "name: one\noperations:\n  - sql:\n      up: |\n        " + sql + "\n", "expand backfill verify contract");
+    migrate(database, "name: one\noperations:\n  - sql:\n      up: |\n        " + sql + "\n",
+            "expand backfill verify contract");
     CHECK(database.value(k_done) == "done");
   }
 }
@@ -115,8 +123,9 @@ TEST_CASE("sql that ends its own transaction is an error, as it could not be run
 }
 
 TEST_CASE("parts of sql that exclude each other are complaints about the plan") {
-  for (const std::string fields : {"up: select 1, contract: select 2", "down: select 1", "up: select 1, down: select 2, onComplete: true",
-                                   "contract: select 1, rollback: select 2"}) {
+  for (const std::string fields :
+       {"up: select 1, contract: select 2", "down: select 1", "up: select 1, down: select 2, onComplete: true",
+        "contract: select 1, rollback: select 2"}) {
     INFO(fields);
     Database database;
     const Error error = error_of([&] { migrate(database, plan_of("sql: { " + fields + " }"), "expand"); });

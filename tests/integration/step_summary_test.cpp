@@ -17,7 +17,9 @@ bool contains(const std::string& text, const std::string& part) {
 /// The environment of a step of GitHub Actions, as long as it lives.
 class Step {
  public:
-  explicit Step(std::string file = temporary_file("before\n", ".md")) : m_file(std::move(file)) { setenv("GITHUB_STEP_SUMMARY", m_file.c_str(), 1); }
+  explicit Step(std::string file = temporary_file("before\n", ".md")) : m_file(std::move(file)) {
+    setenv("GITHUB_STEP_SUMMARY", m_file.c_str(), 1);
+  }
   ~Step() { unsetenv("GITHUB_STEP_SUMMARY"); }
   Step(const Step&) = delete;
   Step& operator=(const Step&) = delete;
@@ -66,7 +68,9 @@ TEST_CASE("each phase appends its outcome, rows and locks to the step's summary"
   const Step step;
   REQUIRE(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
   const std::string expanded = step.summary();
-  CHECK(expanded.starts_with("before\n| migration | command | outcome | state | took | next |\n|---|---|---|---|---|---|\n| split | expand | done (0) | expanded | "));
+  CHECK(
+      expanded.starts_with("before\n| migration | command | outcome | state | took | next "
+                           "|\n|---|---|---|---|---|---|\n| split | expand | done (0) | expanded | "));
   CHECK(cells(expanded, "| split | expand ")[5].starts_with("<code>ecmigrate backfill "));
   const auto lock = cells(expanded, "| add first\\_name");
   REQUIRE(lock.size() == 7);
@@ -95,13 +99,16 @@ TEST_CASE("a failed phase says in the step's summary what stopped it") {
   holder->query("begin");
   holder->query("lock table users in access share mode");
   const Step step;
-  CHECK(run_program(database, {"expand", "PLAN", "--lock-timeout", "50ms", "--lock-budget", "2s"}, k_split).status == 5);
+  CHECK(run_program(database, {"expand", "PLAN", "--lock-timeout", "50ms", "--lock-budget", "2s"}, k_split).status ==
+        5);
   CHECK(cells(step.summary(), "| split | expand ")[2] == "lock_not_obtained (5, run again)");
   CHECK(cells(step.summary(), "| add first\\_name")[5] == "not obtained");
   holder->query("rollback");
 
   REQUIRE(run_program(database, {"run", "PLAN"}, k_split).status == 0);
-  database.exec("alter table users disable trigger user; update users set first_name = 'Eve' where full_name = 'Cher'; alter table users enable trigger user");
+  database.exec(
+      "alter table users disable trigger user; update users set first_name = 'Eve' where full_name = 'Cher'; alter "
+      "table users enable trigger user");
   const std::string before = step.summary();
   CHECK(run_program(database, {"verify", "PLAN"}, k_split).status == 9);
   CHECK(cells(step.summary().substr(before.size()), "| compared | users ")[3] == "1");
@@ -136,7 +143,8 @@ TEST_CASE("a step's summary that cannot be written is a warning, and commands th
   const Step step("/nonexistent/summary.md");
   const ProgramResult result = run_program(database, {"expand", "PLAN", "--json"}, k_split);
   CHECK(result.status == 0);
-  const std::size_t warning = result.out.find("the step summary /nonexistent/summary.md was not written: No such file or directory");
+  const std::size_t warning =
+      result.out.find("the step summary /nonexistent/summary.md was not written: No such file or directory");
   CHECK(warning != std::string::npos);
   CHECK(warning < result.out.find("\"type\":\"result\""));
 }

@@ -26,7 +26,8 @@ inline Write write(std::string sql, const std::string& expected) {
 /// Tries every write on the database as `setup` and the plan leave it, after expand and again after backfill; each is
 /// rolled back. `shown` is the query whose rows are compared. In the end all of them are done one after the other, for
 /// good, and the migration has to come out clean.
-inline void check_writes(const std::string& setup, const std::string& plan, const std::string& shown, const std::vector<Write>& writes) {
+inline void check_writes(const std::string& setup, const std::string& plan, const std::string& shown,
+                         const std::vector<Write>& writes) {
   for (const std::string phases : {"expand", "expand backfill"}) {
     Database database;
     database.exec(setup);

@@ -31,45 +31,59 @@ constexpr const char* k_second = "select full_name, first_name, last_name from u
 }  // namespace
 
 TEST_CASE("insert into a split table: every row of the table", "[sync][insert]") {
-  check_writes(k_people, split_plan(), k_second,
-               {
-                   // N unset
-                   write("insert into users values (2, 'Bea Lu', 'x'); ", "Bea Lu|Bea|Lu"),
-                   write("delete from users where id > 1; insert into users (id, full_name) values (2, 'Bea Lu'), (3, 'Cher')", "Bea Lu|Bea|Lu\nCher|Cher|"),
-                   write("delete from users where id > 1; insert into users (id, full_name) select g, 'N' || g || ' M' from generate_series(2, 3) g",
-                         "N2 M|N2|M\nN3 M|N3|M"),
-                   // N set, O not
-                   write("delete from users where id > 1; insert into users (id, first_name, last_name) values (2, 'Bea', 'Lu')", "Bea Lu|Bea|Lu"),
-                   write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, null, 'Anna Maria', 'Lu')",
-                         "Anna Maria Lu|Anna Maria|Lu"),
-                   // both, consistent by up, by down, and in neither direction
-                   write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, 'Bea  Lu', 'Bea', ' Lu')",
-                         "Bea  Lu|Bea| Lu"),
-                   write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, 'A M Lu', 'A M', 'Lu')",
-                         "A M Lu|A M|Lu"),
-                   write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, 'Cher ', 'Cher', '')",
-                         "Cher |Cher|"),
-                   write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, 'X Y', 'Bea', 'Lu')",
-                         "Bea Lu|Bea|Lu"),
-               });
+  check_writes(
+      k_people, split_plan(), k_second,
+      {
+          // N unset
+          write("insert into users values (2, 'Bea Lu', 'x'); ", "Bea Lu|Bea|Lu"),
+          write("delete from users where id > 1; insert into users (id, full_name) values (2, 'Bea Lu'), (3, 'Cher')",
+                "Bea Lu|Bea|Lu\nCher|Cher|"),
+          write("delete from users where id > 1; insert into users (id, full_name) select g, 'N' || g || ' M' from "
+                "generate_series(2, 3) g",
+                "N2 M|N2|M\nN3 M|N3|M"),
+          // N set, O not
+          write("delete from users where id > 1; insert into users (id, first_name, last_name) values (2, 'Bea', 'Lu')",
+                "Bea Lu|Bea|Lu"),
+          write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, "
+                "null, 'Anna Maria', 'Lu')",
+                "Anna Maria Lu|Anna Maria|Lu"),
+          // both, consistent by up, by down, and in neither direction
+          write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, "
+                "'Bea  Lu', 'Bea', ' Lu')",
+                "Bea  Lu|Bea| Lu"),
+          write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, "
+                "'A M Lu', 'A M', 'Lu')",
+                "A M Lu|A M|Lu"),
+          write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, "
+                "'Cher ', 'Cher', '')",
+                "Cher |Cher|"),
+          write("delete from users where id > 1; insert into users (id, full_name, first_name, last_name) values (2, "
+                "'X Y', 'Bea', 'Lu')",
+                "Bea Lu|Bea|Lu"),
+      });
 }
 
 TEST_CASE("on conflict do update, in the old shape and in the new one", "[sync][insert]") {
   check_writes(k_people, split_plan(), "select full_name, first_name, last_name from users where id = 1",
                {
-                   write("insert into users (id, full_name) values (1, 'Bea Lu') on conflict (id) do update set full_name = excluded.full_name",
+                   write("insert into users (id, full_name) values (1, 'Bea Lu') on conflict (id) do update set "
+                         "full_name = excluded.full_name",
                          "Bea Lu|Bea|Lu"),
-                   write("insert into users (id, first_name, last_name) values (1, 'Anna Maria', 'Lu') on conflict (id) do update set "
+                   write("insert into users (id, first_name, last_name) values (1, 'Anna Maria', 'Lu') on conflict "
+                         "(id) do update set "
                          "first_name = excluded.first_name, last_name = excluded.last_name",
                          "Anna Maria Lu|Anna Maria|Lu"),
-                   write("update users set full_name = 'Ann Lee'; insert into users (id, first_name, last_name) values (1, 'Bea', 'Lu') on conflict (id) "
+                   write("update users set full_name = 'Ann Lee'; insert into users (id, first_name, last_name) values "
+                         "(1, 'Bea', 'Lu') on conflict (id) "
                          "do update set first_name = excluded.first_name",
                          "Bea Lee|Bea|Lee"),
-                   write("insert into users as u (id, full_name) values (1, 'Cleo Po') on conflict (id) do update set note = u.note, full_name = 'Dan ' || "
+                   write("insert into users as u (id, full_name) values (1, 'Cleo Po') on conflict (id) do update set "
+                         "note = u.note, full_name = 'Dan ' || "
                          "excluded.last_name",
                          "Dan Po|Dan|Po"),
                    // As an ORM does: every column from the proposed row, which the trigger has completed.
-                   write("insert into users (id, full_name) values (1, 'Eve Ox') on conflict (id) do update set full_name = excluded.full_name, "
+                   write("insert into users (id, full_name) values (1, 'Eve Ox') on conflict (id) do update set "
+                         "full_name = excluded.full_name, "
                          "first_name = excluded.first_name, last_name = excluded.last_name",
                          "Eve Ox|Eve|Ox"),
                });
@@ -81,7 +95,8 @@ TEST_CASE("copy in the old and in the new shape", "[sync][insert]") {
     database.exec(k_people);
     migrate(database, split_plan(), phases);
     const auto copy = [&](const std::string& columns, const std::string& lines) {
-      shell(fmt::format("printf '{}' | psql -X -q -v ON_ERROR_STOP=1 '{}' -c '\\copy users ({}) from stdin' 2>&1", lines, database.conninfo(), columns));
+      shell(fmt::format("printf '{}' | psql -X -q -v ON_ERROR_STOP=1 '{}' -c '\\copy users ({}) from stdin' 2>&1",
+                        lines, database.conninfo(), columns));
     };
     copy("id, full_name", "2\\tBea Lu\\n3\\tCher\\n");
     copy("id, first_name, last_name", "4\\tAnna Maria\\tOx\\n");
@@ -94,7 +109,9 @@ TEST_CASE("copy in the old and in the new shape", "[sync][insert]") {
 TEST_CASE("a value that is too long for the other shape is an error of the client's statement", "[sync][insert]") {
   for (const std::string phases : {"expand", "expand backfill"}) {
     Database database;
-    database.exec("create table users (id bigint primary key, full_name varchar(8) not null, note text); insert into users values (1, 'Ann Lee')");
+    database.exec(
+        "create table users (id bigint primary key, full_name varchar(8) not null, note text); insert into users "
+        "values (1, 'Ann Lee')");
     const std::string plan = R"yaml(
 name: split
 operations:
@@ -118,7 +135,8 @@ operations:
   }
 }
 
-TEST_CASE("a plan's default is taken where nothing was given, and is the column's own after contract", "[sync][insert]") {
+TEST_CASE("a plan's default is taken where nothing was given, and is the column's own after contract",
+          "[sync][insert]") {
   for (const std::string phases : {"expand", "expand backfill"}) {
     Database database;
     database.exec("create table users (id bigint primary key, nick text); insert into users values (1, 'ann')");
@@ -138,8 +156,11 @@ operations:
       down: "alias"
 )yaml";
     migrate(database, plan, phases);
-    database.exec("insert into users (id) values (2); insert into users (id, nick) values (3, 'bea'); insert into users (id, alias) values (4, 'cleo')");
-    CHECK(database.rows("select nick, alias from users where id > 1 order by id") == "nobody|nobody\nbea|bea\ncleo|cleo");
+    database.exec(
+        "insert into users (id) values (2); insert into users (id, nick) values (3, 'bea'); insert into users (id, "
+        "alias) values (4, 'cleo')");
+    CHECK(database.rows("select nick, alias from users where id > 1 order by id") ==
+          "nobody|nobody\nbea|bea\ncleo|cleo");
     migrate(database, plan, "backfill verify contract");
     CHECK(database.rows("insert into users (id) values (5) returning alias") == "nobody");
   }
@@ -153,12 +174,15 @@ operations:
 )yaml";
   for (const std::string phases : {"expand", "expand backfill"}) {
     Database database;
-    database.exec("create table users (id bigint primary key, street text not null, city text); insert into users values (1, 'High St', 'York')");
+    database.exec(
+        "create table users (id bigint primary key, street text not null, city text); insert into users values (1, "
+        "'High St', 'York')");
     migrate(database, plan, phases);
     database.exec("insert into users (id, city) values (2, 'Bath'); insert into users values (3, 'Low Rd', 'Hull')");
     database.exec("update users set city = 'Leeds'");
     database.exec("update users set street = 'New St' where id = 3");
-    CHECK(database.rows("select street, city from users order by id") == "High St|Leeds\nunknown, Bath|Leeds\nNew St|Leeds");
+    CHECK(database.rows("select street, city from users order by id") ==
+          "High St|Leeds\nunknown, Bath|Leeds\nNew St|Leeds");
     CHECK(sqlstate_of(database, "update users set street = null") == "23502");
     migrate(database, plan, "backfill verify contract");
     CHECK(database.rows("select * from users where id = 2") == "2|Leeds");

@@ -7,8 +7,9 @@ namespace ecmigrate::test {
 
 namespace {
 
-constexpr const char* k_people = "create table users (id bigint primary key, full_name text not null, note text); "
-                                 "insert into users select i, 'Ann' || i || ' Lee' from generate_series(1, 100) i";
+constexpr const char* k_people =
+    "create table users (id bigint primary key, full_name text not null, note text); "
+    "insert into users select i, 'Ann' || i || ' Lee' from generate_series(1, 100) i";
 
 constexpr const char* k_split_people = R"yaml(
 name: split
@@ -43,8 +44,9 @@ void spoil(Database& database) {
   database.exec(k_people);
   migrate(database, k_split_people, "expand backfill");
   database.exec("update users set first_name = 'Anna Maria' where id = 3");
-  database.exec(bypassing("update users set full_name = 'Bea Lu' where id = 1; update users set first_name = 'Cleo' where id = 2; "
-                          "insert into users (id, full_name) values (101, 'Dan Ox')"));
+  database.exec(bypassing(
+      "update users set full_name = 'Bea Lu' where id = 1; update users set first_name = 'Cleo' where id = 2; "
+      "insert into users (id, full_name) values (101, 'Dan Ox')"));
 }
 
 }  // namespace
@@ -56,7 +58,8 @@ TEST_CASE("verify finds what passed the trigger by, names it, and contract is re
   CHECK(outcome_of([&] { migrate(database, k_split_people, "verify", &recorder); }) == Outcome::differences_found);
   std::string found;
   for (const auto& difference : recorder.all<event::Difference>()) {
-    found += fmt::format("{} {}: {} / {}\n", difference.key, difference.kind, difference.old_values, difference.new_values);
+    found +=
+        fmt::format("{} {}: {} / {}\n", difference.key, difference.kind, difference.old_values, difference.new_values);
   }
   CHECK(found ==
         "id=101 pending: full_name='Dan Ox' / first_name=null, last_name=null\n"
@@ -77,7 +80,8 @@ TEST_CASE("repair fills pending rows and does not guess about the others", "[syn
   Database database;
   spoil(database);
   Recorder recorder;
-  CHECK(outcome_of([&] { migrate(database, k_split_people, "verify", &recorder, repair(true)); }) == Outcome::differences_found);
+  CHECK(outcome_of([&] { migrate(database, k_split_people, "verify", &recorder, repair(true)); }) ==
+        Outcome::differences_found);
   CHECK(recorder.all<event::VerifyFinished>().back().repaired == 1);
   CHECK(row(database, 101) == "Dan Ox|Dan|Ox");
   CHECK(row(database, 1) == "Bea Lu|Ann1|Lee");
@@ -103,7 +107,9 @@ TEST_CASE("repair takes the side it is told, and leaves lossy rows that are righ
 TEST_CASE("repairing one side does not fill pending rows, which are told again", "[sync][repair]") {
   Database database;
   spoil(database);
-  CHECK(outcome_of([&] { migrate(database, k_split_people, "verify", nullptr, repair(false, RunOptions::Side::old_columns)); }) == Outcome::differences_found);
+  CHECK(outcome_of([&] {
+          migrate(database, k_split_people, "verify", nullptr, repair(false, RunOptions::Side::old_columns));
+        }) == Outcome::differences_found);
   CHECK(row(database, 101) == "Dan Ox|null|null");
   CHECK(row(database, 1) == "Bea Lu|Bea|Lu");
 }
@@ -111,8 +117,9 @@ TEST_CASE("repairing one side does not fill pending rows, which are told again",
 TEST_CASE("repair does not fire the application's own triggers", "[sync][repair]") {
   Database database;
   spoil(database);
-  database.exec("create function note() returns trigger language plpgsql as $$ begin new.note := 'fired'; return new; end $$; "
-                "create trigger note before update on users for each row execute function note()");
+  database.exec(
+      "create function note() returns trigger language plpgsql as $$ begin new.note := 'fired'; return new; end $$; "
+      "create trigger note before update on users for each row execute function note()");
   migrate(database, k_split_people, "verify", nullptr, repair(true, RunOptions::Side::new_columns));
   CHECK(database.value("select count(*) from users where note is not null") == "0");
 }
@@ -123,16 +130,20 @@ TEST_CASE("lossy rows are right, and stay as they are through backfill, verify a
     database.exec(k_people);
     migrate(database, k_split_people, phases);
     database.exec("update users set first_name = 'Anna Maria', last_name = 'van Lee' where id <= 50");
-    const std::string written = "select count(*) from users where full_name = 'Anna Maria van Lee' and first_name = 'Anna Maria' and last_name = 'van Lee'";
+    const std::string written =
+        "select count(*) from users where full_name = 'Anna Maria van Lee' and first_name = 'Anna Maria' and last_name "
+        "= 'van Lee'";
     migrate(database, k_split_people, "backfill");
-    for (const RunOptions& options : {repair(false), repair(true), repair(true, RunOptions::Side::old_columns), repair(true, RunOptions::Side::new_columns)}) {
+    for (const RunOptions& options : {repair(false), repair(true), repair(true, RunOptions::Side::old_columns),
+                                      repair(true, RunOptions::Side::new_columns)}) {
       Recorder recorder;
       migrate(database, k_split_people, "verify", &recorder, options);
       CHECK(recorder.all<event::VerifyFinished>().back().repaired == 0);
       CHECK(database.value(written) == "50");
     }
     migrate(database, k_split_people, "contract");
-    CHECK(database.value("select count(*) from users where first_name = 'Anna Maria' and last_name = 'van Lee'") == "50");
+    CHECK(database.value("select count(*) from users where first_name = 'Anna Maria' and last_name = 'van Lee'") ==
+          "50");
   }
 }
 
@@ -147,7 +158,8 @@ TEST_CASE("a disabled or missing trigger is told before anything is compared", "
   CHECK(message.find(name) != std::string::npos);
   CHECK(outcome_of([&] { migrate(database, k_split_people, "verify"); }, &message) == Outcome::refused);
   database.exec("update users set full_name = 'Bea Lu' where id = 1; alter table users enable trigger all");
-  CHECK(outcome_of([&] { migrate(database, k_split_people, "contract"); }) == Outcome::refused);  // verify has to look again
+  CHECK(outcome_of([&] { migrate(database, k_split_people, "contract"); }) ==
+        Outcome::refused);  // verify has to look again
   CHECK(outcome_of([&] { migrate(database, k_split_people, "verify"); }) == Outcome::differences_found);
   migrate(database, k_split_people, "verify", nullptr, repair(true, RunOptions::Side::old_columns));
   database.exec(fmt::format("drop trigger \"{}\" on users", name));

@@ -22,8 +22,9 @@ operations:
       down: "concat_ws(' ', first_name, nullif(last_name, ''))"
 )yaml";
 
-constexpr const char* k_people = "create table users (id bigint primary key, full_name text not null, note text); "
-                                 "insert into users select i, 'Ann' || i || ' Lee' from generate_series(1, 50) i;";
+constexpr const char* k_people =
+    "create table users (id bigint primary key, full_name text not null, note text); "
+    "insert into users select i, 'Ann' || i || ' Lee' from generate_series(1, 50) i;";
 
 /// A trigger of the application that tidies names up, as in many a shop.
 std::string tidy_trigger(const std::string& name, const std::string& table = "users") {
@@ -43,8 +44,9 @@ where s.tgfoid in (select oid from pg_proc where pronamespace = 'ecmigrate'::reg
 }  // namespace
 
 TEST_CASE("the sync trigger runs after the application's own, whatever their names", "[sync][triggers]") {
-  for (const std::string& name : {std::string("tidy"), std::string("zzz"), std::string("zzzz"), std::string("zzz_ecmigrate_zzzz"), std::string("~~~"),
-                                  std::string("ÿ"), std::string("🙂"), std::string(63, 'z'), std::string(63, '~')}) {
+  for (const std::string& name :
+       {std::string("tidy"), std::string("zzz"), std::string("zzzz"), std::string("zzz_ecmigrate_zzzz"),
+        std::string("~~~"), std::string("ÿ"), std::string("🙂"), std::string(63, 'z'), std::string(63, '~')}) {
     INFO(name);
     for (const std::string phases : {"expand", "expand backfill"}) {
       Database database;
@@ -53,10 +55,13 @@ TEST_CASE("the sync trigger runs after the application's own, whatever their nam
       const std::string before = database.schema();
       migrate(database, k_split_people, phases);
       CHECK(database.value(k_last) == "t");
-      CHECK(database.value("select count(*) from users where note is not null") == "0");  // the backfill fired none of them
-      database.exec("update users set full_name = 'Bea   Lu' where id = 1; insert into users values (101, 'Cleo   Po')");
+      CHECK(database.value("select count(*) from users where note is not null") ==
+            "0");  // the backfill fired none of them
+      database.exec(
+          "update users set full_name = 'Bea   Lu' where id = 1; insert into users values (101, 'Cleo   Po')");
       database.exec("update users set first_name = 'Dan' where id = 2");
-      CHECK(database.rows("select full_name, first_name, last_name from users where id in (1, 2, 101) order by id") == "Bea Lu|Bea|Lu\nDan Lee|Dan|Lee\nCleo Po|Cleo|Po");
+      CHECK(database.rows("select full_name, first_name, last_name from users where id in (1, 2, 101) order by id") ==
+            "Bea Lu|Bea|Lu\nDan Lee|Dan|Lee\nCleo Po|Cleo|Po");
       migrate(database, k_split_people, "backfill verify rollback");
       CHECK(database.schema() == before);
     }
@@ -77,8 +82,10 @@ TEST_CASE("a trigger made later that would run behind is named by verify and by 
   CHECK(outcome_of([&] { migrate(database, k_split_people, "contract"); }, &message) == Outcome::refused);
   CHECK(message.find("zzzz later") != std::string::npos);
   // One that is disabled, or that runs after the row is written, changes nothing.
-  database.exec("alter table users disable trigger \"zzzz later\"; create function see() returns trigger language plpgsql as $$ begin return null; end $$; "
-                "create trigger \"zzzz after\" after update on users for each row execute function see()");
+  database.exec(
+      "alter table users disable trigger \"zzzz later\"; create function see() returns trigger language plpgsql as $$ "
+      "begin return null; end $$; "
+      "create trigger \"zzzz after\" after update on users for each row execute function see()");
   migrate(database, k_split_people, "verify contract");
 }
 
@@ -86,19 +93,24 @@ TEST_CASE("what the application's triggers insert during the backfill is synced"
   Database database;
   database.exec(k_people);
   // The backfill of a role that may not set session_replication_role fires them.
-  database.exec("do $$ begin create role test_owner login; exception when duplicate_object then null; end $$; alter table users owner to test_owner; "
-                "grant all on schema public to test_owner; create function copy_one() returns trigger language plpgsql as "
-                "$$ begin insert into users (id, full_name) values (101, 'Copy One'); return null; end $$; "
-                "create trigger copy after update on users for each row when (new.id = 1) execute function copy_one()");
+  database.exec(
+      "do $$ begin create role test_owner login; exception when duplicate_object then null; end $$; alter table users "
+      "owner to test_owner; "
+      "grant all on schema public to test_owner; create function copy_one() returns trigger language plpgsql as "
+      "$$ begin insert into users (id, full_name) values (101, 'Copy One'); return null; end $$; "
+      "create trigger copy after update on users for each row when (new.id = 1) execute function copy_one()");
   database.exec(fmt::format("grant create on database {} to test_owner", database.name()));
   std::string plan = k_split_people;
   for (std::size_t at = 0; (at = plan.find("type: text", at)) != std::string::npos; at += 10) {
-    plan.replace(at, 10, "type: text, nullable: false");  // or the row would only be pending, and filled by a later batch
+    plan.replace(at, 10,
+                 "type: text, nullable: false");  // or the row would only be pending, and filled by a later batch
   }
-  const ProgramResult ran = run_program(database, {"run", "--through", "backfill", "PLAN", "-d", database.conninfo("user=test_owner")}, plan);
+  const ProgramResult ran =
+      run_program(database, {"run", "--through", "backfill", "PLAN", "-d", database.conninfo("user=test_owner")}, plan);
   INFO(ran.err);
   CHECK(ran.status == 0);
-  CHECK(database.rows("select full_name, first_name, last_name from users where id in (1, 101) order by id") == "Ann1 Lee|Ann1|Lee\nCopy One|Copy|One");
+  CHECK(database.rows("select full_name, first_name, last_name from users where id in (1, 101) order by id") ==
+        "Ann1 Lee|Ann1|Lee\nCopy One|Copy|One");
 }
 
 TEST_CASE("partitions: inserts, moves, and leaves with triggers and column orders of their own", "[sync][triggers]") {
@@ -120,13 +132,17 @@ insert into users (region, id, full_name) select (array['de', 'uk', 'us'])[i % 3
     CHECK(database.schema() == before);
     migrate(database, k_split_people, phases);
     CHECK(database.value(k_last) == "t");
-    const auto row = [&](int id) { return database.rows(fmt::format("select region, full_name, first_name, last_name from users where id = {}", id)); };
+    const auto row = [&](int id) {
+      return database.rows(fmt::format("select region, full_name, first_name, last_name from users where id = {}", id));
+    };
     database.exec("update users set first_name = 'Bea' where id in (1, 2, 3)");
     CHECK(row(1) == "uk|Bea Lee|Bea|Lee");
     CHECK(row(2) == "us|Bea Lee|Bea|Lee");  // its columns stand in another order
     CHECK(row(3) == "de|Bea Lee|Bea|Lee");
-    database.exec("update users set region = 'us' where id = 4; update users set region = 'uk', full_name = 'Cleo Po' where id = 5; "
-                  "update users set region = 'de', first_name = 'Dan Dan' where id = 7");
+    database.exec(
+        "update users set region = 'us' where id = 4; update users set region = 'uk', full_name = 'Cleo Po' where id = "
+        "5; "
+        "update users set region = 'de', first_name = 'Dan Dan' where id = 7");
     CHECK(row(4) == "us|Ann4 Lee|Ann4|Lee");
     CHECK(row(5) == "uk|Cleo Po|Cleo|Po");
     CHECK(row(7) == "de|Dan Dan Lee|Dan Dan|Lee");
@@ -134,8 +150,10 @@ insert into users (region, id, full_name) select (array['de', 'uk', 'us'])[i % 3
     CHECK(row(10) == "uk|Hal Vo|Hal|Vo");
     database.exec("update users set region = 'us' where id = 7");  // a lossy row moves as it stands
     CHECK(row(7) == "us|Dan Dan Lee|Dan Dan|Lee");
-    database.exec("insert into users (region, id, full_name) values ('us', 101, 'Eve Ry'); insert into users_de (region, id, first_name, last_name) values ('de', 102, 'Flo', 'Sy'); "
-                  "update users_us set full_name = 'Gus Ty' where id = 101");
+    database.exec(
+        "insert into users (region, id, full_name) values ('us', 101, 'Eve Ry'); insert into users_de (region, id, "
+        "first_name, last_name) values ('de', 102, 'Flo', 'Sy'); "
+        "update users_us set full_name = 'Gus Ty' where id = 101");
     CHECK(row(101) == "us|Gus Ty|Gus|Ty");
     CHECK(row(102) == "de|Flo Sy|Flo|Sy");
     migrate(database, k_split_people, "backfill verify contract");
@@ -145,11 +163,17 @@ insert into users (region, id, full_name) select (array['de', 'uk', 'us'])[i % 3
 
 TEST_CASE("a table without a key is migrated, and its rows are named by their place", "[sync][triggers]") {
   Database database;
-  database.exec("create table users (full_name text, note text); insert into users select 'Ann' || i || ' Lee' from generate_series(1, 2000) i");
+  database.exec(
+      "create table users (full_name text, note text); insert into users select 'Ann' || i || ' Lee' from "
+      "generate_series(1, 2000) i");
   migrate(database, k_split_people, "expand");
-  database.exec("update users set first_name = 'Bea' where full_name = 'Ann7 Lee'; insert into users (full_name) values ('Cleo Po'), ('Cleo Po')");
+  database.exec(
+      "update users set first_name = 'Bea' where full_name = 'Ann7 Lee'; insert into users (full_name) values ('Cleo "
+      "Po'), ('Cleo Po')");
   migrate(database, k_split_people, "backfill verify");
-  database.exec("set session_replication_role = replica; update users set full_name = 'X Y' where first_name = 'Bea'; reset session_replication_role");
+  database.exec(
+      "set session_replication_role = replica; update users set full_name = 'X Y' where first_name = 'Bea'; reset "
+      "session_replication_role");
   Recorder recorder;
   CHECK(outcome_of([&] { migrate(database, k_split_people, "verify", &recorder); }) == Outcome::differences_found);
   REQUIRE(recorder.all<event::Difference>().size() == 1);
@@ -168,7 +192,9 @@ TEST_CASE("on a subscribed table the trigger fires for what is replicated", "[sy
   publisher.exec("create publication p for table users");
   publisher.exec(fmt::format("select pg_create_logical_replication_slot('{}', 'pgoutput')", subscriber.name()));
   subscriber.exec("create table users (id bigint primary key, full_name text not null, note text)");
-  subscriber.exec(fmt::format("create subscription s connection '{}' publication p with (create_slot = false, slot_name = '{}')", publisher.conninfo(), subscriber.name()));
+  subscriber.exec(
+      fmt::format("create subscription s connection '{}' publication p with (create_slot = false, slot_name = '{}')",
+                  publisher.conninfo(), subscriber.name()));
   const auto await = [&](const std::string& condition) {
     // The apply worker has no other sign that it is done; bounded, so that a trigger that does not fire fails the test.
     for (int i = 0; i < 600 && subscriber.value("select " + condition) != "t"; ++i) {
@@ -178,11 +204,16 @@ TEST_CASE("on a subscribed table the trigger fires for what is replicated", "[sy
   };
   await("not exists (select from pg_subscription_rel where srsubstate <> 'r')");
   migrate(subscriber, k_split_people, "expand");
-  CHECK(subscriber.value("select string_agg(distinct tgenabled::text, '') from pg_trigger where tgrelid = 'users'::regclass") == "A");
-  publisher.exec("insert into users values (101, 'Bea Lu'); update users set full_name = 'Cleo Po' where id = 1; update users set note = 'x' where id = 2; "
-                 "insert into users values (102, 'last one')");
+  CHECK(subscriber.value(
+            "select string_agg(distinct tgenabled::text, '') from pg_trigger where tgrelid = 'users'::regclass") ==
+        "A");
+  publisher.exec(
+      "insert into users values (101, 'Bea Lu'); update users set full_name = 'Cleo Po' where id = 1; update users set "
+      "note = 'x' where id = 2; "
+      "insert into users values (102, 'last one')");
   await("exists (select from users where id = 102)");
-  CHECK(subscriber.rows("select full_name, first_name, last_name from users where id in (1, 2, 101) order by id") == "Cleo Po|Cleo|Po\nAnn2 Lee|Ann2|Lee\nBea Lu|Bea|Lu");
+  CHECK(subscriber.rows("select full_name, first_name, last_name from users where id in (1, 2, 101) order by id") ==
+        "Cleo Po|Cleo|Po\nAnn2 Lee|Ann2|Lee\nBea Lu|Bea|Lu");
   migrate(subscriber, k_split_people, "backfill verify");
   subscriber.exec("alter subscription s disable");
   subscriber.exec("alter subscription s set (slot_name = none)");

@@ -33,7 +33,8 @@ const std::vector<ValueCase> k_values{
     {"domain", "create domain code as text check (value <> '')", "code", "a", "A"},
     {"citext", "create extension citext", "citext", "Ann", "ANN"},
     {"citext array", "create extension citext", "citext[]", "{Ann}", "{ANN}"},
-    {"collation that ignores case", "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+    {"collation that ignores case",
+     "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
      "text collate nocase", "Ann", "ANN"},
     {"bytea", "", "bytea", R"(\x00)", R"(\x0000)"},
     {"range", "", "numrange", "[1.0,2)", "[1.00,2)"},
@@ -48,7 +49,9 @@ TEST_CASE("a change of the value is seen by either shape, for types of every kin
     for (const std::string phases : {"expand", "expand backfill"}) {
       Database database;
       database.exec(one.setup);
-      database.exec(fmt::format("create table things (id bigint primary key, worth {}, note text); insert into things values (1, '{}')", one.type, one.before));
+      database.exec(fmt::format(
+          "create table things (id bigint primary key, worth {}, note text); insert into things values (1, '{}')",
+          one.type, one.before));
       migrate(database, plan, phases);
       const auto after = [&](const std::string& sql) {
         database.exec("begin");
@@ -57,16 +60,20 @@ TEST_CASE("a change of the value is seen by either shape, for types of every kin
         database.exec("rollback");
         return row;
       };
-      const std::string both = database.value(fmt::format("select concat_ws('|', worth::text, worth::text) from (select '{}'::{} as worth) t", one.after,
-                                                          one.type.substr(0, one.type.find(" collate"))));
+      const std::string both = database.value(
+          fmt::format("select concat_ws('|', worth::text, worth::text) from (select '{}'::{} as worth) t", one.after,
+                      one.type.substr(0, one.type.find(" collate"))));
       CHECK(after(fmt::format("update things set worth = '{}'", one.after)) == both);
       CHECK(after(fmt::format("update things set note = 'x'; update things set price = '{}'", one.after)) == both);
       CHECK(after(fmt::format("update things set price = '{}'", one.after)) == both);
-      CHECK(after(fmt::format("delete from things; insert into things (id, worth, price) values (1, '{}', '{}')", one.before, one.after)) == both);
+      CHECK(after(fmt::format("delete from things; insert into things (id, worth, price) values (1, '{}', '{}')",
+                              one.before, one.after)) == both);
       database.exec(fmt::format("update things set price = '{}'", one.after));
       migrate(database, plan, "backfill verify");
       // Verify compares by value, too.
-      database.exec(fmt::format("set session_replication_role = replica; update things set worth = '{}'; reset session_replication_role", one.before));
+      database.exec(fmt::format(
+          "set session_replication_role = replica; update things set worth = '{}'; reset session_replication_role",
+          one.before));
       CHECK(outcome_of([&] { migrate(database, plan, "verify"); }) == Outcome::differences_found);
     }
   }
@@ -85,8 +92,10 @@ operations:
       down: "concat_ws(' ', first_name, rest)"
 )yaml";
   Database database;
-  database.exec("create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
-                "create table users (id bigint primary key, full_name text collate nocase not null); insert into users values (1, 'Ann Lee')");
+  database.exec(
+      "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
+      "create table users (id bigint primary key, full_name text collate nocase not null); insert into users values "
+      "(1, 'Ann Lee')");
   migrate(database, plan, "expand");
   database.exec("update users set full_name = 'ANN LEE'");
   CHECK(database.rows("select full_name, first_name, rest from users") == "ANN LEE|ANN|LEE");
@@ -95,7 +104,8 @@ operations:
   database.exec("update users set full_name = 'Bea LU', first_name = 'Bea', rest = 'Lu'");
   CHECK(database.rows("select full_name, first_name, rest from users") == "Bea Lu|Bea|Lu");
   migrate(database, plan, "backfill verify");
-  database.exec("set session_replication_role = replica; update users set full_name = 'BEA LU'; reset session_replication_role");
+  database.exec(
+      "set session_replication_role = replica; update users set full_name = 'BEA LU'; reset session_replication_role");
   CHECK(outcome_of([&] { migrate(database, plan, "verify"); }) == Outcome::differences_found);
 }
 
@@ -106,14 +116,19 @@ operations:
   - alter_column: { table: users, column: name, type: varchar(20) }
 )yaml";
   Database database;
-  database.exec("create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
-                "create table users (id bigint primary key, name varchar(40) collate nocase); insert into users values (1, 'Ann')");
+  database.exec(
+      "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
+      "create table users (id bigint primary key, name varchar(40) collate nocase); insert into users values (1, "
+      "'Ann')");
   migrate(database, plan, "expand backfill");
-  const std::string copy = database.value("select quote_ident(attname) from pg_attribute where attrelid = 'users'::regclass and attname like '\\_ecmigrate%'");
+  const std::string copy = database.value(
+      "select quote_ident(attname) from pg_attribute where attrelid = 'users'::regclass and attname like "
+      "'\\_ecmigrate%'");
   database.exec("update users set " + copy + " = 'ANN'");
   CHECK(database.rows("select name, " + copy + " from users") == "ANN|ANN");
   migrate(database, plan, "verify contract");
-  CHECK(database.value("select collname from pg_attribute a join pg_collation c on c.oid = a.attcollation where attrelid = 'users'::regclass and "
+  CHECK(database.value("select collname from pg_attribute a join pg_collation c on c.oid = a.attcollation where "
+                       "attrelid = 'users'::regclass and "
                        "attname = 'name'") == "nocase");
 }
 
@@ -126,24 +141,33 @@ TEST_CASE("every change of type carries the values of both applications", "[sync
       {"text", "integer", "n::integer", "n::text", "07", "8", "7", "8"},
       {"text", "text[]", "string_to_array(n, ',')", "array_to_string(n, ',')", "a,b", "{c,d}", "{a,b}", "c,d"},
       {"text", "jsonb", "to_json(n)", "n #>> '{}'", "x", "\"y\"", "\"x\"", "y"},
-      {"timestamp", "timestamptz", "n at time zone 'utc'", "n at time zone 'utc'", "2020-01-01 00:00:00", "2021-01-01 00:00:00+00", "2020-01-01 00:00:00+00",
-       "2021-01-01 00:00:00"},
+      {"timestamp", "timestamptz", "n at time zone 'utc'", "n at time zone 'utc'", "2020-01-01 00:00:00",
+       "2021-01-01 00:00:00+00", "2020-01-01 00:00:00+00", "2021-01-01 00:00:00"},
       {"numeric", "numeric(6, 2)", "", "", "1.005", "2.5", "1.01", "2.50"},
       {"boolean", "text", "case when n then 'yes' when not n then 'no' end", "n = 'yes'", "true", "no", "yes", "f"},
   };
   for (const Change& change : changes) {
     INFO(change.from << " to " << change.to);
-    const std::string plan = fmt::format("name: retype\noperations:\n  - alter_column: {{ table: things, column: n, type: \"{}\"{}{} }}\n", change.to,
-                                         change.up.empty() ? "" : ", up: \"" + change.up + "\"", change.down.empty() ? "" : ", down: \"" + change.down + "\"");
+    const std::string plan =
+        fmt::format("name: retype\noperations:\n  - alter_column: {{ table: things, column: n, type: \"{}\"{}{} }}\n",
+                    change.to, change.up.empty() ? "" : ", up: \"" + change.up + "\"",
+                    change.down.empty() ? "" : ", down: \"" + change.down + "\"");
     Database database;
-    database.exec(fmt::format("set timezone = 'utc'; create table things (id bigint primary key, n {}); insert into things values (1, '{}'), (2, null)",
-                              change.from, change.old_value));
+    database.exec(
+        fmt::format("set timezone = 'utc'; create table things (id bigint primary key, n {}); insert into things "
+                    "values (1, '{}'), (2, null)",
+                    change.from, change.old_value));
     migrate(database, plan, "expand");
-    const std::string copy = database.value("select quote_ident(attname) from pg_attribute where attrelid = 'things'::regclass and attname like '\\_ecmigrate\\_new%'");
-    database.exec(fmt::format("insert into things (id, n) values (3, '{}'); insert into things (id, {}) values (4, '{}')", change.old_value, copy, change.new_value));
+    const std::string copy = database.value(
+        "select quote_ident(attname) from pg_attribute where attrelid = 'things'::regclass and attname like "
+        "'\\_ecmigrate\\_new%'");
+    database.exec(
+        fmt::format("insert into things (id, n) values (3, '{}'); insert into things (id, {}) values (4, '{}')",
+                    change.old_value, copy, change.new_value));
     migrate(database, plan, "backfill verify");
     CHECK(database.value(fmt::format("select n from things where id = 4")) == change.new_seen);
-    CHECK(database.rows(fmt::format("select {} from things where id < 4 order by id", copy)) == change.old_seen + "\nnull\n" + change.old_seen);
+    CHECK(database.rows(fmt::format("select {} from things where id < 4 order by id", copy)) ==
+          change.old_seen + "\nnull\n" + change.old_seen);
     migrate(database, plan, "contract");
   }
 }

@@ -79,8 +79,10 @@ TEST_CASE("every update of the demo's application works on every user, in every 
   for (const scene::Update update : scene::k_updates) {
     Database database;
     load_users(database, 1'100);
-    for (const std::string kind : {"char_length(full_name) = 255 and full_name ~ ' '", "char_length(full_name) = 255 and full_name !~ ' '",
-                                   "full_name ~ ' $'", "full_name ~ '  '", "full_name ~ ''''", "octet_length(full_name) > char_length(full_name)"}) {
+    for (const std::string kind :
+         {"char_length(full_name) = 255 and full_name ~ ' '", "char_length(full_name) = 255 and full_name !~ ' '",
+          "full_name ~ ' $'", "full_name ~ '  '", "full_name ~ ''''",
+          "octet_length(full_name) > char_length(full_name)"}) {
       INFO(kind);
       REQUIRE(database.value("select count(*) > 0 from users where " + kind) == "t");
     }
@@ -172,7 +174,8 @@ TEST_CASE("traffic: without a timeout it waits, and the wait is in the latency o
   const TrafficStats stats = traffic.stats();
   CHECK(stats.failed == 0);
   CHECK(stats.slowest_ms >= 900);
-  // Of some 240 requests, most arrived during the lock: one connection that waited alone would show in the slowest only.
+  // Of some 240 requests, most arrived during the lock: one connection that waited alone would show in the slowest
+  // only.
   CHECK(stats.p99_ms >= 500);
 }
 
@@ -221,7 +224,9 @@ TEST_CASE("traffic: a lost connection fails its request and is made again") {
   Traffic traffic(options_for(database));
   traffic.start();
   wait_for(traffic, [](const TrafficStats& stats) { return stats.requests >= 50; });
-  database.exec("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'shop, %' and datname = current_database()");
+  database.exec(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'shop, %' and datname = "
+      "current_database()");
   const std::int64_t enough = traffic.stats().requests + 200;
   wait_for(traffic, [&](const TrafficStats& stats) { return stats.requests >= enough; });
   traffic.stop();

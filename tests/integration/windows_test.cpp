@@ -1,6 +1,7 @@
+#include "ecmigrate/pace/windows.hpp"
+
 #include <fmt/format.h>
 
-#include "ecmigrate/pace/windows.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
 #include "support/pausing.hpp"
@@ -21,7 +22,10 @@ TEST_CASE("outside its windows the backfill waits, and says when the next begins
   Database database;
   expand_users(database);
   const auto around_now = [&](const std::string& from, const std::string& to) {
-    return database.value(fmt::format("select to_char(t + interval '{}', 'HH24:MI-') || to_char(t + interval '{}', 'HH24:MI') || ' UTC' from (select now() at time zone 'UTC' as t) n", from, to));
+    return database.value(
+        fmt::format("select to_char(t + interval '{}', 'HH24:MI-') || to_char(t + interval '{}', 'HH24:MI') || ' UTC' "
+                    "from (select now() at time zone 'UTC' as t) n",
+                    from, to));
   };
   RunOptions options;
   const std::string later = around_now("2 hours", "3 hours");
@@ -37,7 +41,9 @@ TEST_CASE("outside its windows the backfill waits, and says when the next begins
 TEST_CASE("windows follow the clocks on the wall, by the server's knowledge of time zones", "[version]") {
   Database database;
   const auto connection = database.connect("options='-c TimeZone=Asia/Tokyo'");
-  const auto next = [&](const std::string& text, const std::string& at) { return next_window(*connection, windows(text), at).value_or("open"); };
+  const auto next = [&](const std::string& text, const std::string& at) {
+    return next_window(*connection, windows(text), at).value_or("open");
+  };
   CHECK_FALSE(next_window(*connection, {}));
   CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-23 21:59:59 Europe/Berlin") == "Mon 22:00 Europe/Berlin");
   CHECK(next("22:00-06:00 Europe/Berlin", "2026-11-23 22:00 Europe/Berlin") == "open");
@@ -61,7 +67,8 @@ TEST_CASE("windows follow the clocks on the wall, by the server's knowledge of t
 TEST_CASE("a time zone that the server does not know is an error, not a pause", "[version]") {
   Database database;
   expand_users(database);
-  const ProgramResult begun = run_program(database, {"backfill", "PLAN", "--windows", "22:00-06:00 Europe/Berln"}, k_split);
+  const ProgramResult begun =
+      run_program(database, {"backfill", "PLAN", "--windows", "22:00-06:00 Europe/Berln"}, k_split);
   CHECK(begun.status == 3);
   CHECK(begun.err.find("windows: the server knows no time zone \"Europe/Berln\"") != std::string::npos);
   const ProgramResult set = run_program(database, {"set", "PLAN", "windows=22:00-06:00 Europe/Berln"}, k_split);

@@ -49,7 +49,8 @@ inline void backfill(const std::string& conninfo, const RunOptions& options, Obs
 }
 
 /// Runs the backfill, which has to give `reason`; then `act` has to let it go on to its end.
-inline bool backfill_pauses_for(const Database& database, const std::string& reason, RunOptions options, const std::function<void()>& act) {
+inline bool backfill_pauses_for(const Database& database, const std::string& reason, RunOptions options,
+                                const std::function<void()>& act) {
   options.max_duration = std::chrono::minutes(2);  // a pause that does not clear fails the test, it does not hang it
   ActsOn observer(reason, act);
   backfill(database.conninfo(), options, observer);
@@ -82,8 +83,10 @@ inline void expand_users(Database& database) {
 /// Wide rows, so that filling 12,000 of them writes some 4 MB of WAL. Autovacuum would write more, outside any budget.
 inline void expand_wide_users(Database& database, int rows = 12'000) {
   database.exec(fmt::format(
-      "create table users (id int primary key, full_name text not null, note text not null default repeat('n', 500)) with (autovacuum_enabled = false); "
-      "insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, {}) i; analyze users", rows));
+      "create table users (id int primary key, full_name text not null, note text not null default repeat('n', 500)) "
+      "with (autovacuum_enabled = false); "
+      "insert into users (id, full_name) select i, 'Ann Lee' || i from generate_series(1, {}) i; analyze users",
+      rows));
   migrate(database, k_split, "expand");
 }
 

@@ -49,7 +49,8 @@ inline std::string difference(const std::string& is, const std::string& should_b
 
 /// A database after the whole migration must be the one that plain DDL gives: schema, column position aside, and rows.
 /// And a rollback from verified must give back the start.
-inline void check_as_plain(const std::string& setup, const std::string& operation, const std::string& plain, const std::string& rows = "select 1") {
+inline void check_as_plain(const std::string& setup, const std::string& operation, const std::string& plain,
+                           const std::string& rows = "select 1") {
   INFO(setup << "\n" << operation << "\nas " << plain);
   const std::string plan = plan_of(operation);
   Database expected;

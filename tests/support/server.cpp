@@ -85,7 +85,8 @@ const std::string& server() {
     std::atexit(remove_server);
     // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too.
     shell(std::string(k_postgres) + " start " + run_folder() +
-          "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s wal_level=logical "
+          "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s "
+          "wal_level=logical "
           "max_prepared_transactions=4 2>&1");
     return fmt::format("host={}/pg port=5432 user=postgres", run_folder());
   }();
@@ -126,7 +127,8 @@ void OwnServer::replace() const {
 
 void OwnServer::set(const std::string& name, const std::string& value) const {
   pg::Connection connection({conninfo() + " dbname=postgres", "test", nullptr});
-  connection.query(value.empty() ? fmt::format("alter system reset {}", name) : fmt::format("alter system set {} = '{}'", name, value));
+  connection.query(value.empty() ? fmt::format("alter system reset {}", name)
+                                 : fmt::format("alter system set {} = '{}'", name, value));
   const std::string loaded = connection.query("select pg_conf_load_time()").text(0, 0);
   connection.query("select pg_reload_conf()");
   wait_until(connection, fmt::format("pg_conf_load_time() > '{}'", loaded));
@@ -143,7 +145,8 @@ Database::Database(std::string on) : m_server(std::move(on)) {
 Database::~Database() {
   try {
     m_connection.reset();
-    pg::Connection({m_server + " dbname=postgres", "test", nullptr}).query("drop database if exists " + m_name + " with (force)");
+    pg::Connection({m_server + " dbname=postgres", "test", nullptr})
+        .query("drop database if exists " + m_name + " with (force)");
   } catch (const std::exception&) {
     // The server goes with the run anyway.
   }
@@ -217,7 +220,8 @@ std::string Database::schema() const {
     return m_connection->query(k_schema_facts).text(0, 0);
   }
   // Lines of psql's own protection carry a random word.
-  return shell(fmt::format("pg_dump --schema-only --exclude-schema=ecmigrate --dbname='{}' | grep -v -E '^\\\\(un)?restrict '", conninfo()));
+  return shell(fmt::format(
+      "pg_dump --schema-only --exclude-schema=ecmigrate --dbname='{}' | grep -v -E '^\\\\(un)?restrict '", conninfo()));
 }
 
 void Recorder::on(const Event& event) {
@@ -236,14 +240,15 @@ std::string Recorder::warnings() const {
   return text;
 }
 
-void migrate(const Database& database, const std::string& yaml, const std::string& phases, Recorder* recorder, const RunOptions& options,
-             pg::CallHook hook) {
+void migrate(const Database& database, const std::string& yaml, const std::string& phases, Recorder* recorder,
+             const RunOptions& options, pg::CallHook hook) {
   const Plan plan = parse_plan(yaml, "test.yaml");
   Recorder unused;
   Observer& observer = recorder == nullptr ? unused : *recorder;
   std::istringstream words(phases);
   for (std::string phase; words >> phase;) {
-    Session session({database.conninfo(), "ecmigrate " + phase, hook}, options, observer, system_clock(), std::stop_token());
+    Session session({database.conninfo(), "ecmigrate " + phase, hook}, options, observer, system_clock(),
+                    std::stop_token());
     Migration migration(session, plan);
     if (phase == "expand") {
       migration.expand();

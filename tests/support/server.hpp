@@ -97,7 +97,9 @@ void migrate(const Database& database, const std::string& yaml, const std::strin
              const RunOptions& options = {}, pg::CallHook hook = nullptr);
 
 /// Whether a call hook was called for the UPDATE of a backfill's batch.
-inline bool fills(std::string_view sql) { return sql.find("update only") != std::string_view::npos; }
+inline bool fills(std::string_view sql) {
+  return sql.find("update only") != std::string_view::npos;
+}
 
 /// What the program printed and its exit status.
 struct ProgramResult {

@@ -94,7 +94,8 @@ TEST_CASE("several relations are one percentage by their pages, and it is 100 on
 
 TEST_CASE("a pause says for how long and why, and how to allow more", "[answers]") {
   MigrationView view = backfilling(61.4);
-  view.pauses = {{k_now - 200'000, std::nullopt, {{"replica_lag", "replica db2 is 4.1 s behind (limit 2.0 s)", 4'100, 2'000}}}};
+  view.pauses = {
+      {k_now - 200'000, std::nullopt, {{"replica_lag", "replica db2 is 4.1 s behind (limit 2.0 s)", 4'100, 2'000}}}};
   Answers answers = about(view);
   CHECK(answers.migration.level == "pause");
   CHECK(answers.migration.lead == "Paused at 61.4%");
@@ -165,9 +166,11 @@ TEST_CASE("who waits for the migration comes first, then the longest wait it cau
 
 TEST_CASE("every state and outcome has an answer to each question, and a phase for each step", "[answers]") {
   for (std::size_t i = 0; i < k_state_names.size(); ++i) {
-    for (const std::string& outcome : {std::string(), std::string("done"), std::string("failed"), std::string("refused"), std::string("work_remains")}) {
+    for (const std::string& outcome : {std::string(), std::string("done"), std::string("failed"),
+                                       std::string("refused"), std::string("work_remains")}) {
       for (const bool lost : {false, true}) {
-        MigrationView view = migration(static_cast<State>(i), run("run", outcome.empty() ? std::nullopt : std::optional(outcome)));
+        MigrationView view =
+            migration(static_cast<State>(i), run("run", outcome.empty() ? std::nullopt : std::optional(outcome)));
         view.run->lost = lost && outcome.empty();
         const Answers answers = about(view);
         INFO(view.state_text << " " << outcome << " " << situation_name(situation_of(view)));

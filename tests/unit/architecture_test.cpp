@@ -9,12 +9,13 @@
 namespace {
 
 /// The floors of docs/architecture.md: a folder may include lower ones, and its own.
-const std::map<std::string, int> k_floors{{"base", 0},   {"model", 1},   {"pg", 1},   {"op", 2},    {"store", 3}, {"planfile", 3}, {"report", 4},
-                                          {"serve", 5},  {"session", 5}, {"pace", 6}, {"steps", 6}, {"fill", 7},  {"phases", 8},   {"scene", 9},
-                                          {"cli", 10}};
+const std::map<std::string, int> k_floors{{"base", 0},     {"model", 1},  {"pg", 1},     {"op", 2},      {"store", 3},
+                                          {"planfile", 3}, {"report", 4}, {"serve", 5},  {"session", 5}, {"pace", 6},
+                                          {"steps", 6},    {"fill", 7},   {"phases", 8}, {"scene", 9},   {"cli", 10}};
 
 /// Libraries that only their own folder knows.
-const std::map<std::string, std::string> k_libraries{{"yaml-cpp/", "planfile"}, {"CLI/", "cli"}, {"libpq", "pg"}, {"httplib", "serve"}};
+const std::map<std::string, std::string> k_libraries{
+    {"yaml-cpp/", "planfile"}, {"CLI/", "cli"}, {"libpq", "pg"}, {"httplib", "serve"}};
 
 std::string module_of(const std::filesystem::path& file) {
   for (const auto& part : file) {

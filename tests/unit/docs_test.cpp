@@ -93,7 +93,8 @@ void add_rows(std::string& text, const std::vector<Field>& fields, const std::st
       words += fmt::format("{}`{}`", words.empty() ? " One of " : ", ", word);
     }
     const std::string name = prefix + std::string(field.name);
-    text += fmt::format("| `{}` | {}{} | {}{} |\n", name, type_words(field), field.required ? ", required" : "", field.doc, words.empty() ? "" : words + ".");
+    text += fmt::format("| `{}` | {}{} | {}{} |\n", name, type_words(field), field.required ? ", required" : "",
+                        field.doc, words.empty() ? "" : words + ".");
     add_rows(text, field.fields, name + (field.type == FieldType::object_list ? "[]." : "."));
   }
 }

@@ -112,14 +112,15 @@ TEST_CASE("every signal gives its reason, and all that hold are told") {
   reading.paused_by = "dba";
   reading.pause_query_says_stop = true;
   reading.waiting_sessions = 6;
-  const std::vector<std::string> expected{"paused by dba",
-                                          "replica db3 cannot be watched: grant pg_monitor, or set max_replica_lag to 0",
-                                          "1 of 2 replicas are connected",
-                                          "6 sessions wait for the backfill's locks",
-                                          "WAL archiving fails (see pg_stat_archiver)",
-                                          "replication slot cdc is about to lose WAL it needs",
-                                          "autovacuum works on the table to prevent wraparound",
-                                          "the plan's pause_query says so"};
+  const std::vector<std::string> expected{
+      "paused by dba",
+      "replica db3 cannot be watched: grant pg_monitor, or set max_replica_lag to 0",
+      "1 of 2 replicas are connected",
+      "6 sessions wait for the backfill's locks",
+      "WAL archiving fails (see pg_stat_archiver)",
+      "replication slot cdc is about to lose WAL it needs",
+      "autovacuum works on the table to prevent wraparound",
+      "the plan's pause_query says so"};
   CHECK(texts(judge.reasons(reading, limits)) == expected);
 }
 
@@ -138,16 +139,22 @@ TEST_CASE("signals that are off by default have limits, and say what they saw") 
   limits.max_snapshot_age = std::chrono::minutes(1);
   limits.max_archive_queue = 42;
   reading.next_window = "Mon 22:00 UTC";
-  const std::string dark = "other users' sessions cannot be watched: grant pg_monitor, or set max_active_sessions and max_snapshot_age to 0";
-  CHECK(texts(judge.reasons(reading, limits)) == std::vector<std::string>{"outside the windows; the next begins Mon 22:00 UTC", dark,
-                                                                   "a commit takes 120 ms (limit 100 ms)", "43 WAL files wait to be archived (limit 42)"});
+  const std::string dark =
+      "other users' sessions cannot be watched: grant pg_monitor, or set max_active_sessions and max_snapshot_age to 0";
+  CHECK(texts(judge.reasons(reading, limits)) ==
+        std::vector<std::string>{"outside the windows; the next begins Mon 22:00 UTC", dark,
+                                 "a commit takes 120 ms (limit 100 ms)",
+                                 "43 WAL files wait to be archived (limit 42)"});
   reading.sees_sessions = true;
   reading.archive_queue.reset();
   reading.next_window.reset();
   reading.commit_ms = 81;  // above four fifths
   CHECK(texts(judge.reasons(reading, limits)) ==
-        std::vector<std::string>{"9 sessions are active (limit 8)", "a snapshot 4m12s old keeps dead rows (limit 1m00s): pid 812 ann@psql, idle in transaction",
-                                 "a commit takes 81.0 ms (limit 100 ms)", "the archive's queue cannot be read: grant pg_monitor, or set max_archive_queue to 0"});
+        std::vector<std::string>{
+            "9 sessions are active (limit 8)",
+            "a snapshot 4m12s old keeps dead rows (limit 1m00s): pid 812 ann@psql, idle in transaction",
+            "a commit takes 81.0 ms (limit 100 ms)",
+            "the archive's queue cannot be read: grant pg_monitor, or set max_archive_queue to 0"});
   limits.max_commit_latency = {};
   limits.max_snapshot_age = {};
   limits.max_active_sessions = 0;
@@ -199,12 +206,14 @@ TEST_CASE("windows are read from text, and a wrong one says what is right") {
   std::vector<Window> windows;
   CHECK(parse_windows("22:00-06:00 Europe/Berlin, Sat,Sun 00:00-24:00, Fri-Mon 12:30-13:00 UTC", windows).empty());
   REQUIRE(windows.size() == 3);
-  CHECK((windows[0].days == 0x7F && windows[0].from == 22 * 60 && windows[0].to == 30 * 60 && windows[0].zone == "Europe/Berlin"));
+  CHECK((windows[0].days == 0x7F && windows[0].from == 22 * 60 && windows[0].to == 30 * 60 &&
+         windows[0].zone == "Europe/Berlin"));
   CHECK((windows[1].days == 0b1100000 && windows[1].from == 0 && windows[1].to == 24 * 60 && windows[1].zone.empty()));
   CHECK((windows[2].days == 0b1110001 && windows[2].from == 750 && windows[2].to == 780 && windows[2].zone == "UTC"));
   const std::string write = "; write 22:00-06:00 Europe/Berlin, or Sat,Sun 00:00-24:00";
-  for (const std::string wrong : {"22:00", "22-06", "22:00-06:60", "24:00-06:00", "22:00-24:01", "9:00-10:00", "22:00-06:00 Europe Berlin", "Son 22:00-06:00",
-                                  "Fr-Sat 22:00-06:00", "Mon 22:00 - 06:00"}) {
+  for (const std::string wrong :
+       {"22:00", "22-06", "22:00-06:60", "24:00-06:00", "22:00-24:01", "9:00-10:00", "22:00-06:00 Europe Berlin",
+        "Son 22:00-06:00", "Fr-Sat 22:00-06:00", "Mon 22:00 - 06:00"}) {
     CHECK(parse_windows(wrong, windows) == "\"" + wrong + "\" is not a window" + write);
   }
   CHECK(parse_windows("22:00-06:00,,", windows) == "\"\" is not a window" + write);
@@ -254,6 +263,7 @@ TEST_CASE("limits are set from text, and a wrong one says what is right") {
   CHECK(set_limit(limits, "max_wal_rate", "8") == "\"8\" is not a rate; write 64MB/s");
   CHECK(set_limit(limits, "target_batch", "0ms") == "\"0ms\" is not a duration above 0; write 50ms, 2s or 1m");
   CHECK(set_limit(limits, "replicas", "-1") == "\"-1\" is not a whole number from 0");
-  CHECK(set_limit(limits, "max_wal_rat", "8MB/s") == "there is no limit \"max_wal_rat\": did you mean \"max_wal_rate\"?");
+  CHECK(set_limit(limits, "max_wal_rat", "8MB/s") ==
+        "there is no limit \"max_wal_rat\": did you mean \"max_wal_rate\"?");
   CHECK(limits.max_wal_rate == 8.0 * 1024 * 1024);
 }

@@ -49,7 +49,8 @@ TEST_CASE("the rows of a page are spread evenly whatever the step between their 
   const WindowRecord window = window_of(16, 0.93);
   constexpr int k_rows = 48;
   for (const std::int64_t step : {1, 2, 3, 8, 10, 16, 100, 1000}) {
-    for (const std::int64_t first : {std::int64_t{0}, std::int64_t{12345}, std::int64_t{1} << 40, std::int64_t{-1000}}) {
+    for (const std::int64_t first :
+         {std::int64_t{0}, std::int64_t{12345}, std::int64_t{1} << 40, std::int64_t{-1000}}) {
       int moved = 0;
       for (int row = 0; row < k_rows; ++row) {
         moved += spread(first + row * step) < spread_end(window, 0) ? 1 : 0;

@@ -8,7 +8,8 @@ using namespace ecmigrate;
 namespace {
 
 /// A page of 8 kB with so many rows of so many bytes.
-Passes passes_for(std::int64_t rows, double row_bytes, double growth = 0.13, const std::string& obstacle = {}, int indexes = 4) {
+Passes passes_for(std::int64_t rows, double row_bytes, double growth = 0.13, const std::string& obstacle = {},
+                  int indexes = 4) {
   return choose_passes({10, rows * 10, row_bytes * static_cast<double>(rows) * 10, 8192, indexes}, growth, obstacle);
 }
 

@@ -27,10 +27,7 @@ void register_gadget() {
       .summary = "Stands for every kind.",
       .example = "",
       .fields = {{.name = "table", .type = FieldType::text, .required = true, .doc = "The table."},
-                 {.name = "action",
-                  .type = FieldType::text,
-                  .doc = "What happens.",
-                  .one_of = {"CASCADE", "RESTRICT"}},
+                 {.name = "action", .type = FieldType::text, .doc = "What happens.", .one_of = {"CASCADE", "RESTRICT"}},
                  {.name = "default", .type = FieldType::text_or_null, .doc = "The default."},
                  {.name = "unique", .type = FieldType::boolean, .doc = "Unique or not."},
                  {.name = "limit", .type = FieldType::integer, .doc = "How many."},
@@ -199,19 +196,21 @@ TEST_CASE("integers are decimal") {
 
 TEST_CASE("windows of the backfill are a list, each with its place") {
   const Plan plan = parse(
-      "name: n\nbackfill:\n  windows: [\"22:00-06:00 Europe/Berlin\", \"Sat,Sun 00:00-24:00\"]\noperations: [{test_gadget: {table: t}}]\n");
+      "name: n\nbackfill:\n  windows: [\"22:00-06:00 Europe/Berlin\", \"Sat,Sun 00:00-24:00\"]\noperations: "
+      "[{test_gadget: {table: t}}]\n");
   REQUIRE(plan.backfill.windows.size() == 2);
   CHECK(plan.backfill.windows[0].zone == "Europe/Berlin");
   CHECK(plan.backfill.windows[1].days == 0b1100000);
-  check_contains(complaints("operations: [{test_gadget: {table: t}}]\nbackfill:\n  windows:\n    - 22:00-06:00\n    - at night"),
-                 {"5:7: backfill.windows: \"at night\" is not a window; write 22:00-06:00 Europe/Berlin, or Sat,Sun 00:00-24:00"});
-  check_contains(complaints("operations: [{test_gadget: {table: t}}]\nbackfill: {windows: 22:00-06:00}"), {"expected a list"});
+  check_contains(
+      complaints("operations: [{test_gadget: {table: t}}]\nbackfill:\n  windows:\n    - 22:00-06:00\n    - at night"),
+      {"5:7: backfill.windows: \"at night\" is not a window; write 22:00-06:00 Europe/Berlin, or Sat,Sun 00:00-24:00"});
+  check_contains(complaints("operations: [{test_gadget: {table: t}}]\nbackfill: {windows: 22:00-06:00}"),
+                 {"expected a list"});
 }
 
 TEST_CASE("durations need a unit") {
   CHECK(field_of("pause: 1h30m", "pause").scalar == "1h30m");
-  CHECK(complaint("pause: 50") ==
-        "4:14: test_gadget.pause: \"50\" has no unit | Write 50ms, 50s, 50m or 50h.");
+  CHECK(complaint("pause: 50") == "4:14: test_gadget.pause: \"50\" has no unit | Write 50ms, 50s, 50m or 50h.");
   CHECK(complaint("pause: 5 sec") ==
         "4:14: test_gadget.pause: \"5 sec\" is not a duration | Write a duration such as 50ms, 2s or 1m; the units are "
         "ms, s, m and h.");
@@ -364,8 +363,8 @@ TEST_CASE("columns and carets count characters, tabs are one wide") {
 }
 
 TEST_CASE("of a long line only the surroundings are shown") {
-  const std::string text = "operations: [{test_gadget: {table: " + std::string(1000, 'x') + ", uniqe: no, check: " +
-                           std::string(1000, 'y') + "}}]\n";
+  const std::string text = "operations: [{test_gadget: {table: " + std::string(1000, 'x') +
+                           ", uniqe: no, check: " + std::string(1000, 'y') + "}}]\n";
   const std::string all = complaints(text);
   check_contains(all, {"x.yaml:1:1038: unknown key \"uniqe\""});
   CHECK(all.size() < 600);
@@ -427,8 +426,8 @@ TEST_CASE("bytes that are no text") {
 }
 
 TEST_CASE("anchors and aliases are written out") {
-  const Plan plan = parse(
-      "operations:\n  - test_gadget: &one {table: t, up: {a: &sql x, b: *sql}}\n  - test_gadget: *one\n");
+  const Plan plan =
+      parse("operations:\n  - test_gadget: &one {table: t, up: {a: &sql x, b: *sql}}\n  - test_gadget: *one\n");
   REQUIRE(plan.operations.size() == 2);
   CHECK(plan.operations[0].number == 1);
   CHECK(plan.operations[1].number == 2);

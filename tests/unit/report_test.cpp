@@ -1,5 +1,4 @@
 #include "ecmigrate/report/report.hpp"
-#include "ecmigrate/store/event_json.hpp"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -12,6 +11,7 @@
 #include <regex>
 
 #include "../../src/report/terminal.hpp"
+#include "ecmigrate/store/event_json.hpp"
 #include "support/catch.hpp"
 
 namespace ecmigrate {
@@ -247,7 +247,9 @@ std::vector<Event> every_event() {
           k_difference,
           event::VerifyFinished{"users", 200'000, 10, 2, 10, 400},
           event::StateChanged{"users", "planned", "expanded"},
-          event::Paused{"users", {{"replica_lag", "replica db2 is 4.1 s behind (limit 2.0 s)", 4'100, 2'000}, {"pause_query", "the plan's pause_query says so"}}},
+          event::Paused{"users",
+                        {{"replica_lag", "replica db2 is 4.1 s behind (limit 2.0 s)", 4'100, 2'000},
+                         {"pause_query", "the plan's pause_query says so"}}},
           event::Resumed{"users", 12'500},
           event::Steered{"set max_wal_rate=8MB/s", "alice"},
           success(),
@@ -272,9 +274,8 @@ TEST_CASE("steps say what they locked, waited, held and blocked, on stdout", "[r
         "  1/2 add first_name, last_name and sync trigger   users  ACCESS EXCLUSIVE   waited 501.6 ms   "
         "held 1.9 ms   blocked 3 sessions, longest 310 ms\n");
 
-  plain.report->on(
-      event::StepFinished{.phase = "expand", .step = "build index", .index = 2, .of = 2, .relation = {}, .mode = {},
-                          .duration_ms = 1'200});
+  plain.report->on(event::StepFinished{
+      .phase = "expand", .step = "build index", .index = 2, .of = 2, .relation = {}, .mode = {}, .duration_ms = 1'200});
   CHECK(plain.out.take() == "  2/2 build index   took 1.2 s\n");
 
   event::StepFinished earlier = step_finished();
@@ -296,15 +297,26 @@ TEST_CASE("a failed try at a lock names the blockers on stderr at once", "[repor
   event::LockTryFailed others = lock_try_failed();
   others.tries = 2;
   others.retry_in_ms = 0;
-  others.blockers = {{.pid = 0, .user = "app", .application = {}, .backend_type = {}, .state = {},
-                      .transaction_age_ms = 125'034, .query = {}},
-                     {.pid = 7, .user = {}, .application = {}, .backend_type = "autovacuum worker", .state = "active",
-                      .transaction_age_ms = 3'100, .query = "autovacuum: " + std::string(120, 'x')}};
+  others.blockers = {{.pid = 0,
+                      .user = "app",
+                      .application = {},
+                      .backend_type = {},
+                      .state = {},
+                      .transaction_age_ms = 125'034,
+                      .query = {}},
+                     {.pid = 7,
+                      .user = {},
+                      .application = {},
+                      .backend_type = "autovacuum worker",
+                      .state = "active",
+                      .transaction_age_ms = 3'100,
+                      .query = "autovacuum: " + std::string(120, 'x')}};
   plain.report->on(others);
   CHECK(plain.err.take() ==
         "      try 2 gave up after 500 ms: prepared transaction of app, open for 2m05s (see pg_prepared_xacts)\n"
         "      and pid 7 autovacuum worker, active for 3.1 s\n"
-        "        autovacuum: " + std::string(88, 'x') + "…\n");
+        "        autovacuum: " +
+            std::string(88, 'x') + "…\n");
 
   others.blockers.clear();
   plain.report->on(others);
@@ -401,8 +413,9 @@ TEST_CASE("the ends of walks, trials and verify go to stdout", "[report]") {
   CHECK(plain.out.take() == "  tried up and down on 10,000 rows of users: all come back equal\n");
   CHECK(plain.err.take().empty());
   plain.report->on(event::TrialFinished{"users", 10'000, 12, {"`a  b` → `a b`", "`c ` → `c`"}});
-  CHECK(plain.err.take() ==
-        "warning: tried up and down on 10,000 rows of users: 12 of 10,000 lose something: `a  b` → `a b`, `c ` → `c`\n");
+  CHECK(
+      plain.err.take() ==
+      "warning: tried up and down on 10,000 rows of users: 12 of 10,000 lose something: `a  b` → `a b`, `c ` → `c`\n");
   CHECK(plain.out.take().empty());
 }
 
@@ -410,7 +423,9 @@ TEST_CASE("a difference stays on its line and cannot steer the terminal", "[repo
   Plain plain;
   plain.report->on(k_difference);
   CHECK(plain.out.take() == "  users id=42  inconsistent  old: Anna⏎Maria  new: Anna, ?[2JMaria\n");
-  plain.report->on(event::Difference{"users", "id=1", "pending", "a\tb\rc", "\xc2\x9b" "2Jé"});
+  plain.report->on(event::Difference{"users", "id=1", "pending", "a\tb\rc",
+                                     "\xc2\x9b"
+                                     "2Jé"});
   CHECK(plain.out.take() == "  users id=1  pending  old: a\\tb\\rc  new: ?2Jé\n");
 }
 
@@ -533,10 +548,10 @@ TEST_CASE("NO_COLOR takes the colours, TERM=dumb the repainting too", "[report]"
 }
 
 TEST_CASE("every JSON line is an object with the common head", "[report]") {
-  const std::vector<std::string> types{"started",        "note",          "lock_try_failed", "step_finished",
-                                       "index_progress", "progress",      "walk_finished",   "trial_finished",
-                                       "difference",     "verify_finished", "state_changed", "paused", "resumed", "steered", "result",
-                                       "result"};
+  const std::vector<std::string> types{
+      "started",       "note",           "lock_try_failed", "step_finished",   "index_progress", "progress",
+      "walk_finished", "trial_finished", "difference",      "verify_finished", "state_changed",  "paused",
+      "resumed",       "steered",        "result",          "result"};
   const std::regex head(
       R"re(\{"v":1,"seq":(\d+),"ts":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z","type":"([a-z_]+)",.*\}\n)re");
   Capture out;
@@ -559,11 +574,12 @@ TEST_CASE("every JSON line is an object with the common head", "[report]") {
 }
 
 TEST_CASE("JSON members carry the names of the events' members", "[report]") {
-  CHECK(event_to_json(lock_try_failed()) ==
-        R"({"v":1,"type":"lock_try_failed","phase":"expand","step":"add first_name","relation":"users","mode":"ACCESS EXCLUSIVE",)"
-        R"("tries":1,"waited_ms":500.0,"retry_in_ms":812.0,"blockers":[{"pid":4121,"user":"report",)"
-        R"("application":"metabase","backend_type":"client backend","state":"idle in transaction",)"
-        R"("transaction_age_ms":125034.0,"query":"SELECT u.id,\n       u.email\tFROM users u"}]})");
+  CHECK(
+      event_to_json(lock_try_failed()) ==
+      R"({"v":1,"type":"lock_try_failed","phase":"expand","step":"add first_name","relation":"users","mode":"ACCESS EXCLUSIVE",)"
+      R"("tries":1,"waited_ms":500.0,"retry_in_ms":812.0,"blockers":[{"pid":4121,"user":"report",)"
+      R"("application":"metabase","backend_type":"client backend","state":"idle in transaction",)"
+      R"("transaction_age_ms":125034.0,"query":"SELECT u.id,\n       u.email\tFROM users u"}]})");
   event::Progress early = progress(0.5);
   early.eta_ms.reset();
   early.eta_low_ms.reset();
@@ -584,7 +600,9 @@ TEST_CASE("what the journal keeps of an event is read again whole", "[report]") 
   for (const Event& event : every_event()) {
     const std::string json = event_to_json(event);
     const auto back = event_from_json(json);
-    const bool kept = !std::holds_alternative<event::Started>(event) && !std::holds_alternative<event::IndexProgress>(event) && !std::holds_alternative<event::Result>(event);
+    const bool kept = !std::holds_alternative<event::Started>(event) &&
+                      !std::holds_alternative<event::IndexProgress>(event) &&
+                      !std::holds_alternative<event::Result>(event);
     INFO(json);
     CHECK(back.has_value() == kept);
     if (back) {
@@ -606,9 +624,8 @@ TEST_CASE("the JSON result has the same keys on success and failure", "[report]"
   CHECK(good["ok"] == true);
   CHECK(good["error"].is_null());
   CHECK(bad["ok"] == false);
-  CHECK(bad["error"].dump() ==
-        R"({"code":"lock_not_obtained","message":"could not lock users in 5m",)"
-        R"("hint":"End pid 4121, or run again when it is idle.","sqlstate":"55P03"})");
+  CHECK(bad["error"].dump() == R"({"code":"lock_not_obtained","message":"could not lock users in 5m",)"
+                               R"("hint":"End pid 4121, or run again when it is idle.","sqlstate":"55P03"})");
   const auto keys = [](const nlohmann::ordered_json& object) {
     std::vector<std::string> names;
     for (const auto& item : object.items()) {
@@ -620,8 +637,9 @@ TEST_CASE("the JSON result has the same keys on success and failure", "[report]"
 }
 
 TEST_CASE("JSON replaces what is not UTF-8", "[report]") {
-  CHECK(event_to_json(event::StateChanged{"caf\xe9", "a", "b"}) ==
-        R"({"v":1,"type":"state_changed","migration":"caf)" "\xef\xbf\xbd" R"(","before":"a","after":"b"})");
+  CHECK(event_to_json(event::StateChanged{"caf\xe9", "a", "b"}) == R"({"v":1,"type":"state_changed","migration":"caf)"
+                                                                   "\xef\xbf\xbd"
+                                                                   R"(","before":"a","after":"b"})");
 }
 
 TEST_CASE("a reader that has gone away is ignored", "[report]") {

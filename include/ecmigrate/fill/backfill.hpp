@@ -30,9 +30,9 @@ class Backfill {
  private:
   struct Worker {
     std::unique_ptr<pg::Connection> connection;
-    std::int64_t lock_timeout = 0;       ///< as set on the connection, ms
-    RelationWalk* walk = nullptr;        ///< whose window it has; null without one
-    WindowRecord window;                 ///< as of its last checkpoint
+    std::int64_t lock_timeout = 0;          ///< as set on the connection, ms
+    RelationWalk* walk = nullptr;           ///< whose window it has; null without one
+    WindowRecord window;                    ///< as of its last checkpoint
     std::optional<WindowRecord> under_way;  ///< what it is after the batch that was sent
     RelationWalk::Locked locked = RelationWalk::Locked::fail;
     int tries = 0;
@@ -71,24 +71,24 @@ class Backfill {
   std::int64_t m_run;
   bool m_replace_role;
   bool m_again;
-  SnapshotWatch m_snapshots;            ///< what one looks at for everybody
+  SnapshotWatch m_snapshots;  ///< what one looks at for everybody
   std::vector<std::unique_ptr<RelationWalk>> m_walks;
   std::vector<Worker> m_workers;
   int m_default_workers;
-  int m_most_workers = 64;              ///< fewer when the server has no connections left
+  int m_most_workers = 64;  ///< fewer when the server has no connections left
   Pacer m_pacer;
   Upkeep m_upkeep;
   std::chrono::milliseconds m_wait{0};  ///< until the pacer wants to be asked again
   std::string m_pace_because;
-  double m_wal_counted = 0;             ///< LSN up to which WAL is counted: the workers' batches overlap
+  double m_wal_counted = 0;  ///< LSN up to which WAL is counted: the workers' batches overlap
   int m_reconnects = 0;
   bool m_begun = false;
-  bool m_stale = false;                 ///< the journal has to be read again, after a lost connection
+  bool m_stale = false;  ///< the journal has to be read again, after a lost connection
   std::chrono::milliseconds m_reported{0};
 };
 
-/// How many workers there are when nobody says: half the cores, 1 to 4, of a server on this machine. Of another machine's
-/// cores the server says nothing, and one worker never does harm.
+/// How many workers there are when nobody says: half the cores, 1 to 4, of a server on this machine. Of another
+/// machine's cores the server says nothing, and one worker never does harm.
 int default_workers(const pg::Connection& connection);
 
 }  // namespace ecmigrate

@@ -24,9 +24,9 @@ struct Passes {
 /// `growth`: bytes that a filled row has more, for one that it had. `obstacle`: what keeps rows from being rewritten in
 /// place at all, or nothing.
 ///
-/// The room on a page, as a share of its rows, is what a pass may treat without moving any; each row that stays takes its
-/// growth out of it, so the next pass may treat 1 - growth of that. Where the pages are full, the first pass moves its
-/// rows away to make the room; see docs/benchmarks.md for how the constants of that case were measured.
+/// The room on a page, as a share of its rows, is what a pass may treat without moving any; each row that stays takes
+/// its growth out of it, so the next pass may treat 1 - growth of that. Where the pages are full, the first pass moves
+/// its rows away to make the room; see docs/benchmarks.md for how the constants of that case were measured.
 Passes choose_passes(const PageSample& sample, double growth, const std::string& obstacle);
 
 }  // namespace ecmigrate

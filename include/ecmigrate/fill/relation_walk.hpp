@@ -17,22 +17,23 @@
 
 namespace ecmigrate {
 
-/// The walk over one relation (a table, or a leaf of a partitioned one): which windows are open, who has which, and what
-/// a batch's message is. Hands windows out to workers and takes them back; the session's own connection is for its questions
-/// and must not be in use by a worker.
+/// The walk over one relation (a table, or a leaf of a partitioned one): which windows are open, who has which, and
+/// what a batch's message is. Hands windows out to workers and takes them back; the session's own connection is for its
+/// questions and must not be in use by a worker.
 class RelationWalk {
  public:
   enum class Locked { fail, skip };
 
   /// Borrows session, table and snapshots.
-  RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation, SnapshotWatch& snapshots);
+  RelationWalk(Session& session, WalkJournal journal, const SyncedTable& table, QualifiedName relation,
+               SnapshotWatch& snapshots);
 
   /// From where an earlier run stopped. `again`: from the start even if it was finished, to look at every page once.
   void begin_or_resume(bool again);
   [[nodiscard]] bool finished() const { return m_walk.finished; }
 
-  /// A window to work on; nothing while there is none that no worker has. `workers`: how many there are; `backends`: all
-  /// server processes of ours.
+  /// A window to work on; nothing while there is none that no worker has. `workers`: how many there are; `backends`:
+  /// all server processes of ours.
   std::optional<WindowRecord> take(int workers, const std::vector<int>& backends);
   /// A window that is not done, or is; the counters come with it.
   void give_back(const WindowRecord& window);
@@ -44,9 +45,10 @@ class RelationWalk {
   [[nodiscard]] std::string message(const WindowRecord& before, const WindowRecord& after, Locked locked) const;
   /// What the server answered.
   struct BatchResult {
-    std::optional<std::pair<std::int64_t, std::int64_t>> sums;  ///< rows and HOT rows of the window; nothing when the checkpoint was refused
+    std::optional<std::pair<std::int64_t, std::int64_t>>
+        sums;  ///< rows and HOT rows of the window; nothing when the checkpoint was refused
     std::int64_t rows = 0;
-    double begin_ms = 0, end_ms = 0;    ///< on the server's clock
+    double begin_ms = 0, end_ms = 0;  ///< on the server's clock
     double wal_before = 0, wal_after = 0;
   };
   static BatchResult read(const std::vector<pg::Rows>& results);
@@ -56,8 +58,8 @@ class RelationWalk {
   void batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes);
 
   [[nodiscard]] std::int64_t batch_pages(const WindowRecord& window, double target_ms);
-  /// Which columns besides the filled ones a batch sets, as the table and the role's rights are now; take() does it too,
-  /// every few seconds.
+  /// Which columns besides the filled ones a batch sets, as the table and the role's rights are now; take() does it
+  /// too, every few seconds.
   void choose_columns();
   /// The last batch was far too long, or the server had no memory for it.
   void shrink_batches(const WindowRecord& window);

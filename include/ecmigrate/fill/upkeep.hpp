@@ -11,9 +11,9 @@
 
 namespace ecmigrate {
 
-/// Has the server clear away the dead rows of a backfill while it runs, where that pays: where rows stay on their pages,
-/// their old versions are cleared by the next visit and little is left to do; where they move, the room they leave is
-/// used again only after a VACUUM, and without one the table doubles.
+/// Has the server clear away the dead rows of a backfill while it runs, where that pays: where rows stay on their
+/// pages, their old versions are cleared by the next visit and little is left to do; where they move, the room they
+/// leave is used again only after a VACUUM, and without one the table doubles.
 class Upkeep {
  public:
   /// Borrows both.
@@ -22,9 +22,9 @@ class Upkeep {
   Upkeep(const Upkeep&) = delete;
   Upkeep& operator=(const Upkeep&) = delete;
 
-  /// Call as often as you like: it looks every few seconds. Starts a VACUUM, on a connection of its own and without waiting
-  /// for it, when a fifth of the relation's rows are dead (as autovacuum does), nobody's snapshot keeps them, and
-  /// a tenth of the walk or more is left to use the room.
+  /// Call as often as you like: it looks every few seconds. Starts a VACUUM, on a connection of its own and without
+  /// waiting for it, when a fifth of the relation's rows are dead (as autovacuum does), nobody's snapshot keeps them,
+  /// and a tenth of the walk or more is left to use the room.
   void consider(const QualifiedName& relation, double part_done, const std::vector<int>& backends);
   /// The server's process of the VACUUM, if there is one.
   [[nodiscard]] std::vector<int> backends() const;
@@ -37,8 +37,8 @@ class Upkeep {
   SnapshotWatch& m_snapshots;
   std::unique_ptr<pg::Connection> m_connection;
   bool m_running = false;
-  std::string m_relation;     ///< of the last VACUUM
-  double m_dead_after = 0;    ///< what it left
+  std::string m_relation;   ///< of the last VACUUM
+  double m_dead_after = 0;  ///< what it left
   std::chrono::milliseconds m_looked{0};
 };
 

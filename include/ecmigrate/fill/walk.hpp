@@ -13,8 +13,8 @@ namespace ecmigrate {
 ///
 /// The table is cut into windows of pages; each window is swept `passes` times, and each pass treats the pending rows
 /// whose spread, a number from 0 to 2^32 - 1, lies between the end of the pass before and its own; the last one treats
-/// whatever is left. Between two visits of a page the rest of the window goes by, so that the rows that the earlier visit moved away are invisible to every transaction by then and their room is
-/// used again.
+/// whatever is left. Between two visits of a page the rest of the window goes by, so that the rows that the earlier
+/// visit moved away are invisible to every transaction by then and their room is used again.
 
 /// One past the last page of the next window: `most` pages, and fewer towards the end of the relation, so that several
 /// workers end together.
@@ -23,8 +23,8 @@ std::int64_t window_end(std::int64_t first, std::int64_t pages, int workers, std
 std::int64_t batch_end(const WindowRecord& window, std::int64_t pages);
 /// The window after a batch that ended before page `end`.
 WindowRecord after_batch(WindowRecord window, std::int64_t end);
-/// One past the greatest spread that a pass treats. Every pass treats fewer rows than the one before it: a row that stays
-/// on its page grows by the new values, and so leaves less room than it found.
+/// One past the greatest spread that a pass treats. Every pass treats fewer rows than the one before it: a row that
+/// stays on its page grows by the new values, and so leaves less room than it found.
 std::int64_t spread_end(const WindowRecord& window, int pass);
 /// The window's pages times the part of its visits that is done.
 double pages_walked(const WindowRecord& window);
@@ -33,7 +33,8 @@ double pages_walked(const WindowRecord& window);
 /// most half, and to a quarter at once after a batch of more than four times the target.
 class BatchSizer {
  public:
-  BatchSizer(double target_ms, std::int64_t first, std::int64_t most) : m_target_ms(target_ms), m_pages(first), m_most(most) {}
+  BatchSizer(double target_ms, std::int64_t first, std::int64_t most)
+      : m_target_ms(target_ms), m_pages(first), m_most(most) {}
 
   [[nodiscard]] std::int64_t pages() const { return m_pages; }
   void set_target(double target_ms) { m_target_ms = target_ms; }

@@ -14,8 +14,8 @@ namespace ecmigrate {
 /// What is told of a walk while it goes on and at its end. Times are of one clock.
 class WalkProgress {
  public:
-  /// `written`: by all runs so far. Also when the walk is read from the journal again; the run's own part of the figures
-  /// counts from the first time.
+  /// `written`: by all runs so far. Also when the walk is read from the journal again; the run's own part of the
+  /// figures counts from the first time.
   void begin(std::chrono::milliseconds now, const Written& written);
   void batch_done(const Written& batch, double took_ms);
   /// Why it is slow, from the side of the workers; empty when it is not.
@@ -23,8 +23,8 @@ class WalkProgress {
   /// Whether this run wrote rows.
   [[nodiscard]] bool wrote() const { return m_written.rows != m_before.rows; }
 
-  /// `part_done`: by page position, 0 to 1. The percent never falls, and is 100 only when the walk is finished. Fills what
-  /// it knows: relation, workers and the pace are the caller's.
+  /// `part_done`: by page position, 0 to 1. The percent never falls, and is 100 only when the walk is finished. Fills
+  /// what it knows: relation, workers and the pace are the caller's.
   event::Progress progress(std::chrono::milliseconds now, double part_done, bool finished, std::int64_t rows_estimated);
   /// `again`: only what this run wrote is told. Relation and rows that were set aside are the caller's.
   [[nodiscard]] event::WalkFinished summary(std::chrono::milliseconds now, bool again) const;

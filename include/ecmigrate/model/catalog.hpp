@@ -39,11 +39,11 @@ struct Column {
 
 /// A type that a plan writes, as the server reads it.
 struct TypeFacts {
-  std::string type;       ///< as Column::type
+  std::string type;  ///< as Column::type
   std::string base_type;
   int type_modifier = -1;
   bool equality_is_identity = true;
-  std::string error;      ///< why the server does not take it, or empty
+  std::string error;  ///< why the server does not take it, or empty
 };
 
 struct Index {
@@ -54,7 +54,7 @@ struct Index {
   bool primary = false;
   bool replica_identity = false;
   bool clustered = false;
-  std::string constraint;  ///< the constraint it backs, or empty
+  std::string constraint;    ///< the constraint it backs, or empty
   char constraint_type = 0;  ///< 'p', 'u', 'x' as pg_constraint.contype
   bool deferrable = false;
   bool initially_deferred = false;

@@ -23,8 +23,8 @@ struct Blocker {
 
 /// Why the backfill does not go on now.
 struct PauseReason {
-  std::string code;  ///< of k_pause_codes: stable, for programs
-  std::string text;  ///< for people: "replica db2 is 4.1 s behind (limit 2.0 s)"
+  std::string code;               ///< of k_pause_codes: stable, for programs
+  std::string text;               ///< for people: "replica db2 is 4.1 s behind (limit 2.0 s)"
   std::optional<double> value{};  ///< as measured, in the limit's unit: milliseconds, or a count
   std::optional<double> limit{};  ///< goes on at four fifths of it
 
@@ -33,8 +33,10 @@ struct PauseReason {
 
 /// Every code of a PauseReason.
 inline constexpr std::array<std::string_view, 16> k_pause_codes{
-    "paused_by_user", "outside_windows", "replica_lag",    "replica_unwatched", "replicas_missing", "waiting_sessions",   "sessions_unwatched", "active_sessions",
-    "snapshot_age",   "commit_latency",  "archive_queue", "archiver_failing",  "endangered_slot",  "wraparound_vacuum", "pause_query",     "load_unreadable"};
+    "paused_by_user",   "outside_windows",   "replica_lag",        "replica_unwatched",
+    "replicas_missing", "waiting_sessions",  "sessions_unwatched", "active_sessions",
+    "snapshot_age",     "commit_latency",    "archive_queue",      "archiver_failing",
+    "endangered_slot",  "wraparound_vacuum", "pause_query",        "load_unreadable"};
 
 /// "replica db2 is 4.1 s behind (limit 2.0 s); paused by ann".
 std::string join_reasons(const std::vector<PauseReason>& reasons);
@@ -69,18 +71,18 @@ struct LockTryFailed {
 /// A step of a phase is done.
 struct StepFinished {
   std::string phase;
-  std::string step;      ///< title
-  int index = 0;         ///< from 1
+  std::string step;  ///< title
+  int index = 0;     ///< from 1
   int of = 0;
   std::string relation;  ///< display names of what was locked, comma separated; empty when nothing was
   std::string mode;      ///< "ACCESS EXCLUSIVE", empty when nothing was locked
   int tries = 1;
-  double waited_ms = 0;  ///< summed over all tries
-  double held_ms = 0;    ///< from the grant to after COMMIT, on the server's clock
-  int blocked_sessions = 0;        ///< sessions seen waiting behind us
-  double blocked_longest_ms = 0;   ///< the longest such wait seen
-  double duration_ms = 0;          ///< the whole step; for steps that hold no blocking lock
-  bool already_done = false;       ///< found done by an earlier run
+  double waited_ms = 0;           ///< summed over all tries
+  double held_ms = 0;             ///< from the grant to after COMMIT, on the server's clock
+  int blocked_sessions = 0;       ///< sessions seen waiting behind us
+  double blocked_longest_ms = 0;  ///< the longest such wait seen
+  double duration_ms = 0;         ///< the whole step; for steps that hold no blocking lock
+  bool already_done = false;      ///< found done by an earlier run
 };
 
 /// Progress of a concurrent index build.
@@ -99,7 +101,7 @@ struct Progress {
   std::int64_t rows = 0;
   std::int64_t rows_estimated = 0;  ///< of the whole table, by the planner's statistics
   double rows_per_second = 0;
-  std::optional<double> eta_ms;       ///< nothing before it means something
+  std::optional<double> eta_ms;  ///< nothing before it means something
   std::optional<double> eta_low_ms;
   std::optional<double> eta_high_ms;
   std::int64_t batch_rows = 0;
@@ -108,10 +110,10 @@ struct Progress {
   double batch_p99_ms = 0;
   double hot_percent = 0;
   double wal_bytes_per_second = 0;
-  std::optional<double> lag_ms;  ///< of the replica that is furthest behind
-  int workers = 0;             ///< that have work now
-  double paused_percent = 0;   ///< the part of the time in which a signal held the work up
-  std::string slow_because;  ///< empty, or why it does not go faster now
+  std::optional<double> lag_ms;        ///< of the replica that is furthest behind
+  int workers = 0;                     ///< that have work now
+  double paused_percent = 0;           ///< the part of the time in which a signal held the work up
+  std::string slow_because;            ///< empty, or why it does not go faster now
   std::vector<PauseReason> reasons{};  ///< not empty: it is paused
 };
 
@@ -136,7 +138,7 @@ struct Steered {
 struct WalkFinished {
   std::string phase;
   std::string relation;
-  std::int64_t rows = 0;       ///< written by the backfill, compared by verify; over all runs, but of a second look alone
+  std::int64_t rows = 0;  ///< written by the backfill, compared by verify; over all runs, but of a second look alone
   std::int64_t batches = 0;
   double duration_ms = 0;
   double batch_p50_ms = 0;
@@ -151,15 +153,15 @@ struct WalkFinished {
 struct TrialFinished {
   std::string relation;
   std::int64_t rows = 0;
-  std::int64_t lossy = 0;                 ///< rows that do not come back equal
-  std::vector<std::string> examples;      ///< "`Anna  Maria` → `Anna Maria`", at most 3
+  std::int64_t lossy = 0;             ///< rows that do not come back equal
+  std::vector<std::string> examples;  ///< "`Anna  Maria` → `Anna Maria`", at most 3
 };
 
 /// A row that verify found wrong.
 struct Difference {
   std::string relation;
-  std::string key;       ///< "id=42", or its ctid where the table has no key
-  std::string kind;      ///< "pending" or "inconsistent"
+  std::string key;   ///< "id=42", or its ctid where the table has no key
+  std::string kind;  ///< "pending" or "inconsistent"
   std::string old_values;
   std::string new_values;
 };
@@ -184,22 +186,23 @@ struct Result {
   std::string command;
   std::string migration;
   int exit_code = 0;
-  std::string outcome;     ///< a name of k_outcomes
+  std::string outcome;  ///< a name of k_outcomes
   bool retryable = false;
-  bool changed = false;    ///< something in the database is different now
-  std::string state;       ///< of the migration, empty where there is none
-  std::string message;     ///< the error, or what was done
+  bool changed = false;  ///< something in the database is different now
+  std::string state;     ///< of the migration, empty where there is none
+  std::string message;   ///< the error, or what was done
   std::string hint;
   std::string sqlstate;
-  std::string next;        ///< the command to run next, or empty
+  std::string next;  ///< the command to run next, or empty
   double duration_ms = 0;
 };
 
 }  // namespace event
 
-using Event = std::variant<event::Started, event::Note, event::LockTryFailed, event::StepFinished, event::IndexProgress,
-                           event::Progress, event::WalkFinished, event::TrialFinished, event::Difference,
-                           event::VerifyFinished, event::StateChanged, event::Paused, event::Resumed, event::Steered, event::Result>;
+using Event =
+    std::variant<event::Started, event::Note, event::LockTryFailed, event::StepFinished, event::IndexProgress,
+                 event::Progress, event::WalkFinished, event::TrialFinished, event::Difference, event::VerifyFinished,
+                 event::StateChanged, event::Paused, event::Resumed, event::Steered, event::Result>;
 
 /// Who is told. Called from one thread at a time; must not throw.
 class Observer {

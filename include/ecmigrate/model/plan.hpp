@@ -20,8 +20,8 @@ struct PlannedOperation {
 struct Plan {
   std::string name;
   std::string description;
-  std::string schema;  ///< where unqualified tables live
-  std::string file;    ///< as the user wrote it, for messages
+  std::string schema;         ///< where unqualified tables live
+  std::string file;           ///< as the user wrote it, for messages
   bool deterministic = true;  ///< false: `up` and `down` may be volatile, and verify checks only for pending rows
   std::vector<PlannedOperation> operations;
   PaceLimits backfill;

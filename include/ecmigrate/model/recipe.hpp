@@ -23,14 +23,14 @@ struct LockRequest {
 
 struct Step {
   enum class Kind {
-    transaction,   ///< `locks`, then `sql`, in one transaction with the journal's row
-    index_build,   ///< `sql[0]` is CREATE INDEX CONCURRENTLY of `index`
-    index_drop,    ///< `sql[0]` is DROP INDEX CONCURRENTLY of `index`
-    validate,      ///< `sql[0]` is VALIDATE CONSTRAINT: a scan under a lock that stops nobody's reads or writes
+    transaction,  ///< `locks`, then `sql`, in one transaction with the journal's row
+    index_build,  ///< `sql[0]` is CREATE INDEX CONCURRENTLY of `index`
+    index_drop,   ///< `sql[0]` is DROP INDEX CONCURRENTLY of `index`
+    validate,     ///< `sql[0]` is VALIDATE CONSTRAINT: a scan under a lock that stops nobody's reads or writes
   };
   Kind kind = Kind::transaction;
-  std::string id;     ///< unique in its phase and the same in every run
-  std::string title;  ///< "add first_name, last_name and sync trigger"
+  std::string id;                  ///< unique in its phase and the same in every run
+  std::string title;               ///< "add first_name, last_name and sync trigger"
   std::vector<LockRequest> locks;  ///< taken in this order before the first statement
   std::vector<std::string> sql;
   std::optional<QualifiedName> index;
@@ -46,7 +46,7 @@ struct SyncedMapping {
   std::string inconsistent;  ///< filled, and neither N = up(O) nor O = down(N); empty where values cannot be compared
   std::string fill;          ///< SET list that makes a pending row right
   std::string fill_if_pending;  ///< the same, leaving a row alone that is not pending; for tables with several mappings
-  std::string old_from_new;  ///< SET list of `verify --repair=new`; empty where there is no `down`
+  std::string old_from_new;     ///< SET list of `verify --repair=new`; empty where there is no `down`
 };
 
 /// A table that has to be walked.
@@ -54,7 +54,8 @@ struct SyncedTable {
   QualifiedName table;
   std::vector<SyncedMapping> mappings;
   std::vector<std::string> key;  ///< primary key columns, for naming rows; may be empty
-  /// Splits the rows of a page evenly: a bigint expression over `this`, of which the lower 32 bits count. See spread_end().
+  /// Splits the rows of a page evenly: a bigint expression over `this`, of which the lower 32 bits count. See
+  /// spread_end().
   std::string spread;
   bool user_update_triggers = false;  ///< the user's own row triggers would fire for the backfill
 };
@@ -65,11 +66,12 @@ struct Trial {
   std::vector<QualifiedName> leaves;
   std::vector<std::string> key;
   std::string label;
-  std::string source;      ///< a FROM item made from the table: the row with N := up(O) added; `%s` is the leaf
+  std::string source;  ///< a FROM item made from the table: the row with N := up(O) added; `%s` is the leaf
   std::vector<std::string> evaluated;  ///< every `up` and `down`, as they would be assigned
-  std::string violates;    ///< predicate over the source: the row violates the constraint `label`; then nothing else is tried
-  std::string null_in;     ///< predicate over the source: a NOT NULL column would be null; empty when none could
-  std::string lossy;       ///< predicate over the source: does not come back equal; empty when there is no way back
+  std::string
+      violates;  ///< predicate over the source: the row violates the constraint `label`; then nothing else is tried
+  std::string null_in;       ///< predicate over the source: a NOT NULL column would be null; empty when none could
+  std::string lossy;         ///< predicate over the source: does not come back equal; empty when there is no way back
   std::string shown_before;  ///< text expression: the old values
   std::string shown_after;   ///< text expression: what they come back as
 };
@@ -98,8 +100,8 @@ struct Recipe {
   std::vector<Step> rollback;
   std::vector<ColumnDrop> drops;
   std::vector<SyncTrigger> triggers;
-  std::vector<Trial> trials;           ///< for expand only; not kept in the journal
-  std::vector<std::string> warnings;   ///< for expand only; not kept in the journal
+  std::vector<Trial> trials;          ///< for expand only; not kept in the journal
+  std::vector<std::string> warnings;  ///< for expand only; not kept in the journal
 };
 
 }  // namespace ecmigrate

@@ -20,8 +20,9 @@ enum class State {
   rolled_back,
 };
 
-inline constexpr std::array<std::string_view, 10> k_state_names{"planned",  "expanding",   "expanded",   "backfilling",  "backfilled",
-                                                                "verified", "contracting", "contracted", "rolling_back", "rolled_back"};
+inline constexpr std::array<std::string_view, 10> k_state_names{
+    "planned",  "expanding",   "expanded",   "backfilling",  "backfilled",
+    "verified", "contracting", "contracted", "rolling_back", "rolled_back"};
 
 constexpr std::string_view state_name(State state) {
   return k_state_names[static_cast<std::size_t>(state)];

@@ -23,24 +23,24 @@ struct Expression {
     index,  ///< what follows the table's name in CREATE INDEX; `sql` the same with physical column names
   };
   Kind kind = Kind::value;
-  std::string text;      ///< as in the plan
-  std::string what;      ///< "up of first_name", for messages
+  std::string text;  ///< as in the plan
+  std::string what;  ///< "up of first_name", for messages
   Location at;
-  std::string target_type;               ///< type of the column it is assigned to
+  std::string target_type;  ///< type of the column it is assigned to
   /// Columns that are visible under another name while the expression is read: {visible name, physical name}. The
   /// physical column of a visible name that exists already is hidden.
   std::vector<std::pair<std::string, std::string>> renamed;
 
-  std::string sql;                       ///< the server's reading of it
-  std::vector<std::string> reads;        ///< columns of the row, by physical name
-  bool repeatable = true;                ///< gives the same value each time for the same row
-  bool volatile_value = false;           ///< may differ from row to row of one statement, as random() does
+  std::string sql;                 ///< the server's reading of it
+  std::vector<std::string> reads;  ///< columns of the row, by physical name
+  bool repeatable = true;          ///< gives the same value each time for the same row
+  bool volatile_value = false;     ///< may differ from row to row of one statement, as random() does
 };
 
 /// A new column and how it is filled.
 struct NewColumn {
-  std::string name;          ///< physical
-  std::string type;          ///< as the plan writes it; replaced by the server's spelling when probed
+  std::string name;  ///< physical
+  std::string type;  ///< as the plan writes it; replaced by the server's spelling when probed
   bool equality_is_identity = true;
   bool nullable = true;
   std::optional<std::string> default_sql;
@@ -90,25 +90,25 @@ struct ConstraintAdd {
 /// written here.
 struct TableDraft {
   const Table* table = nullptr;
-  std::deque<Mapping> mappings;                 ///< a deque: kinds keep references while they add more
+  std::deque<Mapping> mappings;  ///< a deque: kinds keep references while they add more
   std::vector<std::string> expand_titles;
-  std::vector<std::string> expand;              ///< before the sync trigger is made
+  std::vector<std::string> expand;  ///< before the sync trigger is made
   std::vector<std::string> contract_titles;
-  std::vector<std::string> contract;            ///< after the sync trigger is gone
-  std::vector<std::string> rollback;            ///< after the sync trigger is gone
+  std::vector<std::string> contract;  ///< after the sync trigger is gone
+  std::vector<std::string> rollback;  ///< after the sync trigger is gone
   std::deque<ConstraintAdd> constraints;
   std::deque<IndexBuild> indexes;
   std::vector<ColumnDrop> drops;
-  std::vector<std::string> taken;               ///< existing columns that an operation changes
+  std::vector<std::string> taken;                         ///< existing columns that an operation changes
   std::vector<std::pair<std::string, Location>> indexed;  ///< columns that `create_index` operations name
   /// Columns that an index of the plan names and that go or are dropped at contract, with the one that stays for them:
   /// {name in the plan, physical name}.
   std::vector<std::pair<std::string, std::string>> indexed_as;
-  std::vector<std::string> new_names;           ///< columns that the plan adds, by the name the application sees
+  std::vector<std::string> new_names;                ///< columns that the plan adds, by the name the application sees
   std::map<std::string, std::string> plain_columns;  ///< new columns outside every mapping, with their types
-  std::vector<QualifiedName> locked_at_contract;  ///< other tables that contract's statements lock
-  std::deque<Expression> expressions;           ///< further texts that the server has to read
-  std::vector<std::function<void()>> after_probe;  ///< decisions that need what the server said; run by compile
+  std::vector<QualifiedName> locked_at_contract;     ///< other tables that contract's statements lock
+  std::deque<Expression> expressions;                ///< further texts that the server has to read
+  std::vector<std::function<void()>> after_probe;    ///< decisions that need what the server said; run by compile
 };
 
 /// Collects what the operations of one plan contribute, and every complaint about them.
@@ -152,7 +152,8 @@ class Draft {
 
   /// A name for an object of ours: readable, at most 63 bytes, and taken by nothing in `taken`. The same plan always
   /// gets the same name.
-  [[nodiscard]] std::string object_name(const QualifiedName& table, std::string_view role, std::string_view about) const;
+  [[nodiscard]] std::string object_name(const QualifiedName& table, std::string_view role,
+                                        std::string_view about) const;
 
  private:
   bool fits(const std::string& name, Location at);

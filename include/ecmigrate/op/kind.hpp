@@ -16,8 +16,8 @@ class Draft;
 /// the plan reader, `ecmigrate schema`, the docs and the tests walk the registry.
 struct OperationKind {
   std::string_view name;
-  std::string_view summary;     ///< one line, for docs and the JSON Schema
-  std::string_view example;     ///< a YAML operation (the list item's content) that the tests execute on `example_table`
+  std::string_view summary;  ///< one line, for docs and the JSON Schema
+  std::string_view example;  ///< a YAML operation (the list item's content) that the tests execute on `example_table`
   std::vector<Field> fields;
   /// Adds to `draft` what the operation changes. Pure: reads the catalog facts, never a connection. Complaints about
   /// the plan or the catalog go to the draft (so that all are reported at once).

@@ -59,10 +59,10 @@ struct LoadReading {
   };
   std::vector<Replica> replicas;
   int waiting_sessions = 0;
-  bool sees_sessions = true;                   ///< without it the next two are not to be believed
+  bool sees_sessions = true;  ///< without it the next two are not to be believed
   int active_sessions = 0;
   std::optional<SnapshotHolder> oldest_snapshot;
-  double commit_ms = 0;                        ///< of the heartbeat
+  double commit_ms = 0;  ///< of the heartbeat
   std::optional<int> archive_queue;
   bool archiver_failing = false;
   std::optional<std::string> endangered_slot;  ///< a slot with less than half of max_slot_wal_keep_size left
@@ -70,14 +70,14 @@ struct LoadReading {
   std::optional<std::string> next_window;      ///< outside the windows: when the next begins
   bool paused_by_user = false;
   std::string paused_by;
-  double throttle = 0;                         ///< share of the time to be slept
-  std::string throttled;                       ///< "throttled to 50 % by alice until 22:10 UTC"
+  double throttle = 0;    ///< share of the time to be slept
+  std::string throttled;  ///< "throttled to 50 % by alice until 22:10 UTC"
   bool pause_query_says_stop = false;
   bool abort_query_says_stop = false;
 };
 
-/// Turns readings into reasons to pause, and to end. A signal that tripped clears at 80 % of its limit, so that the work
-/// does not flutter around it.
+/// Turns readings into reasons to pause, and to end. A signal that tripped clears at 80 % of its limit, so that the
+/// work does not flutter around it.
 class LoadJudge {
  public:
   /// All reasons to pause that hold now; empty: go on.

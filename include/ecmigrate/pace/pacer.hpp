@@ -22,10 +22,11 @@ class Pacer {
     std::chrono::milliseconds wait{0};  ///< 0: go; else ask again then
     std::string because;                ///< why to wait
   };
-  /// `relation`: what the batch is for; `backends`: all server processes of ours. Throws Error{work_remains} when the time of
-  /// RunOptions::max_duration is over or an abort limit is exceeded.
+  /// `relation`: what the batch is for; `backends`: all server processes of ours. Throws Error{work_remains} when the
+  /// time of RunOptions::max_duration is over or an abort limit is exceeded.
   Turn turn(const QualifiedName& relation, const std::vector<int>& backends);
-  /// Asks the server about twice a second, and for its replicas at every batch. Best while batches are under way: then it is seen who waits for them.
+  /// Asks the server about twice a second, and for its replicas at every batch. Best while batches are under way: then
+  /// it is seen who waits for them.
   void look_if_due(const QualifiedName& relation, const std::vector<int>& backends);
   void batch_done(double rows, double wal_bytes, double took_ms);
 

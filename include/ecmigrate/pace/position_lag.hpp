@@ -5,8 +5,8 @@
 namespace ecmigrate {
 
 /// How far those who follow a growing position are behind, in time, from pairs of (server time, position) remembered
-/// here, the older ones more coarsely. For replicas, pg_stat_replication.replay_lag alone does not do: it stays small while
-/// replay stands still.
+/// here, the older ones more coarsely. For replicas, pg_stat_replication.replay_lag alone does not do: it stays small
+/// while replay stands still.
 class PositionLag {
  public:
   /// A reading of the server's clock and the position; not falling.

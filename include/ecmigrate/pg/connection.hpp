@@ -68,7 +68,7 @@ enum class CallMoment { before, after };
 using CallHook = std::function<void(CallMoment moment, int socket, std::string_view sql)>;
 
 struct Target {
-  std::string conninfo;          ///< what libpq takes as dbname: a name, key=value pairs, a URI, or empty
+  std::string conninfo;  ///< what libpq takes as dbname: a name, key=value pairs, a URI, or empty
   std::string application_name;
   CallHook hook;
 };
@@ -100,8 +100,9 @@ class Connection {
   std::vector<Rows> finish_script();
   /// From now on, a stop request cancels the running statement, and query and script throw Stopped.
   void cancel_on_stop(std::stop_token stop) { m_stop = std::move(stop); }
-  /// For a connection that nobody's work depends on: an answer is waited for so long at most, then the connection counts as
-  /// lost; and a stop request ends the wait at once (Stopped), without a word to the server, which may not hear it.
+  /// For a connection that nobody's work depends on: an answer is waited for so long at most, then the connection
+  /// counts as lost; and a stop request ends the wait at once (Stopped), without a word to the server, which may not
+  /// hear it.
   void give_up(std::chrono::milliseconds patience, std::stop_token stop);
   /// From any thread: asks the server to cancel the running statement.
   void cancel() const;
@@ -148,8 +149,8 @@ class Connection {
 /// The version of libpq, as PQlibVersion: 150018.
 int library_version();
 
-/// A connection string that may be shown and written down: the same without password. What cannot be read as one is left
-/// out whole, as a part of it might be the password.
+/// A connection string that may be shown and written down: the same without password. What cannot be read as one is
+/// left out whole, as a part of it might be the password.
 std::string without_password(const std::string& conninfo);
 
 /// Waits until an answer comes on one of the connections, at most so long.

@@ -8,17 +8,17 @@
 #include "ecmigrate/store/read_model.hpp"
 
 /// The three questions that somebody has who looks at a migration (is my application fine, where is the migration, what
-/// happens next), answered in words from what the journal says. Made here once; `status`, the page and its title show them
-/// and judge nothing themselves.
+/// happens next), answered in words from what the journal says. Made here once; `status`, the page and its title show
+/// them and judge nothing themselves.
 namespace ecmigrate {
 
 /// What a migration is doing, as far as its state and its newest run tell.
 enum class Situation {
-  waiting,      ///< between phases: somebody has to run the next
+  waiting,  ///< between phases: somebody has to run the next
   running,
-  paused,       ///< a run is alive, and a signal or somebody holds its backfill up
-  failed,       ///< the newest run ended without having done its work
-  lost,         ///< the newest run has not ended, and its runner is gone
+  paused,  ///< a run is alive, and a signal or somebody holds its backfill up
+  failed,  ///< the newest run ended without having done its work
+  lost,    ///< the newest run has not ended, and its runner is gone
   done,
   rolled_back,
 };
@@ -46,7 +46,7 @@ struct Notice {
 };
 
 struct PhaseView {
-  std::string name;    ///< "expand", "backfill", "verify", "release", "contract"
+  std::string name;  ///< "expand", "backfill", "verify", "release", "contract"
   std::string title;
   std::string status;  ///< "done", "now", "paused", "failed", "todo", "you", "skipped"
   std::vector<std::string> facts;
@@ -68,7 +68,8 @@ struct WaitingNow {
 };
 
 /// `dropped`: the columns that contract drops.
-Answers answers_about(const MigrationView& migration, Instant now, const WaitingNow& waiting, const std::vector<std::string>& dropped);
+Answers answers_about(const MigrationView& migration, Instant now, const WaitingNow& waiting,
+                      const std::vector<std::string>& dropped);
 
 /// Of a plan that was not begun.
 Answers answers_about_plan(const std::string& plan_file, const std::vector<std::string>& dropped);

@@ -24,17 +24,18 @@ struct CompareOptions {
 
 /// A lock of a migration. The naive way has one a table, which it keeps to its end.
 struct LockTime {
-  std::string phase;     ///< "expand" to "contract", or "naive"
+  std::string phase;  ///< "expand" to "contract", or "naive"
   std::string step;
   std::string relation;
   std::string mode;
   int tries = 1;
   double waited_ms = 0;  ///< summed over all tries
   double held_ms = 0;
-  double stopped_ms = 0;  ///< the longest time that nobody else got what the mode excludes: the last wait and what was held, or a longer failed try
+  double stopped_ms = 0;  ///< the longest time that nobody else got what the mode excludes: the last wait and what was
+                          ///< held, or a longer failed try
   int blocked_sessions = 0;
   double blocked_longest_ms = 0;
-  std::string at;        ///< RFC 3339
+  std::string at;  ///< RFC 3339
 };
 
 /// What a statement of the naive way took.
@@ -77,14 +78,15 @@ struct Comparison {
   std::string at;
   std::string server;  ///< "15.20"
   std::string plan;
-  std::string table;   ///< display names, comma separated
+  std::string table;  ///< display names, comma separated
   std::int64_t rows = 0;
   double requests_per_second = 0;
   double application_timeout_ms = 0;
   std::string no_naive;  ///< why there is no naive side, or empty
   Side expand_contract;
   std::optional<Side> naive;
-  /// The same beside a transaction that has read the table and stays open; nothing where the naive way's lock lets others read.
+  /// The same beside a transaction that has read the table and stays open; nothing where the naive way's lock lets
+  /// others read.
   struct LockQueue {
     std::int64_t rows = 0;
     double reader_ms = 0;
@@ -95,10 +97,10 @@ struct Comparison {
   std::vector<SizeRow> sizes;
 };
 
-/// Runs a plan the expand-contract way and the naive way (one transaction: add, update all, set not null, drop), one after
-/// the other, on equal tables under the same traffic: requests at a fixed rate by the version of the application that can
-/// run at that moment. `observer` hears notes on how far it is. Leaves nothing behind. Throws what a migration throws,
-/// Error{refused} where there is nothing to compare, pg::Stopped.
+/// Runs a plan the expand-contract way and the naive way (one transaction: add, update all, set not null, drop), one
+/// after the other, on equal tables under the same traffic: requests at a fixed rate by the version of the application
+/// that can run at that moment. `observer` hears notes on how far it is. Leaves nothing behind. Throws what a migration
+/// throws, Error{refused} where there is nothing to compare, pg::Stopped.
 Comparison compare(const Plan& plan, const CompareOptions& options, Observer& observer, std::stop_token stop);
 
 /// One JSON object on one line: what `--out`, `--record` and the page have.

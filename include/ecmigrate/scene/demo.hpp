@@ -18,12 +18,13 @@ struct DemoOptions {
   std::int64_t rows = 200'000;   ///< users, where they have to be made
 };
 
-/// A shop's database and its application in two versions, and what a visitor of the page can do with them: run each phase of
-/// a migration, write, be in the way, run the naive way on a copy, begin again. It goes on where the database stands.
+/// A shop's database and its application in two versions, and what a visitor of the page can do with them: run each
+/// phase of a migration, write, be in the way, run the naive way on a copy, begin again. It goes on where the database
+/// stands.
 class Demo final : public serve::Controls {
  public:
-  /// Starts the server, makes the users where there are none, starts the traffic. Throws what these throw, Error{refused}
-  /// for a database with tables that are not the demo's, pg::Stopped. The hub must outlive it.
+  /// Starts the server, makes the users where there are none, starts the traffic. Throws what these throw,
+  /// Error{refused} for a database with tables that are not the demo's, pg::Stopped. The hub must outlive it.
   Demo(DemoOptions options, serve::Hub& hub, std::stop_token stop);
   /// Ends what is under way at its next checkpoint, the traffic, and its server.
   ~Demo() override;

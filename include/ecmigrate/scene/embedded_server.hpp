@@ -9,14 +9,14 @@
 
 namespace ecmigrate::scene {
 
-/// A throwaway PostgreSQL on this machine, made by the initdb and pg_ctl of PG_BINDIR or of the newest version that Debian
-/// has installed, and reached by a socket in its folder only. A folder that it made has the file `ecmigrate-throwaway`;
-/// no other is ever taken or deleted. For root, who may not run a server, it runs as the user postgres. What a crash of
-/// this program leaves (half a cluster, a server at work), the next start takes over.
+/// A throwaway PostgreSQL on this machine, made by the initdb and pg_ctl of PG_BINDIR or of the newest version that
+/// Debian has installed, and reached by a socket in its folder only. A folder that it made has the file
+/// `ecmigrate-throwaway`; no other is ever taken or deleted. For root, who may not run a server, it runs as the user
+/// postgres. What a crash of this program leaves (half a cluster, a server at work), the next start takes over.
 class EmbeddedServer {
  public:
-  /// `folder`: an absolute path, so short that a socket's path fits. `settings`: lines of postgresql.conf, in force when
-  /// the cluster is made. Does nothing yet.
+  /// `folder`: an absolute path, so short that a socket's path fits. `settings`: lines of postgresql.conf, in force
+  /// when the cluster is made. Does nothing yet.
   explicit EmbeddedServer(std::filesystem::path folder, std::vector<std::string> settings = {});
   /// Leaves the server as it is.
   ~EmbeddedServer();

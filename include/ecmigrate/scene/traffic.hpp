@@ -17,8 +17,8 @@ struct TrafficOptions {
   std::string shape = "old";  ///< "old": writes full_name; "new": first_name and last_name
   std::string conninfo;
   std::string table = "users";
-  double rate = 200;                     ///< requests that arrive a second, whether or not those before were answered
-  int connections = 8;                   ///< requests that can be under way at once; further ones wait for a free connection
+  double rate = 200;    ///< requests that arrive a second, whether or not those before were answered
+  int connections = 8;  ///< requests that can be under way at once; further ones wait for a free connection
   std::chrono::milliseconds timeout{0};  ///< after its arrival the application gives a request up; 0: it waits
 };
 
@@ -45,7 +45,7 @@ struct TrafficStats {
   double p50_ms = 0;          ///< of all that ended, to one percent
   double p99_ms = 0;
   double slowest_ms = 0;
-  double longest_gap_ms = 0;  ///< the longest time in which no request was answered, the present one included
+  double longest_gap_ms = 0;        ///< the longest time in which no request was answered, the present one included
   std::vector<std::string> errors;  ///< the first few different ones
   std::int64_t checked = 0;         ///< rows read back by stop()
   std::int64_t lost = 0;            ///< acknowledged writes that were not there, or not as they were written
@@ -56,7 +56,8 @@ class Client;
 /// Makes the application's side of one connection; `number` counts from 0.
 using MakeClient = std::function<std::unique_ptr<Client>(int number)>;
 
-/// An application at work on a database: requests arrive at a fixed rate and are made by its connections, each in a thread.
+/// An application at work on a database: requests arrive at a fixed rate and are made by its connections, each in a
+/// thread.
 class Traffic {
  public:
   /// The shop's application on its table of users. It remembers every write that the server acknowledged. Connects;
@@ -89,7 +90,8 @@ class Traffic {
 
 /// What the shop's application does to a user that exists.
 enum class Update { name, first_column, last_column, other_column, taken_back };
-inline constexpr std::array k_updates{Update::name, Update::first_column, Update::last_column, Update::other_column, Update::taken_back};
+inline constexpr std::array k_updates{Update::name, Update::first_column, Update::last_column, Update::other_column,
+                                      Update::taken_back};
 
 /// Makes one kind of update of every user there is, whoever wrote them before, and reads them all back.
 TrafficStats update_every_user(const TrafficOptions& options, Update update);

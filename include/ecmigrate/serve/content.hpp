@@ -25,7 +25,8 @@ class Content {
   /// Prometheus text of the migrations; the server adds its own.
   virtual std::string metrics() = 0;
   virtual Health health() = 0;
-  /// Somebody looks at this migration, by a request or an open stream: the poller asks the database only while somebody does.
+  /// Somebody looks at this migration, by a request or an open stream: the poller asks the database only while somebody
+  /// does.
   virtual void look(const std::string& migration) = 0;
 };
 

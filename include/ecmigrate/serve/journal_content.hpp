@@ -37,9 +37,9 @@ struct JournalContentOptions {
   std::function<DemoPart()> demo{};  ///< called from the poller's thread, each second; not set: this is no demo
 };
 
-/// The page's content from the journal of a database. One poller, one connection, at most three statements a second however
-/// many look, and none while nobody does: what it reads it keeps, and tells the hub what has changed. It only reads, holds no
-/// snapshot between its statements, and gives a lock on a user's table up after 50 ms.
+/// The page's content from the journal of a database. One poller, one connection, at most three statements a second
+/// however many look, and none while nobody does: what it reads it keeps, and tells the hub what has changed. It only
+/// reads, holds no snapshot between its statements, and gives a lock on a user's table up after 50 ms.
 class JournalContent final : public Content {
  public:
   /// Does not connect before somebody looks. The hub must outlive it.

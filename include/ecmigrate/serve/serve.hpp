@@ -31,8 +31,8 @@ struct Addresses {
 };
 
 /// Serves until the stop, which it answers within two seconds. `controls` may be null: there are none then. Throws
-/// Error{usage} for addresses that cannot be, or are not on this machine's loopback while there is no token and it is not open to all;
-/// Error{failed} for those that are taken.
+/// Error{usage} for addresses that cannot be, or are not on this machine's loopback while there is no token and it is
+/// not open to all; Error{failed} for those that are taken.
 void run_server(const ServeOptions& options, Content& content, Hub& hub, Controls* controls, std::stop_token stop,
                 const std::function<void(const Addresses&)>& started);
 

@@ -17,18 +17,18 @@ namespace ecmigrate {
 
 /// How a command runs: flags of the command line, with the defaults of docs/commands.md.
 struct RunOptions {
-  std::chrono::milliseconds lock_timeout{500};    ///< the longest single wait for a table lock
-  std::chrono::milliseconds lock_budget{300'000}; ///< all tries of one step together
-  std::chrono::milliseconds index_wait{0};        ///< lock_timeout of CREATE INDEX CONCURRENTLY; 0: as long as it takes
+  std::chrono::milliseconds lock_timeout{500};     ///< the longest single wait for a table lock
+  std::chrono::milliseconds lock_budget{300'000};  ///< all tries of one step together
+  std::chrono::milliseconds index_wait{0};  ///< lock_timeout of CREATE INDEX CONCURRENTLY; 0: as long as it takes
   std::chrono::milliseconds run_lock_wait{10'000};
   PaceLimits pace;
-  std::chrono::milliseconds max_duration{0};      ///< of the backfill; 0: until it is done
-  std::int64_t check_rows = 10'000;               ///< rows that `up` and `down` are tried on; 0: all of them
-  bool strict = false;                            ///< warnings refuse
+  std::chrono::milliseconds max_duration{0};  ///< of the backfill; 0: until it is done
+  std::int64_t check_rows = 10'000;           ///< rows that `up` and `down` are tried on; 0: all of them
+  bool strict = false;                        ///< warnings refuse
   bool repair_pending = false;
   enum class Side { none, old_columns, new_columns } repair = Side::none;
-  std::set<std::string> accept_drop;              ///< names of dependents that contract may drop
-  std::string target;                             ///< for the journal, see RunStart
+  std::set<std::string> accept_drop;  ///< names of dependents that contract may drop
+  std::string target;                 ///< for the journal, see RunStart
 };
 
 /// One runner's dealings with one server: its connections, clock, stop request and observer. Owned by one thread; the
@@ -62,8 +62,8 @@ class Session {
   /// Takes the run lock of a migration, polling: a runner that waited inside a statement would hold a snapshot, and the
   /// other's concurrent index would wait for it. Throws Error{busy} that names the holder.
   void take_run_lock(const std::string& migration);
-  /// After a lost connection: connects the same object again (tries for up to a minute), checks that it is the same database system
-  /// (Error{outcome_unknown} if not), and takes the run lock again.
+  /// After a lost connection: connects the same object again (tries for up to a minute), checks that it is the same
+  /// database system (Error{outcome_unknown} if not), and takes the run lock again.
   void reconnect();
 
  private:
@@ -78,8 +78,8 @@ class Session {
   Observer& m_observer;
   Clock& m_clock;
   std::stop_token m_stop;
-  std::string m_system;     ///< the database system's identifier, and the database's number in it
-  std::string m_timeline;   ///< of its WAL: another one after each failover
+  std::string m_system;    ///< the database system's identifier, and the database's number in it
+  std::string m_timeline;  ///< of its WAL: another one after each failover
   std::string m_migration;
   std::chrono::milliseconds m_begin;
   std::chrono::milliseconds m_deadlock_timeout{1000};

@@ -19,7 +19,11 @@ std::chrono::milliseconds lock_try_timeout(int tries, std::chrono::milliseconds 
 class StepRunner {
  public:
   StepRunner(Session& session, Journal& journal, std::string migration, std::int64_t run, std::string phase)
-      : m_session(session), m_journal(journal), m_migration(std::move(migration)), m_run(run), m_phase(std::move(phase)) {}
+      : m_session(session),
+        m_journal(journal),
+        m_migration(std::move(migration)),
+        m_run(run),
+        m_phase(std::move(phase)) {}
 
   /// Throws Error{lock_not_obtained}, Error{failed}, pg::Stopped. Gives the number of steps done now.
   int run(const std::vector<Step>& steps);

@@ -14,6 +14,7 @@ Catalog read_catalog(pg::Connection& connection, const Plan& plan);
 bool may_replace_replication_role(pg::Connection& connection);
 /// Whether a foreign key of the columns has been validated: from then on it has to see every write, and a replica's
 /// writes it does not see.
-bool has_validated_foreign_key(pg::Connection& connection, const QualifiedName& table, const std::vector<std::string>& columns);
+bool has_validated_foreign_key(pg::Connection& connection, const QualifiedName& table,
+                               const std::vector<std::string>& columns);
 
 }  // namespace ecmigrate

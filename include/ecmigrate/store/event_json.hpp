@@ -8,8 +8,8 @@
 
 namespace ecmigrate {
 
-/// An event as a JSON object on one line: what `--json` prints and what the journal keeps. Times in milliseconds as numbers.
-/// Members may be added, none goes or changes its meaning while "v" is 1.
+/// An event as a JSON object on one line: what `--json` prints and what the journal keeps. Times in milliseconds as
+/// numbers. Members may be added, none goes or changes its meaning while "v" is 1.
 std::string event_to_json(const Event& event);
 
 /// The same behind the members of `head`, a JSON object.

@@ -33,8 +33,8 @@ struct MigrationRecord {
 struct RunStart {
   std::string command;
   std::string plan_file;
-  std::string target;     ///< the --dbname that was given, without password; empty where the environment says it
-  PaceLimits limits{};    ///< of its backfill
+  std::string target;   ///< the --dbname that was given, without password; empty where the environment says it
+  PaceLimits limits{};  ///< of its backfill
 };
 
 struct RunEnd {
@@ -54,8 +54,8 @@ class Journal {
   [[nodiscard]] int format();
   /// Whether there is one. Throws Error{refused} when it is of a newer format than this program knows.
   [[nodiscard]] bool installed();
-  /// Creates the schema and its tables, or brings those of an older format to this program's, in one transaction; harmless
-  /// when all is there. Throws Error{refused} where the role may not, and Error{lock_not_obtained}.
+  /// Creates the schema and its tables, or brings those of an older format to this program's, in one transaction;
+  /// harmless when all is there. Throws Error{refused} where the role may not, and Error{lock_not_obtained}.
   void install();
 
   std::optional<MigrationRecord> find(const std::string& name);
@@ -64,8 +64,8 @@ class Journal {
   /// Starts a migration in state `expanding`, forgetting an earlier one of that name that was rolled back. Gives the
   /// name of another that is under way on one of its tables, and then starts nothing.
   std::optional<std::string> begin(const Plan& plan, const Recipe& recipe);
-  /// Keeps those columns of the tables that are not on record yet: PostgreSQL forgets a dropped one's name and type. `added`:
-  /// the migration made them.
+  /// Keeps those columns of the tables that are not on record yet: PostgreSQL forgets a dropped one's name and type.
+  /// `added`: the migration made them.
   void record_columns(const std::string& name, const std::vector<QualifiedName>& tables, bool added);
   void set_state(const std::string& name, State state);
 
@@ -104,7 +104,8 @@ class Journal {
   /// The time series of a backfill or a verify.
   void record_progress(const std::string& name, std::int64_t run, const event::Progress& progress);
   /// What `ecmigrate compare` measured.
-  void record_comparison(const std::string& migration, std::int64_t rows, const std::string& server, const std::string& json);
+  void record_comparison(const std::string& migration, std::int64_t rows, const std::string& server,
+                         const std::string& json);
 
  private:
   pg::Connection& m_connection;

@@ -13,8 +13,8 @@
 #include "ecmigrate/pg/connection.hpp"
 #include "ecmigrate/store/walks.hpp"
 
-/// What the journal says, read for people: `status`, its JSON, the page and the API all show what is here. Every call is one
-/// statement, takes ACCESS SHARE on the journal's tables alone, and reads journals of older formats too.
+/// What the journal says, read for people: `status`, its JSON, the page and the API all show what is here. Every call
+/// is one statement, takes ACCESS SHARE on the journal's tables alone, and reads journals of older formats too.
 ///
 /// Instants are milliseconds since 1970 on the server's clock.
 namespace ecmigrate {
@@ -42,16 +42,16 @@ struct RunView {
   std::int64_t process = 0;
   std::string user;
   std::string plan_file;
-  std::string target;     ///< the --dbname that it was given, without password
+  std::string target;  ///< the --dbname that it was given, without password
   Instant since = 0;
-  std::optional<Instant> seen_at;      ///< its last heartbeat; nothing before its backfill
+  std::optional<Instant> seen_at;  ///< its last heartbeat; nothing before its backfill
   std::optional<Instant> finished_at;
   std::optional<std::string> outcome;  ///< nothing while it has not ended
   std::string message;
   std::string hint;
   std::string next;
-  bool lost = false;                   ///< it has not ended, and its runner is gone or gives no sign of life
-  std::optional<PaceLimits> limits;    ///< as far as the journal keeps them, with what was set from outside since
+  bool lost = false;                 ///< it has not ended, and its runner is gone or gives no sign of life
+  std::optional<PaceLimits> limits;  ///< as far as the journal keeps them, with what was set from outside since
 };
 
 /// What a backfill wrote to a relation in all its runs.
@@ -106,8 +106,8 @@ struct MigrationView {
   std::string name;
   std::string description;
   State state = State::planned;
-  bool readable = true;   ///< false: another program's state or recipe, of which only what is here can be told
-  std::string state_text; ///< as the journal has it
+  bool readable = true;    ///< false: another program's state or recipe, of which only what is here can be told
+  std::string state_text;  ///< as the journal has it
   std::string plan_hash;
   std::string plan_file;
   Instant started_at = 0;
@@ -141,7 +141,8 @@ struct JournalView {
   Instant now = 0;
   std::string current;  ///< the migration to show when none is named: the newest that is under way, else the newest
   std::vector<MigrationView> migrations;  ///< those that were asked for, as far as they are there
-  std::vector<std::pair<std::string, EventView>> events;  ///< those after the number given, of the same migrations, oldest first
+  std::vector<std::pair<std::string, EventView>>
+      events;  ///< those after the number given, of the same migrations, oldest first
 };
 
 /// A column of a table that a migration works on.
@@ -150,25 +151,25 @@ struct ColumnView {
   QualifiedName relation;
   std::int64_t oid = 0;  ///< 0: not known, as the journal is of an older format
   int number = 0;
-  std::string name;      ///< when it was recorded
+  std::string name;  ///< when it was recorded
   std::optional<std::string> type;
   std::optional<bool> nullable;
   Side side = Side::kept;
-  std::string fate;      ///< "dropped at contract", "not null at contract", or nothing
+  std::string fate;  ///< "dropped at contract", "not null at contract", or nothing
 };
 
 /// What does not change while a migration is in one state.
 struct MigrationShape {
   std::vector<QualifiedName> tables;
   std::vector<ColumnView> columns;
-  std::vector<std::string> key;  ///< of the first table that is walked
+  std::vector<std::string> key;          ///< of the first table that is walked
   std::optional<QualifiedName> sampled;  ///< that table
   struct Trigger {
     QualifiedName table;
     std::vector<std::string> names;
   };
   std::vector<Trigger> triggers;
-  std::string pending;       ///< predicate over `this`, a row of `sampled`: it waits for the backfill; empty: cannot be told
+  std::string pending;  ///< predicate over `this`, a row of `sampled`: it waits for the backfill; empty: cannot be told
   std::string inconsistent;  ///< the same: filled, and not equal
 };
 

@@ -21,12 +21,12 @@ namespace ecmigrate {
 /// connection of its own, so that neither its waits nor its errors are the migration's. What cannot be written is lost
 /// and counted; the work goes on.
 ///
-/// Kept as events: state changes, steps, failed tries at locks, walks, verifications, trials, notes, pauses, and the first
-/// few differences. As time series: progress, each second at first and each five later.
+/// Kept as events: state changes, steps, failed tries at locks, walks, verifications, trials, notes, pauses, and the
+/// first few differences. As time series: progress, each second at first and each five later.
 class JournalRecorder final : public Observer {
  public:
-  /// `run`: the journal's number of the run, 0 as long as there is none; asked from the thread that tells events. What is
-  /// told before is kept for later. Connects at the first event that is written.
+  /// `run`: the journal's number of the run, 0 as long as there is none; asked from the thread that tells events. What
+  /// is told before is kept for later. Connects at the first event that is written.
   JournalRecorder(Observer& next, pg::Target target, std::string migration, std::function<std::int64_t()> run);
   ~JournalRecorder() override;
 
@@ -65,7 +65,7 @@ class JournalRecorder final : public Observer {
   bool m_writing = false;
   std::size_t m_lost = 0;
   std::optional<pg::Connection> m_connection;  ///< the thread's own
-  std::jthread m_thread;  ///< last: it uses all of the above
+  std::jthread m_thread;                       ///< last: it uses all of the above
 };
 
 }  // namespace ecmigrate

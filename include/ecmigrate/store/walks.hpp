@@ -20,32 +20,35 @@ struct Written {
 
   Written& operator+=(const Written& more);
   /// 0 to 1; 0 without rows.
-  [[nodiscard]] double hot_share() const { return rows == 0 ? 0 : static_cast<double>(hot_rows) / static_cast<double>(rows); }
+  [[nodiscard]] double hot_share() const {
+    return rows == 0 ? 0 : static_cast<double>(hot_rows) / static_cast<double>(rows);
+  }
 };
 
-/// A range of pages that one worker at a time sweeps, `passes` times. Kept in the transaction of the batch it describes.
+/// A range of pages that one worker at a time sweeps, `passes` times. Kept in the transaction of the batch it
+/// describes.
 struct WindowRecord {
   std::int64_t first = 0;
-  std::int64_t end = 0;     ///< one past the last page
+  std::int64_t end = 0;  ///< one past the last page
   int passes = 1;
-  double shrink = 1;        ///< rows of a pass for one of the pass before
+  double shrink = 1;  ///< rows of a pass for one of the pass before
   int pass = 0;
-  std::int64_t page = 0;    ///< the next one
-  bool sweeping = false;    ///< opened again, for rows that were locked the first time
-  bool skipped = false;     ///< locked rows were left behind
+  std::int64_t page = 0;  ///< the next one
+  bool sweeping = false;  ///< opened again, for rows that were locked the first time
+  bool skipped = false;   ///< locked rows were left behind
   bool done = false;
   Written written;
 };
 
-/// Where a walk over one relation stands. Its windows lie side by side from page 0 to `next`, in the order in which they
-/// were opened; what is not among the open ones is done.
+/// Where a walk over one relation stands. Its windows lie side by side from page 0 to `next`, in the order in which
+/// they were opened; what is not among the open ones is done.
 struct WalkRecord {
   int round = 0;              ///< counts how often the walk began anew
   std::int64_t filenode = 0;  ///< of the relation when the round began; another one means the rows have moved
   std::int64_t pages = 0;     ///< read after the sync trigger was committed: no row without it lives beyond
   std::int64_t next = 0;      ///< first page that no window has yet
   bool finished = false;
-  bool again = false;         ///< the round looks once more at a relation that was finished
+  bool again = false;  ///< the round looks once more at a relation that was finished
   std::vector<WindowRecord> open;
   Written written;  ///< in windows that are done, and in all rounds before this one
 };
@@ -80,8 +83,8 @@ class WalkJournal {
   static std::string before_sql(std::int64_t relation_oid);
   /// Checkpoint of a batch, in its transaction; rows and hot_rows are counted by the server. Gives one row with both
   /// sums, or none when the walk is another runner's now, or the relation was rewritten since the round began.
-  [[nodiscard]] std::string checkpoint_sql(const QualifiedName& relation, std::int64_t relation_oid, const WalkRecord& walk,
-                                           const WindowRecord& window) const;
+  [[nodiscard]] std::string checkpoint_sql(const QualifiedName& relation, std::int64_t relation_oid,
+                                           const WalkRecord& walk, const WindowRecord& window) const;
 
   std::vector<BadRow> bad_rows(const QualifiedName& relation);
   void add_bad_row(const QualifiedName& relation, const BadRow& row);
@@ -96,7 +99,8 @@ class WalkJournal {
 };
 
 /// Where the rows of a table are now (itself, or the leaves of its partitions), each with whether its walk is finished.
-std::vector<std::pair<QualifiedName, bool>> leaves(pg::Connection& connection, const std::string& migration, const QualifiedName& table);
+std::vector<std::pair<QualifiedName, bool>> leaves(pg::Connection& connection, const std::string& migration,
+                                                   const QualifiedName& table);
 /// SQL condition: a partition has come since the backfill, and its rows were never looked at.
 std::string unwalked_sql(const std::string& migration, const QualifiedName& table);
 

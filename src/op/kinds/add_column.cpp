@@ -9,9 +9,10 @@ namespace {
 
 /// With a default that is computed once (constants, now()), the server adds the column without touching the rows.
 void add_with_stored_default(TableDraft& table, const NewColumn& column) {
-  table.expand.insert(table.expand.begin(),
-                      alter_table(table, fmt::format("add column {} {} default {}{}", quote_identifier(column.name), column.type,
-                                                     *column.default_sql, column.nullable ? "" : " not null")));
+  table.expand.insert(
+      table.expand.begin(),
+      alter_table(table, fmt::format("add column {} {} default {}{}", quote_identifier(column.name), column.type,
+                                     *column.default_sql, column.nullable ? "" : " not null")));
   table.rollback.push_back(alter_table(table, "drop column if exists " + quote_identifier(column.name)));
 }
 
@@ -34,8 +35,8 @@ void add_with_computed_default(TableDraft& table, NewColumn column, const Expres
 
 void comment_on(TableDraft& table, const NewColumn& column) {
   if (column.comment) {
-    table.expand.push_back(fmt::format("comment on column {}.{} is {}", table.table->name.sql(), quote_identifier(column.name),
-                                       quote_literal(*column.comment)));
+    table.expand.push_back(fmt::format("comment on column {}.{} is {}", table.table->name.sql(),
+                                       quote_identifier(column.name), quote_literal(*column.comment)));
   }
 }
 
@@ -63,12 +64,14 @@ void contribute_column(const PlannedOperation& operation, const Value& fields, D
     });
   } else if (column.nullable) {
     table.plain_columns[column.name] = column.type;
-    table.expand.insert(table.expand.begin(),
-                        alter_table(table, fmt::format("add column {} {}", quote_identifier(column.name), column.type)));
+    table.expand.insert(
+        table.expand.begin(),
+        alter_table(table, fmt::format("add column {} {}", quote_identifier(column.name), column.type)));
     comment_on(table, column);
     table.rollback.push_back(alter_table(table, "drop column if exists " + quote_identifier(column.name)));
   } else {
-    draft.complain(fields.at, fmt::format("column \"{}\" is not nullable and has neither `up` nor `default`", column.name),
+    draft.complain(fields.at,
+                   fmt::format("column \"{}\" is not nullable and has neither `up` nor `default`", column.name),
                    "The rows that exist need a value: give `up`, `default`, or `nullable: true`.");
   }
 }
@@ -98,7 +101,8 @@ std::vector<Field> column_fields() {
 }
 
 const OperationKind k_kind{
-    "add_column", "Adds a column, filled from the row or by a default.",
+    "add_column",
+    "Adds a column, filled from the row or by a default.",
     R"yaml(add_column:
   table: users
   up: "upper(email)"

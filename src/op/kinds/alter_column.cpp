@@ -18,13 +18,15 @@ void set_not_null_in_place(Draft& draft, TableDraft& table, const Column& column
   constraint.name = draft.object_name(table.table->name, "not_null", column.name);
   constraint.check.kind = Expression::Kind::check;
   constraint.check.sql = fmt::format("check ({} is not null)", quote_identifier(column.name));
-  table.contract.push_back(alter_table(table, fmt::format("alter column {} set not null", quote_identifier(column.name))));
+  table.contract.push_back(
+      alter_table(table, fmt::format("alter column {} set not null", quote_identifier(column.name))));
   table.contract.push_back(alter_table(table, "drop constraint " + quote_identifier(constraint.name)));
 }
 
 /// ALTER TYPE makes the foreign keys of both sides anew (without a scan where what is stored stays).
 void change_type_in_place(TableDraft& table, const Column& column, const std::string& type) {
-  table.contract.push_back(alter_table(table, fmt::format("alter column {} type {}", quote_identifier(column.name), type)));
+  table.contract.push_back(
+      alter_table(table, fmt::format("alter column {} type {}", quote_identifier(column.name), type)));
   table.drops.push_back({table.table->name, column.name, {}, true});
   for (const Constraint& constraint : table.table->constraints) {
     if (constraint.type == 'f' && std::ranges::find(constraint.columns, column.name) != constraint.columns.end()) {
@@ -85,9 +87,11 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   if (column == nullptr || !draft.take_column(*table, *column, operation.at)) {
     return;
   }
-  const TypeFacts type = fields.has("type") ? draft.type(fields.text("type"), fields.find("type")->at)
-                                            : TypeFacts{column->type, column->base_type, column->type_modifier, true, ""};
-  if (type.error.empty() && (!keeps_stored_values(*table->table, *column, type) || !says_nothing(fields, "up", *column))) {
+  const TypeFacts type = fields.has("type")
+                             ? draft.type(fields.text("type"), fields.find("type")->at)
+                             : TypeFacts{column->type, column->base_type, column->type_modifier, true, ""};
+  if (type.error.empty() &&
+      (!keeps_stored_values(*table->table, *column, type) || !says_nothing(fields, "up", *column))) {
     change_type_through_copy(fields, type, draft, *table, *column);
     return;
   }
@@ -101,7 +105,8 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
 }
 
 const OperationKind k_kind{
-    "alter_column", "Changes type, name, NOT NULL, default, comment or constraints of a column.",
+    "alter_column",
+    "Changes type, name, NOT NULL, default, comment or constraints of a column.",
     R"yaml(alter_column:
   table: users
   column: age

@@ -21,8 +21,9 @@ std::string parameters(const std::vector<std::pair<std::string, Value>>& members
 /// An operator class may be written with its schema.
 std::string dotted(const std::string& name) {
   const std::size_t dot = name.find('.');
-  return dot == std::string::npos ? quote_identifier(name)
-                                  : quote_identifier(name.substr(0, dot)) + "." + quote_identifier(name.substr(dot + 1));
+  return dot == std::string::npos
+             ? quote_identifier(name)
+             : quote_identifier(name.substr(0, dot)) + "." + quote_identifier(name.substr(dot + 1));
 }
 
 std::string index_column(const Value& column) {
@@ -46,7 +47,8 @@ std::string index_column(const Value& column) {
 }
 
 std::string index_tail(const Value& fields, const std::vector<std::string>& columns) {
-  std::string tail = fmt::format(" using {} ({})", quote_identifier(fields.text("method", "btree")), join(columns, ", "));
+  std::string tail =
+      fmt::format(" using {} ({})", quote_identifier(fields.text("method", "btree")), join(columns, ", "));
   if (fields.has("storage_parameters")) {
     tail += " with (" + fields.text("storage_parameters") + ")";
   }
@@ -96,14 +98,18 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
 std::vector<Field> column_fields() {
   return {{"column", FieldType::text, true, "The column."},
           {"collate", FieldType::text, false, "A collation."},
-          {"opclass", FieldType::object, false, "An operator class.",
+          {"opclass",
+           FieldType::object,
+           false,
+           "An operator class.",
            {{"name", FieldType::text, true, "Its name."}, {"params", FieldType::text_map, false, "Its parameters."}}},
           {"sort", FieldType::text, false, "The direction.", {}, {"ASC", "DESC", "asc", "desc"}},
           {"nulls", FieldType::text, false, "Where nulls stand.", {}, {"FIRST", "LAST", "first", "last"}}};
 }
 
 const OperationKind k_kind{
-    "create_index", "Builds an index beside reads and writes.",
+    "create_index",
+    "Builds an index beside reads and writes.",
     R"yaml(create_index:
   table: users
   name: users_city_idx

@@ -22,7 +22,8 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
     mapping.label = old->name;
     mapping.olds.push_back({old, expression_field(fields, "down", "down of " + old->name, old->type)});
   } else if (old->not_null && !old->default_sql && !old->identity) {
-    draft.complain(operation.at, fmt::format("\"{}\" is NOT NULL without a default: the new application could not insert", old->name),
+    draft.complain(operation.at,
+                   fmt::format("\"{}\" is NOT NULL without a default: the new application could not insert", old->name),
                    "Give `down`, the value for rows that leave it out.");
     return;
   }
@@ -30,17 +31,17 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   drop_at_contract(*table, *old);
 }
 
-const OperationKind k_kind{
-    "drop_column", "Drops a column at contract; until then the new application may leave it out.",
-    R"yaml(drop_column:
+const OperationKind k_kind{"drop_column",
+                           "Drops a column at contract; until then the new application may leave it out.",
+                           R"yaml(drop_column:
   table: users
   column: street
   down: "'unknown'"
 )yaml",
-    {{"table", FieldType::text, true, "The table."},
-     {"column", FieldType::text, true, "The column."},
-     {"down", FieldType::sql, false, "Its value for rows that are inserted without it."}},
-    contribute};
+                           {{"table", FieldType::text, true, "The table."},
+                            {"column", FieldType::text, true, "The column."},
+                            {"down", FieldType::sql, false, "Its value for rows that are inserted without it."}},
+                           contribute};
 
 const KindRegistration k_registration{k_kind};
 

@@ -20,7 +20,8 @@ void contribute(const PlannedOperation& operation, const Plan& plan, const Catal
   const Table* owner = catalog.find_table(table->second);
   const auto index = std::ranges::find(owner->indexes, name.name, &Index::name);
   if (index != owner->indexes.end() && !index->constraint.empty()) {
-    draft.complain(at, fmt::format("index \"{}\" holds constraint \"{}\"", name.name, index->constraint), "Drop the constraint instead.");
+    draft.complain(at, fmt::format("index \"{}\" holds constraint \"{}\"", name.name, index->constraint),
+                   "Drop the constraint instead.");
     return;
   }
   Step step;
@@ -33,13 +34,13 @@ void contribute(const PlannedOperation& operation, const Plan& plan, const Catal
   draft.add_step("contract", std::move(step));
 }
 
-const OperationKind k_kind{
-    "drop_index", "Drops an index at contract, beside reads and writes.",
-    R"yaml(drop_index:
+const OperationKind k_kind{"drop_index",
+                           "Drops an index at contract, beside reads and writes.",
+                           R"yaml(drop_index:
   name: users_created_idx
 )yaml",
-    {{"name", FieldType::text, true, "Name of the index."}},
-    contribute};
+                           {{"name", FieldType::text, true, "Name of the index."}},
+                           contribute};
 
 const KindRegistration k_registration{k_kind};
 

@@ -53,7 +53,8 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
 }
 
 const OperationKind k_kind{
-    "merge_columns", "Merges several columns into one.",
+    "merge_columns",
+    "Merges several columns into one.",
     R"yaml(merge_columns:
   table: users
   columns: [street, city]

@@ -17,17 +17,17 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   }
 }
 
-const OperationKind k_kind{
-    "rename_column", "Renames a column; both names work until contract.",
-    R"yaml(rename_column:
+const OperationKind k_kind{"rename_column",
+                           "Renames a column; both names work until contract.",
+                           R"yaml(rename_column:
   table: users
   from: email
   to: email_address
 )yaml",
-    {{"table", FieldType::text, true, "The table."},
-     {"from", FieldType::text, true, "The old name."},
-     {"to", FieldType::text, true, "The new name."}},
-    contribute};
+                           {{"table", FieldType::text, true, "The table."},
+                            {"from", FieldType::text, true, "The old name."},
+                            {"to", FieldType::text, true, "The new name."}},
+                           contribute};
 
 const KindRegistration k_registration{k_kind};
 

@@ -36,9 +36,9 @@ std::vector<Field> into_fields() {
   return new_column_fields(true);
 }
 
-const OperationKind k_kind{
-    "split_column", "Splits one column into several.",
-    R"yaml(split_column:
+const OperationKind k_kind{"split_column",
+                           "Splits one column into several.",
+                           R"yaml(split_column:
   table: users
   column: full_name
   into:
@@ -46,11 +46,11 @@ const OperationKind k_kind{
     - { name: last_name, type: text, nullable: false, up: "substr(full_name, length(split_part(full_name, ' ', 1)) + 2)" }
   down: "concat_ws(' ', first_name, nullif(last_name, ''))"
 )yaml",
-    {{"table", FieldType::text, true, "The table."},
-     {"column", FieldType::text, true, "The column to split; dropped at contract."},
-     {"into", FieldType::object_list, true, "The new columns.", into_fields()},
-     {"down", FieldType::sql, true, "The old value, made from the new columns."}},
-    contribute};
+                           {{"table", FieldType::text, true, "The table."},
+                            {"column", FieldType::text, true, "The column to split; dropped at contract."},
+                            {"into", FieldType::object_list, true, "The new columns.", into_fields()},
+                            {"down", FieldType::sql, true, "The old value, made from the new columns."}},
+                           contribute};
 
 const KindRegistration k_registration{k_kind};
 

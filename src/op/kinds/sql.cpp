@@ -34,11 +34,13 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   const bool short_form = fields.has("up");
   const bool parts = fields.has("expand") || fields.has("contract") || fields.has("rollback");
   if (short_form == parts) {
-    draft.complain(operation.at, "give either `up` (with `down` or `onComplete`), or any of `expand`, `contract` and `rollback`");
+    draft.complain(operation.at,
+                   "give either `up` (with `down` or `onComplete`), or any of `expand`, `contract` and `rollback`");
     return;
   }
   if (fields.has("rollback") && !fields.has("expand")) {
-    draft.complain(fields.find("rollback")->at, "`rollback` without `expand` would never run", "What contract does cannot be rolled back.");
+    draft.complain(fields.find("rollback")->at, "`rollback` without `expand` would never run",
+                   "What contract does cannot be rolled back.");
     return;
   }
   if (parts) {
@@ -47,7 +49,8 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
     add(draft, operation, "rollback", fields.text("rollback"));
   } else if (fields.flag("onComplete", false)) {
     if (fields.has("down")) {
-      draft.complain(operation.at, "`down` and `onComplete` exclude each other", "What runs at contract cannot be rolled back.");
+      draft.complain(operation.at, "`down` and `onComplete` exclude each other",
+                     "What runs at contract cannot be rolled back.");
     }
     add(draft, operation, "contract", fields.text("up"));
   } else {
@@ -56,19 +59,19 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   }
 }
 
-const OperationKind k_kind{
-    "sql", "Runs your own SQL in a transaction of its own, once.",
-    R"yaml(sql:
+const OperationKind k_kind{"sql",
+                           "Runs your own SQL in a transaction of its own, once.",
+                           R"yaml(sql:
   expand: "create table audit_note (id bigint, note text)"
   rollback: "drop table audit_note"
 )yaml",
-    {{"up", FieldType::sql, false, "What expand runs (or contract, with onComplete)."},
-     {"down", FieldType::sql, false, "What rollback runs."},
-     {"onComplete", FieldType::boolean, false, "Run `up` at contract."},
-     {"expand", FieldType::sql, false, "What expand runs."},
-     {"contract", FieldType::sql, false, "What contract runs."},
-     {"rollback", FieldType::sql, false, "What rollback runs."}},
-    contribute};
+                           {{"up", FieldType::sql, false, "What expand runs (or contract, with onComplete)."},
+                            {"down", FieldType::sql, false, "What rollback runs."},
+                            {"onComplete", FieldType::boolean, false, "Run `up` at contract."},
+                            {"expand", FieldType::sql, false, "What expand runs."},
+                            {"contract", FieldType::sql, false, "What contract runs."},
+                            {"rollback", FieldType::sql, false, "What rollback runs."}},
+                           contribute};
 
 const KindRegistration k_registration{k_kind};
 

@@ -14,19 +14,22 @@
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> k_types{{{".html", "text/html; charset=utf-8"},
-                                                                                 {".css", "text/css; charset=utf-8"},
-                                                                                 {".js", "text/javascript; charset=utf-8"},
-                                                                                 {".json", "application/json"},
-                                                                                 {".svg", "image/svg+xml"},
-                                                                                 {".png", "image/png"},
-                                                                                 {".ico", "image/x-icon"},
-                                                                                 {".woff2", "font/woff2"}}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> k_types{
+    {{".html", "text/html; charset=utf-8"},
+     {".css", "text/css; charset=utf-8"},
+     {".js", "text/javascript; charset=utf-8"},
+     {".json", "application/json"},
+     {".svg", "image/svg+xml"},
+     {".png", "image/png"},
+     {".ico", "image/x-icon"},
+     {".woff2", "font/woff2"}}};
 
 std::string_view type_of(const std::string& path) {
   const auto type = std::ranges::find_if(k_types, [&](const auto& row) { return path.ends_with(row.first); });
   if (type == k_types.end()) {
-    throw std::runtime_error(path + ": no content type is known for this kind of file; k_types in src/serve/embed/embed.cpp has those that are");
+    throw std::runtime_error(
+        path +
+        ": no content type is known for this kind of file; k_types in src/serve/embed/embed.cpp has those that are");
   }
   return type->second;
 }
@@ -81,9 +84,11 @@ int main(int argc, char** argv) try {
     out << "constexpr unsigned char " << name << "[] = {";
     write_bytes(out, compress(text));
     out << "};\n";
-    table += "    EmbeddedFile{\"" + path + "\", \"" + std::string(type_of(path)) + "\", " + name + ", " + std::to_string(text.size()) + "},\n";
+    table += "    EmbeddedFile{\"" + path + "\", \"" + std::string(type_of(path)) + "\", " + name + ", " +
+             std::to_string(text.size()) + "},\n";
   }
-  out << "\nconstexpr std::array<EmbeddedFile, " << count << "> k_files{{\n" << table << "}};\n\n}  // namespace\n\n"
+  out << "\nconstexpr std::array<EmbeddedFile, " << count << "> k_files{{\n"
+      << table << "}};\n\n}  // namespace\n\n"
       << "std::span<const EmbeddedFile> embedded_files() { return k_files; }\n\n}  // namespace ecmigrate::serve\n";
   out.close();
   return out ? 0 : 1;
