@@ -9,6 +9,7 @@
 #include "bad_rows.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 
 namespace ecmigrate {
 
@@ -295,7 +296,7 @@ void Backfill::checkpointed(Worker& worker, WindowRecord after, const RelationWa
 
 /// A lost connection is everybody's business, see run().
 void Backfill::recover(Worker& worker, const WindowRecord& after, const pg::SqlError& error) {
-  if (error.sqlstate() == "55P03") {
+  if (error.sqlstate() == pg::sqlstate::k_lock_not_available) {
     // Who skipped the rows that are locked and still meets one needs a stronger lock than it looked for.
     if (worker.window.sweeping || worker.locked == RelationWalk::Locked::skip) {
       wait_for_row(worker, error);
@@ -309,11 +310,13 @@ void Backfill::recover(Worker& worker, const WindowRecord& after, const pg::SqlE
                             m_pacer.limits().quarantine)) {
       try_smaller(worker, error);
     }
-  } else if (error.sqlstate() == "40P01" || error.sqlstate() == "40001" || error.sqlstate() == "57014" ||
-             error.sqlstate() == "53200") {
+  } else if (error.sqlstate() == pg::sqlstate::k_deadlock_detected ||
+             error.sqlstate() == pg::sqlstate::k_serialization_failure ||
+             error.sqlstate() == pg::sqlstate::k_query_canceled || error.sqlstate() == pg::sqlstate::k_out_of_memory) {
     // Deadlock, serialization, cancelled by somebody, out of memory.
     try_smaller(worker, error);
-  } else if (error.sqlstate() == "42703" || error.sqlstate() == "42501") {
+  } else if (error.sqlstate() == pg::sqlstate::k_undefined_column ||
+             error.sqlstate() == pg::sqlstate::k_insufficient_privilege) {
     // A column that the batch set to itself was renamed or dropped, or the right to write it is gone.
     worker.walk->choose_columns();
     try_smaller(worker, error);

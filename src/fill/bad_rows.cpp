@@ -4,6 +4,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/fill/relation_rows.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 
 namespace ecmigrate {
 
@@ -30,8 +31,11 @@ std::optional<pg::SqlError> raised(pg::Connection& connection, const RelationWal
 
 bool row_is_at_fault(const pg::SqlError& error) {
   // 54: limits of the server (an index row or a tsvector that is too large); 21: a subquery with two rows.
-  return error.is_class("21") || error.is_class("22") || error.is_class("23") || error.is_class("54") ||
-         error.is_class("P0") || error.is_class("38") || error.is_class("39");
+  return error.is_class(pg::sqlstate::k_cardinality_violation) || error.is_class(pg::sqlstate::k_data_exception) ||
+         error.is_class(pg::sqlstate::k_integrity_constraint_violation) ||
+         error.is_class(pg::sqlstate::k_program_limit_exceeded) || error.is_class(pg::sqlstate::k_plpgsql_error) ||
+         error.is_class(pg::sqlstate::k_external_routine_exception) ||
+         error.is_class(pg::sqlstate::k_external_routine_invocation_exception);
 }
 
 bool set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWalk& walk, std::int64_t from,
@@ -80,7 +84,7 @@ void retry_bad_rows(Session& session, RelationWalk& walk, bool replace_replicati
           replace_replication_role ? "set local session_replication_role = replica; " : "",
           walk.update(fmt::format("this.ctid = {}::tid and ({})", quote_literal(row.ctid), walk.pending()))));
     } catch (const pg::SqlError& error) {
-      if (!row_is_at_fault(error) && error.sqlstate() != "55P03") {
+      if (!row_is_at_fault(error) && error.sqlstate() != pg::sqlstate::k_lock_not_available) {
         throw;
       }
       return false;  // also where somebody holds it: then it stays aside until the next run

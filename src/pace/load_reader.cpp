@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ecmigrate/pace/windows.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate {
@@ -58,7 +59,7 @@ std::optional<int> archive_queue(pg::Connection& connection) {
   try {
     return static_cast<int>(connection.query(k_archive_queue).integer(0, 0));
   } catch (const pg::SqlError& error) {
-    if (error.sqlstate() != "42501") {
+    if (error.sqlstate() != pg::sqlstate::k_insufficient_privilege) {
       throw;
     }
     return std::nullopt;

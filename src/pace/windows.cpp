@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ecmigrate/pg/sqlstate.hpp"
+
 namespace ecmigrate {
 
 namespace {
@@ -41,7 +43,7 @@ std::optional<std::string> unknown_zone(pg::Connection& connection, const std::v
     try {
       connection.query("select now() at time zone $1", {window.zone});
     } catch (const pg::SqlError& error) {
-      if (error.sqlstate() != "22023") {
+      if (error.sqlstate() != pg::sqlstate::k_invalid_parameter_value) {
         throw;
       }
       return window.zone;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 
 namespace ecmigrate::pg {
 
@@ -29,7 +30,7 @@ SqlError error_of(const PGresult* result) {
   }
   std::string sqlstate = field(result, PG_DIAG_SQLSTATE);
   if (sqlstate.empty()) {
-    sqlstate = "08006";
+    sqlstate = sqlstate::k_connection_failure;
     message = trim(PQresultErrorMessage(result));
   }
   return SqlError(sqlstate, message, field(result, PG_DIAG_MESSAGE_HINT), position.empty() ? 0 : std::stoi(position));
@@ -42,8 +43,9 @@ void ignore_notice(void*, const PGresult*) {}
 bool SqlError::connection_lost() const {
   // 57P01..57P03: shutdown, crash recovery, starting up; 57P05: idle for too long. The server has dropped the session
   // in each.
-  return is_class("08") || m_sqlstate == "57P01" || m_sqlstate == "57P02" || m_sqlstate == "57P03" ||
-         m_sqlstate == "57P05";
+  return is_class(sqlstate::k_connection_exception) || m_sqlstate == sqlstate::k_admin_shutdown ||
+         m_sqlstate == sqlstate::k_crash_shutdown || m_sqlstate == sqlstate::k_cannot_connect_now ||
+         m_sqlstate == sqlstate::k_idle_session_timeout;
 }
 
 Rows::Rows(pg_result* result) : m_result(result, PQclear) {}
@@ -226,7 +228,7 @@ std::vector<Rows> Connection::finish_call() {
       throw Stopped();
     }
     if (m_patience.count() > 0 && std::chrono::steady_clock::now() - begin > m_patience) {
-      throw SqlError("08006",
+      throw SqlError(std::string(sqlstate::k_connection_failure),
                      fmt::format("the server has not answered for {}",
                                  format_milliseconds(static_cast<double>(m_patience.count()))),
                      "", 0);
@@ -240,7 +242,7 @@ std::vector<Rows> Connection::finish_call() {
       fail_lost();
     }
   }
-  if (m_answer.error && m_answer.stopped && m_answer.error->sqlstate() == "57014") {
+  if (m_answer.error && m_answer.stopped && m_answer.error->sqlstate() == sqlstate::k_query_canceled) {
     throw Stopped();
   }
   if (m_answer.error) {
@@ -261,7 +263,7 @@ void wait_for_any(const std::vector<Connection*>& connections, std::chrono::mill
 }
 
 void Connection::fail_lost() {
-  throw SqlError("08006", trim(PQerrorMessage(m_connection.get())), "", 0);
+  throw SqlError(std::string(sqlstate::k_connection_failure), trim(PQerrorMessage(m_connection.get())), "", 0);
 }
 
 void Connection::cancel() const {

@@ -8,6 +8,7 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/fill/relation_rows.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 
 namespace ecmigrate {
 
@@ -90,10 +91,10 @@ class Trying {
       try {
         look(places);
       } catch (const pg::SqlError& error) {
-        if (error.connection_lost() || error.is_class("42")) {
+        if (error.connection_lost() || error.is_class(pg::sqlstate::k_syntax_error_or_access_rule_violation)) {
           throw;
         }
-        if (error.sqlstate() == "25006") {  // the trial is read only
+        if (error.sqlstate() == pg::sqlstate::k_read_only_sql_transaction) {  // the trial is read only
           untried(error.what());
           return;
         }

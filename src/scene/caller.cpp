@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ecmigrate/pg/sqlstate.hpp"
+
 namespace ecmigrate::scene {
 
 Caller::Caller(const std::string& conninfo, const std::string& application_name)
@@ -25,7 +27,7 @@ pg::Rows Caller::call(const std::string& sql) {
     return m_connection.script(message).back();
   } catch (const pg::SqlError& error) {
     m_lost = error.connection_lost();
-    if (error.sqlstate() == "57014") {
+    if (error.sqlstate() == pg::sqlstate::k_query_canceled) {
       throw GivenUp("given up: not answered in time");
     }
     throw;

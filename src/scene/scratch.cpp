@@ -5,6 +5,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/quote.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate::scene {
@@ -102,7 +103,7 @@ void Scratch::drop(const std::string& database) {
   try {
     m_connection->query("drop database if exists " + quote_identifier(database));
   } catch (const pg::SqlError& error) {
-    if (error.sqlstate() == "55006") {
+    if (error.sqlstate() == pg::sqlstate::k_object_in_use) {
       throw Error(Outcome::busy, fmt::format("another comparison uses {} on this server", database),
                   "Wait for it, or end it.");
     }
@@ -117,7 +118,7 @@ void Scratch::create(const std::string& database, const std::string& from) {
     m_connection->query(
         fmt::format("create database {} template {}{}", quote_identifier(database), quote_identifier(from), strategy));
   } catch (const pg::SqlError& error) {
-    if (error.sqlstate() == "55006") {
+    if (error.sqlstate() == pg::sqlstate::k_object_in_use) {
       throw Error(Outcome::refused, fmt::format("{} cannot be copied while others are connected to it", from),
                   "Let them disconnect: compare works on copies.");
     }

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate::serve {
@@ -139,7 +140,7 @@ void Poller::read_journal(Picture& picture, const std::set<std::string>& wanted)
       }
       picture.database.journal = m_format > 0 ? Status::ok : Status::none;
     } catch (const pg::SqlError& error) {
-      if (error.sqlstate() != "42501") {
+      if (error.sqlstate() != pg::sqlstate::k_insufficient_privilege) {
         throw;
       }
       picture.database.journal = Status::no_right;
@@ -168,7 +169,7 @@ void Poller::read_journal(Picture& picture, const std::set<std::string>& wanted)
         view = timed([&] { return model.look(names, m_last_event); });
       }
     } catch (const pg::SqlError& error) {
-      if (error.sqlstate() != "42501") {
+      if (error.sqlstate() != pg::sqlstate::k_insufficient_privilege) {
         throw;
       }
       picture.database.journal = Status::no_right;
@@ -329,7 +330,7 @@ void Poller::read_rows(Picture& picture, MigrationPicture& migration) {
     }
     // A column has gone since its name was read, or a lock came: the next turn tells.
     migration.sample_skipped =
-        error.sqlstate() == "42501"
+        error.sqlstate() == pg::sqlstate::k_insufficient_privilege
             ? fmt::format("not read: {} may not read {}", picture.database.role, shape.sampled->display())
             : "not read: " + std::string(error.what());
   }

@@ -9,6 +9,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/steps/lock_watch.hpp"
 
 namespace ecmigrate {
@@ -30,13 +31,14 @@ constexpr int k_most_lost_connections = 5;
 constexpr std::string_view k_clock = "extract(epoch from clock_timestamp()) * 1000";
 
 bool is_lock_failure(const pg::SqlError& error) {
-  return error.sqlstate() == "55P03" || error.sqlstate() == "40P01";
+  return error.sqlstate() == pg::sqlstate::k_lock_not_available ||
+         error.sqlstate() == pg::sqlstate::k_deadlock_detected;
 }
 
 /// LOCK TABLE takes the partitions of a table one after the other, each with a wait of its own; statement_timeout
 /// bounds them together. The same SQLSTATE much later is a catalogue change that took too long.
 bool is_lock_statement_timeout(const pg::SqlError& error, double waited_ms, std::chrono::milliseconds timeout) {
-  return error.sqlstate() == "57014" && waited_ms < static_cast<double>(timeout.count()) + 5'000;
+  return error.sqlstate() == pg::sqlstate::k_query_canceled && waited_ms < static_cast<double>(timeout.count()) + 5'000;
 }
 
 /// Doubles each time, with full jitter, so that two runners do not stay in step.

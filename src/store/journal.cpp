@@ -8,6 +8,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/store/event_json.hpp"
 #include "ecmigrate/store/recipe_json.hpp"
 #include "journal_formats.hpp"
@@ -112,17 +113,17 @@ void Journal::install() {
         fmt::format("{}; update ecmigrate.journal set format = {}, program = {}, at = clock_timestamp(); commit", sql,
                     k_journal_format, quote_literal(ECMIGRATE_VERSION)));
   } catch (const pg::SqlError& error) {
-    if (error.sqlstate() == "42501" && !exists) {
+    if (error.sqlstate() == pg::sqlstate::k_insufficient_privilege && !exists) {
       throw Error(
           Outcome::refused, std::string("the journal cannot be created: ") + error.what(),
           "Grant CREATE on the database, or have its owner run: create schema ecmigrate authorization <this role>.");
     }
-    if (error.sqlstate() == "42501") {
+    if (error.sqlstate() == pg::sqlstate::k_insufficient_privilege) {
       throw Error(Outcome::refused,
                   std::string("the journal cannot be brought to this program's format: ") + error.what(),
                   "Run the command once as the role that owns the tables of schema ecmigrate.");
     }
-    if (error.sqlstate() == "55P03") {
+    if (error.sqlstate() == pg::sqlstate::k_lock_not_available) {
       throw Error(
           Outcome::lock_not_obtained,
           "the journal cannot be brought to this program's format: its tables are locked by somebody (pg_dump?)",
