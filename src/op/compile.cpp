@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "carried_default.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/op/draft.hpp"
@@ -91,6 +92,19 @@ class TableCompiler {
     }
     if (!actions.empty()) {
       sql.push_back(alter(join(actions, ", ")));
+    }
+    // In a statement of their own: given with ADD COLUMN they would be the value of the rows that exist.
+    std::vector<std::string> defaults;
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        if (column.interim_default) {
+          defaults.push_back(
+              fmt::format("alter column {} set default {}", quote_identifier(column.name), *column.interim_default));
+        }
+      }
+    }
+    if (!defaults.empty()) {
+      sql.push_back(alter(join(defaults, ", ")));
     }
   }
 
@@ -306,6 +320,8 @@ class TableCompiler {
         set.push_back(fmt::format(
             "alter column {} set default {}", name,
             column.default_read != nullptr ? fmt::format("({}\n)", column.default_read->text) : *column.default_sql));
+      } else if (column.interim_default) {
+        set.push_back(fmt::format("alter column {} drop default", name));
       }
     }
     if (!set.empty()) {
@@ -361,6 +377,44 @@ void check_repeatable(Draft& draft, const Expression& expression, bool has_way_b
   }
 }
 
+/// An `up` sees the columns of the operations before its own.
+void complain_of_later_columns(Draft& draft, const TableDraft& table) {
+  for (auto mapping = table.mappings.begin(); mapping != table.mappings.end(); ++mapping) {
+    for (const NewColumn& column : mapping->news) {
+      for (const std::string& name : column.up.reads) {
+        const auto later = std::find_if(std::next(mapping), table.mappings.end(), [&](const Mapping& other) {
+          return std::ranges::find(other.news, name, &NewColumn::name) != other.news.end();
+        });
+        if (later != table.mappings.end()) {
+          draft.complain(
+              column.up.at,
+              fmt::format("{} reads \"{}\", which operation {} adds", column.up.what, name, later->operation),
+              "Operations are done in the plan's order: put that one before.");
+        }
+      }
+    }
+  }
+}
+
+/// One statement fills all the columns of a row, and asks each expression by itself.
+void complain_of_unsteady_columns(Draft& draft, const TableDraft& table) {
+  for (const Mapping& mapping : table.mappings) {
+    for (const NewColumn& column : mapping.news) {
+      for (const Mapping& other : table.mappings) {
+        for (const NewColumn& read : other.news) {
+          if (&read != &column && !read.up.repeatable &&
+              std::ranges::find(column.up.reads, read.name) != column.up.reads.end()) {
+            draft.complain(column.up.at,
+                           fmt::format("{} reads \"{}\", whose value is another one each time it is made",
+                                       column.up.what, read.name),
+                           "Fill it by a plan of its own, after this one.");
+          }
+        }
+      }
+    }
+  }
+}
+
 /// From here on the server's reading of a default stands for the plan's text, which may end in a comment.
 void take_read_defaults(TableDraft& table) {
   for (Mapping& mapping : table.mappings) {
@@ -390,7 +444,9 @@ void distrust_collations(TableDraft& table) {
 void choose_markers(Draft& draft, TableDraft& table) {
   for (Mapping& mapping : table.mappings) {
     const bool by_value = std::ranges::any_of(mapping.news, [](const NewColumn& column) { return !column.nullable; });
-    if (!mapping.news.empty() && !by_value && !mapping.null_means_pending) {
+    // Without O, only a marker tells what `up` gave from what the application wrote, so that verify can compare.
+    const bool told_by_marker = mapping.olds.empty() && !mapping.news.empty() && mapping.news.front().up.repeatable;
+    if (!mapping.news.empty() && (told_by_marker || (!by_value && !mapping.null_means_pending))) {
       mapping.marker = draft.object_name(table.table->name, "filled", mapping.news.front().name);
     }
   }
@@ -404,7 +460,12 @@ Recipe compile(Draft& draft) {
       decide();
     }
     take_read_defaults(table);
+    carry_defaults(draft, table);
     distrust_collations(table);
+    // A default that turned out to need filling came last, and a later operation may read its column.
+    std::ranges::stable_sort(table.mappings, {}, &Mapping::operation);
+    complain_of_later_columns(draft, table);
+    complain_of_unsteady_columns(draft, table);
     for (const Mapping& mapping : table.mappings) {
       for (const NewColumn& column : mapping.news) {
         check_repeatable(draft, column.up, !mapping.olds.empty());

@@ -209,6 +209,33 @@ void settle_indexes(TableDraft& table) {
   }
 }
 
+void mark_expressions_of_trigger(TableDraft& table) {
+  for (Mapping& mapping : table.mappings) {
+    for (NewColumn& column : mapping.news) {
+      column.up.in_trigger = true;
+    }
+    for (OldColumn& old : mapping.olds) {
+      if (old.down) {
+        old.down->in_trigger = true;
+      }
+    }
+  }
+}
+
+/// What the old columns' defaults are has to be known for the new ones'.
+void read_old_defaults(TableDraft& table) {
+  for (Mapping& mapping : table.mappings) {
+    for (OldColumn& old : mapping.olds) {
+      if (!mapping.news.empty() && old.column->default_sql) {
+        Expression& expression = table.expressions.emplace_back();
+        expression.text = *old.column->default_sql;
+        expression.what = "default of " + old.column->name;
+        old.default_read = &expression;
+      }
+    }
+  }
+}
+
 /// An index of the plan on a column that goes at contract would go with it.
 void complain_of_lost_indexes(Draft& draft, const TableDraft& table) {
   for (const auto& [name, at] : table.indexed) {
@@ -230,6 +257,11 @@ Draft draft_plan(const Plan& plan, const Catalog& catalog) {
   Draft draft(plan, catalog);
   for (const PlannedOperation& operation : plan.operations) {
     find_operation_kind(operation.kind)->contribute(operation, plan, catalog, draft);
+    for (TableDraft& table : draft.tables()) {
+      for (Mapping& mapping : table.mappings) {
+        mapping.operation = mapping.operation == 0 ? operation.number : mapping.operation;
+      }
+    }
   }
   for (const TableDraft& table : draft.tables()) {
     complain_of_lost_indexes(draft, table);
@@ -237,6 +269,8 @@ Draft draft_plan(const Plan& plan, const Catalog& catalog) {
   draft.throw_complaints();
   for (TableDraft& table : draft.tables()) {
     settle_indexes(table);
+    read_old_defaults(table);
+    mark_expressions_of_trigger(table);
   }
   return draft;
 }

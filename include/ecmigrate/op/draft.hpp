@@ -27,6 +27,9 @@ struct Expression {
   std::string what;  ///< "up of first_name", for messages
   Location at;
   std::string target_type;  ///< type of the column it is assigned to
+  /// Read instead of `text` where the server would not assign that to a column of `target_type`; may be empty.
+  std::string converted;
+  bool in_trigger = false;  ///< the sync trigger evaluates it, in the application's sessions
   /// Columns that are visible under another name while the expression is read: {visible name, physical name}. The
   /// physical column of a visible name that exists already is hidden.
   std::vector<std::pair<std::string, std::string>> renamed;
@@ -35,6 +38,10 @@ struct Expression {
   std::vector<std::string> reads;  ///< columns of the row, by physical name
   bool repeatable = true;          ///< gives the same value each time for the same row
   bool volatile_value = false;     ///< may differ from row to row of one statement, as random() does
+  bool has_subquery = false;
+  /// Text in it depends on a session's styles of dates, numbers and the like, so that a function that has it has to
+  /// fix them.
+  bool depends_on_style = false;
 };
 
 /// A new column and how it is filled.
@@ -46,6 +53,15 @@ struct NewColumn {
   std::optional<std::string> default_sql;
   const Expression* default_read = nullptr;  ///< the server's reading of it, among the table's expressions
   bool default_is_old = false;  ///< the default is the old column's own, which the server has applied there already
+  /// The old column's default becomes the new one's through `up`.
+  bool default_through_up = false;
+  /// What the column's default is until contract, so that an INSERT that names the column and gives null is told from
+  /// one that does not name it: what `up` makes of the old columns' defaults. Decided by compile.
+  std::optional<std::string> interim_default;
+  /// The plan's default is in force from expand on, so a null in an INSERT was given.
+  bool default_in_force = false;
+  /// Nullable only on its face: it is kept equal to an old column that is NOT NULL.
+  bool held_by_old = false;
   std::optional<std::string> comment;
   std::string collation;
   std::string not_null_check;  ///< the constraint that holds NOT NULL until contract; empty for a nullable column
@@ -56,16 +72,20 @@ struct NewColumn {
 struct OldColumn {
   const Column* column = nullptr;
   std::optional<Expression> down;
+  const Expression* default_read = nullptr;  ///< the server's reading of its default, among the table's expressions
 };
 
 /// Old columns O, new columns N, `up`: O → N and `down`: N → O. O or N may be empty: a new column with `up` alone
 /// follows nothing back, an old column with `down` alone is only kept filled until it is dropped.
 struct Mapping {
+  int operation = 0;  ///< the operation's place in the plan; mappings are filled in this order
   std::string label;
   std::vector<OldColumn> olds;
   std::vector<NewColumn> news;
-  std::optional<std::string> marker;  ///< the hidden column that says "filled", where values cannot say it
-  bool null_means_pending = false;    ///< set by the server's answer: up(down(null, …)) is null in every column
+  /// The hidden column that says "filled", where values cannot say it. Without O it also says by whom: true by `up`,
+  /// false by the application.
+  std::optional<std::string> marker;
+  bool null_means_pending = false;  ///< set by the server's answer: up(down(null, …)) is null in every column
 };
 
 struct IndexBuild {
