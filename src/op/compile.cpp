@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
 #include "carried_default.hpp"
 #include "ecmigrate/base/error.hpp"
@@ -193,6 +195,11 @@ class TableCompiler {
     for (const ConstraintAdd& constraint : m_table.constraints) {
       if (constraint.foreign_key.empty() && constraint.validate) {
         m_recipe.trials.push_back(compile_constraint_trial(m_table, constraint));
+      }
+    }
+    for (Trial& trial : m_recipe.trials) {
+      if (trial.table == m_table.table->name) {
+        trial.prelude = m_table.prelude;
       }
     }
     if (synced.mappings.empty()) {
@@ -452,6 +459,35 @@ void choose_markers(Draft& draft, TableDraft& table) {
   }
 }
 
+/// Brings the steps of a recipe into the order of the operations that they come from.
+class Order {
+ public:
+  explicit Order(Recipe& recipe) : m_lists{{{&recipe.expand, {}}, {&recipe.contract, {}}, {&recipe.rollback, {}}}} {}
+
+  /// The steps that were added since the last call come from this operation.
+  void take_in(int operation) {
+    for (auto& [steps, places] : m_lists) {
+      places.resize(steps->size(), operation);
+    }
+  }
+
+  void settle() {
+    for (auto& [steps, places] : m_lists) {
+      std::vector<std::size_t> order(steps->size());
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::stable_sort(order, {}, [&places = places](std::size_t at) { return places[at]; });
+      std::vector<Step> sorted;
+      for (const std::size_t at : order) {
+        sorted.push_back(std::move((*steps)[at]));
+      }
+      *steps = std::move(sorted);
+    }
+  }
+
+ private:
+  std::array<std::pair<std::vector<Step>*, std::vector<int>>, 3> m_lists;
+};
+
 }  // namespace
 
 Recipe compile(Draft& draft) {
@@ -480,12 +516,19 @@ Recipe compile(Draft& draft) {
   }
   draft.throw_complaints();
   Recipe recipe;
+  Order order(recipe);
   for (TableDraft& table : draft.tables()) {
     TableCompiler(draft, table, recipe).compile();
+    order.take_in(table.first_operation);
   }
-  for (const auto& [phase, step] : draft.steps()) {
-    (phase == "expand" ? recipe.expand : phase == "contract" ? recipe.contract : recipe.rollback).push_back(step);
+  for (const Draft::PlannedStep& planned : draft.steps()) {
+    (planned.phase == "expand"     ? recipe.expand
+     : planned.phase == "contract" ? recipe.contract
+                                   : recipe.rollback)
+        .push_back(planned.step);
+    order.take_in(planned.operation);
   }
+  order.settle();
   // Undone in the opposite order of doing.
   std::ranges::reverse(recipe.rollback);
   recipe.warnings = draft.warnings();

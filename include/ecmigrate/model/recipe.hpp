@@ -66,6 +66,7 @@ struct Trial {
   std::vector<QualifiedName> leaves;
   std::vector<std::string> key;
   std::string label;
+  std::vector<std::string> prelude;  ///< the plan's own SQL that has to have run before; rolled back with the trial
   std::string source;  ///< a FROM item made from the table: the row with N := up(O) added; `%s` is the leaf
   std::vector<std::string> evaluated;  ///< every `up` and `down`, as they would be assigned
   std::string

@@ -26,7 +26,7 @@ void add(Draft& draft, const PlannedOperation& operation, const std::string& pha
   step.title = fmt::format("sql of operation {}", operation.number);
   step.sql = {in_one_transaction(sql)};
   step.cost = "yours: not analysed";
-  draft.add_step(phase, std::move(step));
+  draft.add_step(phase, operation.number, std::move(step));
 }
 
 void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, Draft& draft) {
