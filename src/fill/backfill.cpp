@@ -92,6 +92,7 @@ void Backfill::go_on() {
   }
   m_stale = false;
   give_work();
+  m_upkeep.give_way();
   if (const auto busy =
           std::ranges::find_if(m_workers, [](const Worker& worker) { return worker.under_way.has_value(); });
       busy != m_workers.end()) {

@@ -12,6 +12,9 @@ namespace ecmigrate {
 namespace {
 
 constexpr std::chrono::milliseconds k_look_every{2'000};
+constexpr std::chrono::milliseconds k_look_behind_every{200};
+/// After it gave way; whoever waited has something to do.
+constexpr std::chrono::milliseconds k_rest{30'000};
 constexpr double k_dead_share = 0.2;
 constexpr double k_least_left = 0.1;
 
@@ -31,11 +34,32 @@ Upkeep::~Upkeep() {
   }
 }
 
+void Upkeep::give_way() {
+  const auto now = m_session.clock().now();
+  if (!m_running || m_gave_way || now - m_looked_behind < k_look_behind_every) {
+    return;
+  }
+  m_looked_behind = now;
+  try {
+    if (m_session.watcher()
+            .query("select exists (select from pg_catalog.pg_locks l where not l.granted and $1::integer = any "
+                   "(pg_catalog.pg_blocking_pids(l.pid)))",
+                   {std::to_string(m_connection->backend_pid())})
+            .boolean(0, 0)) {
+      m_connection->cancel();
+      m_gave_way = true;
+    }
+  } catch (const Error&) {
+    m_session.forget_watcher();  // the next look asks another
+  }
+}
+
 void Upkeep::consider(const QualifiedName& relation, double part_done, const std::vector<int>& backends) {
   if (m_running) {
     if (m_connection->answered()) {
       m_running = false;
-      m_looked = m_session.clock().now();
+      m_looked = m_session.clock().now() + (m_gave_way ? k_rest : std::chrono::milliseconds(0));
+      m_gave_way = false;
       try {
         m_connection->finish_script();
       } catch (const pg::SqlError&) {

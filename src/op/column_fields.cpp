@@ -178,6 +178,7 @@ void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields
 void drop_at_contract(TableDraft& table, const Column& column, std::vector<std::string> replaced) {
   table.contract.push_back(alter_table(table, "drop column " + quote_identifier(column.name)));
   table.drops.push_back({table.table->name, column.name, std::move(replaced)});
+  std::ranges::copy(column.sequences, std::back_inserter(table.sequences_at_contract));
   for (const Constraint& constraint : table.table->constraints) {
     if (constraint.type == 'f' && std::ranges::find(constraint.columns, column.name) != constraint.columns.end()) {
       table.locked_at_contract.push_back(constraint.references);

@@ -61,6 +61,10 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
     refuse(at, fmt::format("row security hides rows of \"{}\" from this role", qualified.name),
            "A partial backfill would look complete: connect as a role with BYPASSRLS, or as the owner without FORCE.");
   }
+  if (found->distributed) {
+    refuse(at, fmt::format("\"{}\" is a table of Citus (see pg_dist_partition)", qualified.name),
+           "Its rows are in shards, and what is asked of the table itself sees none of them: not supported.");
+  }
   if (found->is_partition) {
     refuse(at, fmt::format("\"{}\" is a partition", qualified.name), "Name the partitioned table instead.");
   }

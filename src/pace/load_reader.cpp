@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ecmigrate/pace/question.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/store/journal.hpp"
@@ -39,12 +40,18 @@ select (select count(distinct l.pid) from pg_catalog.pg_locks l where not l.gran
 constexpr const char* k_archive_queue =
     R"(select count(*) from pg_catalog.pg_ls_archive_statusdir() where name like '%.ready')";
 
+/// As a subquery it can be a SELECT and nothing else. The line break ends a comment.
+std::string question_sql(std::string query) {
+  query.erase(query.find_last_not_of("; \t\r\n") + 1);
+  return fmt::format("select * from (\n{}\n) as ecmigrate_question limit 1", query);
+}
+
 /// The first value of the user's query.
 bool says_stop(pg::Connection& connection, const std::string& query) {
   connection.query("begin read only");
   bool stop = false;
   try {
-    const pg::Rows rows = connection.query(query);
+    const pg::Rows rows = connection.query(question_sql(query));
     const std::string value = rows.size() == 0 ? std::string() : rows.text(0, 0);
     stop = value == "t" || value == "true" || (!value.empty() && rows.number(0, 0) > 0);
   } catch (...) {
@@ -78,6 +85,27 @@ void read_steering(const Journal::Steering& steering, LoadReading& reading, Pace
 }
 
 }  // namespace
+
+void check_question(pg::Connection& connection, const std::string& name, const std::string& query) {
+  if (query.empty()) {
+    return;
+  }
+  connection.query("begin read only");
+  std::optional<Error> failed;
+  try {
+    connection.query("explain " + question_sql(query));
+  } catch (const pg::SqlError& error) {
+    if (error.connection_lost()) {
+      throw;
+    }
+    failed.emplace(Outcome::plan_invalid, fmt::format("{}: {}", name, error.what()),
+                   "It has to be one SELECT, whose first value says whether to stop.");
+  }
+  connection.query("rollback");
+  if (failed) {
+    throw Error(*failed);
+  }
+}
 
 void read_replicas(Session& session, LoadReading& reading) {
   const pg::Rows rows = session.watcher().query(k_replicas);

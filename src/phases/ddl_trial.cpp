@@ -57,7 +57,7 @@ class Trying {
     for (const std::string& phase : m_phases) {
       for (const Step& step : steps_of(m_recipe, phase)) {
         for (const LockRequest& lock : step.locks) {
-          if (std::ranges::find(m_recipe.tables, lock.relation) == m_recipe.tables.end()) {
+          if (!lock.sequence && std::ranges::find(m_recipe.tables, lock.relation) == m_recipe.tables.end()) {
             neighbours.push_back(lock.relation);
           }
         }

@@ -14,12 +14,14 @@
 #include "ecmigrate/fill/upkeep.hpp"
 #include "ecmigrate/fill/verify.hpp"
 #include "ecmigrate/op/draft.hpp"
+#include "ecmigrate/pace/question.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/steps/step_runner.hpp"
 #include "ecmigrate/store/catalog_reader.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/probe.hpp"
 #include "ecmigrate/store/walks.hpp"
+#include "lock_need.hpp"
 #include "trial.hpp"
 
 namespace ecmigrate {
@@ -172,11 +174,13 @@ struct Migration::Run {
 
   /// Everything that can be known before the first lock.
   Recipe prepare() {
+    check_questions();
     const auto [recipe, dependents] = compile_and_try();
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
     }
+    refuse_without_lock_room(session, recipe);
     for (const Trial& trial : recipe.trials) {
       try_on_rows(session, trial);
     }
@@ -230,6 +234,12 @@ struct Migration::Run {
                 "rows alone.");
   }
 
+  void check_questions() const {
+    const PaceLimits& pace = session.options().pace;
+    check_question(session.connection(), "pause_query", pace.pause_query);
+    check_question(session.connection(), "abort_query", pace.abort_query);
+  }
+
   /// Gives whether it wrote anything; rows that it set aside are in bad_rows.
   bool fill_tables(bool again) {
     may_replace_role = may_replace_replication_role(session.connection());
@@ -240,6 +250,7 @@ struct Migration::Run {
       }
     }
     Backfill backfill(session, plan.name, id, may_replace_role, again);
+    check_questions();
     if (const auto zone = unknown_zone(session.connection(), session.options().pace.windows)) {
       throw Error(Outcome::plan_invalid, fmt::format("windows: the server knows no time zone \"{}\"", *zone),
                   "The view pg_timezone_names lists those that it knows.");
@@ -417,6 +428,7 @@ void Migration::contract() {
     run.check_still_true();
     refuse_if_columns_are_needed(run.session, run.record->recipe);
     refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
+    refuse_without_lock_room(run.session, run.record->recipe);
     run.set_state(State::contracting);
   } else if (run.record->state != State::contracting) {
     run.out_of_order("contract", run.record->state == State::expanding      ? "expand"

@@ -22,6 +22,9 @@ constexpr std::string_view k_settings =
     "= '30s'; set idle_session_timeout = 0; "
     "set standard_conforming_strings = on; set client_min_messages = warning";
 
+// Nothing that it asks is worth a long wait; a query of the user's may be slow.
+constexpr std::string_view k_watcher_settings = "set statement_timeout = '10s'; set lock_timeout = '2s'";
+
 }  // namespace
 
 Session::Session(pg::Target target, RunOptions options, Observer& observer, Clock& clock, std::stop_token stop)
@@ -95,6 +98,8 @@ pg::Connection& Session::watcher() {
     target.hook = nullptr;  // its questions come when they come
     auto watcher = std::make_unique<pg::Connection>(target);
     prepare(*watcher);
+    watcher->script(std::string(k_watcher_settings));
+    watcher->cancel_on_stop(m_stop);
     m_watcher = std::move(watcher);
   }
   return *m_watcher;

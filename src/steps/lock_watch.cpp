@@ -10,21 +10,28 @@ namespace ecmigrate {
 
 namespace {
 
-// pg_blocking_pids takes all partitions of the lock table, so not more often than this; the first look comes early, as
-// the first tries at a lock are short.
+// The first look comes early, as the first tries at a lock are short.
 constexpr std::chrono::milliseconds k_first_look{15};
-constexpr std::chrono::milliseconds k_pause{50};
+constexpr std::chrono::milliseconds k_shortest_pause{50};
+constexpr std::chrono::milliseconds k_longest_pause{1'000};
 
+// pg_blocking_pids and pg_locks take all partitions of the lock table, so they are asked only of those who wait.
 constexpr const char* k_query = R"(
+with waiting as materialized (select a.pid from pg_catalog.pg_stat_activity a where a.wait_event_type = 'Lock')
 select 'blocker', b.pid::text, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.backend_type, 'prepared transaction'),
   coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0), coalesce(left(a.query, 500), '')
-from (select distinct unnest(pg_catalog.pg_blocking_pids($1::integer)) as pid) b left join pg_catalog.pg_stat_activity a on a.pid = b.pid
+from (select distinct p.pid from waiting w cross join lateral unnest(pg_catalog.pg_blocking_pids(w.pid)) as p(pid) where w.pid = $1::integer) b
+  left join pg_catalog.pg_stat_activity a on a.pid = b.pid
 union all
-select 'blocked', a.pid::text, '', '', '', '', coalesce(max(extract(epoch from clock_timestamp() - l.waitstart) * 1000), 0), ''
-from pg_catalog.pg_stat_activity a join pg_catalog.pg_locks l on l.pid = a.pid and not l.granted
-where a.wait_event_type = 'Lock' and $1::integer = any (pg_catalog.pg_blocking_pids(a.pid)) group by a.pid)";
+select 'blocked', w.pid::text, '', '', '', '', coalesce((select max(extract(epoch from clock_timestamp() - l.waitstart) * 1000)
+  from pg_catalog.pg_locks l where l.pid = w.pid and not l.granted), 0), ''
+from waiting w where w.pid <> $1::integer and $1::integer = any (pg_catalog.pg_blocking_pids(w.pid)))";
 
 }  // namespace
+
+std::chrono::milliseconds watch_pause(std::chrono::milliseconds age) {
+  return std::clamp(age / 20, k_shortest_pause, k_longest_pause);
+}
 
 LockWatch::LockWatch(pg::Connection& watcher, int watched_pid)
     : m_watcher(watcher), m_pid(std::to_string(watched_pid)) {
@@ -43,17 +50,22 @@ LockWatchReport LockWatch::finish() {
 void LockWatch::look(std::stop_token stop) {
   std::mutex mutex;
   std::condition_variable_any woken;
+  const auto begin = std::chrono::steady_clock::now();
   std::chrono::milliseconds pause = k_first_look;
   for (;;) {
     std::unique_lock lock(mutex);
     if (woken.wait_for(lock, stop, pause, [&] { return stop.stop_requested(); })) {
       return;
     }
-    pause = k_pause;
+    pause =
+        watch_pause(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin));
     try {
       sample();
     } catch (const Error&) {
-      return;  // only the report gets poorer; the step itself does not depend on the watch
+      m_report.lost = true;  // only the report gets poorer; the step itself does not depend on the watch
+      return;
+    } catch (const pg::Stopped&) {
+      return;
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <random>
 #include <ranges>
 
@@ -21,6 +22,9 @@ constexpr std::string_view k_ddl_timeout = "20s";
 
 /// Above deadlock_timeout the server cancels an autovacuum that is in the way; below it never does.
 constexpr std::chrono::milliseconds k_above_deadlock_timeout{200};
+
+/// Of the last of several locks, too.
+constexpr std::chrono::milliseconds k_least_wait{10};
 
 constexpr std::chrono::milliseconds k_first_pause{200};
 constexpr std::chrono::milliseconds k_longest_pause{5'000};
@@ -69,6 +73,18 @@ std::string lock_relations(const Step& step) {
     names.push_back(lock.relation.display());
   }
   return join(names, ", ");
+}
+
+std::string lock_statement(const LockRequest& lock) {
+  if (!lock.sequence) {
+    return fmt::format("lock table {} in {} mode", lock.relation.sql(), lock_mode_name(lock.mode));
+  }
+  // Given to whom it belongs: of a sequence's locks the only one to be had without changing anything.
+  return fmt::format(
+      "do $ecmigrate$ begin execute (select pg_catalog.format('alter sequence %s owner to %I', "
+      "c.oid::pg_catalog.regclass, pg_catalog.pg_get_userbyid(c.relowner)) from pg_catalog.pg_class c where c.oid = "
+      "{}::pg_catalog.regclass); end $ecmigrate$",
+      quote_literal(lock.relation.sql()));
 }
 
 std::string describe(const Blocker& blocker) {
@@ -126,23 +142,28 @@ void StepRunner::run_step(const Step& step, event::StepFinished& finished) {
   }
   finished.duration_ms = static_cast<double>((m_session.clock().now() - begin).count());
   if (step.kind == Step::Kind::transaction || step.kind == Step::Kind::validate) {
+    // The step did not wait for a standby, as it held its lock; now we do, since what this writes comes after it.
+    m_session.connection().query(
+        "select pg_catalog.set_config('synchronous_commit', 'on', false) where "
+        "pg_catalog.current_setting('synchronous_commit') in ('off', 'local')");
     m_journal.record_lock(m_migration, m_run, finished);
   }
 }
 
 std::string StepRunner::message(const Step& step, std::chrono::milliseconds timeout) const {
-  // The wait of one try is the sum over the tables, each of which may take its share.
-  const auto share = timeout.count() / static_cast<std::int64_t>(std::max<std::size_t>(1, step.locks.size()));
-  std::string sql =
-      fmt::format("begin; set local lock_timeout = {}; set local synchronous_commit = on; select 'requested', {}; ",
-                  std::max<std::int64_t>(share, 10), k_clock);
-  if (!step.locks.empty()) {
-    sql += fmt::format("set local statement_timeout = {}; ", std::max<std::int64_t>(share, 10));
-  }
+  // Under the lock nobody waits for a standby; what comes after it does.
+  std::string sql = fmt::format("begin; set local synchronous_commit = local; select 'requested', {}; ", k_clock);
   for (const LockRequest& lock : step.locks) {
-    sql += fmt::format("lock table {} in {} mode; ", lock.relation.sql(), lock_mode_name(lock.mode));
+    // Each may take what the others have left of one time, which begins with the message.
+    sql += fmt::format(
+        "select pg_catalog.set_config('lock_timeout', t, true), pg_catalog.set_config('statement_timeout', t, true) "
+        "from (select greatest({}, {} - extract(epoch from clock_timestamp() - now()) * 1000)::integer::text) as t(t); "
+        "{}; ",
+        k_least_wait.count(), timeout.count(), lock_statement(lock));
   }
   sql += fmt::format("select 'granted', {}; ", k_clock);
+  // For what the statements lock beside, such as the plan's own `sql`.
+  sql += fmt::format("set local lock_timeout = {}; ", std::max(timeout, k_least_wait).count());
   if (!step.locks.empty()) {
     sql +=
         fmt::format("set local statement_timeout = '{}'; ", step.kind == Step::Kind::transaction ? k_ddl_timeout : "0");
@@ -154,10 +175,21 @@ std::string StepRunner::message(const Step& step, std::chrono::milliseconds time
          fmt::format("; commit; select 'released', {}", k_clock);
 }
 
+pg::Connection* StepRunner::watcher() {
+  try {
+    return &m_session.watcher();
+  } catch (const Error&) {
+    return nullptr;  // only the report gets poorer; the step itself does not depend on the watch
+  }
+}
+
 StepRunner::Attempt StepRunner::attempt(const Step& step, std::chrono::milliseconds timeout) {
   Attempt attempt;
   const std::string sql = message(step, timeout);
-  LockWatch watch(m_session.watcher(), m_session.connection().backend_pid());
+  std::optional<LockWatch> watch;
+  if (pg::Connection* connection = watcher()) {
+    watch.emplace(*connection, m_session.connection().backend_pid());
+  }
   const auto begin = m_session.clock().now();
   try {
     Times times;
@@ -181,7 +213,13 @@ StepRunner::Attempt StepRunner::attempt(const Step& step, std::chrono::milliseco
       throw;
     }
   }
-  LockWatchReport seen = watch.finish();
+  if (!watch) {
+    return attempt;
+  }
+  LockWatchReport seen = watch->finish();
+  if (seen.lost) {
+    m_session.forget_watcher();
+  }
   attempt.blockers = std::move(seen.blockers);
   attempt.blocked_sessions = seen.blocked_sessions;
   attempt.blocked_longest_ms = seen.blocked_longest_ms;
@@ -317,16 +355,17 @@ void StepRunner::run_concurrently(const Step& step, const std::string& sql) {
   // A short lock_timeout would end the build while it waits for an old transaction and leave an invalid index.
   m_session.connection().query(fmt::format("set lock_timeout = {}", m_session.options().index_wait.count()));
   const int pid = m_session.connection().backend_pid();
-  pg::Connection& watcher = m_session.watcher();
+  pg::Connection* const watcher = this->watcher();
+  std::atomic<bool> lost = false;
   std::jthread progress([&](std::stop_token stop) {
     constexpr std::chrono::milliseconds k_look_every{500};
-    for (;;) {
+    while (watcher != nullptr) {
       m_session.clock().sleep(k_look_every, stop);
       if (stop.stop_requested()) {
         return;
       }
       try {
-        const pg::Rows rows = watcher.query(
+        const pg::Rows rows = watcher->query(
             "select p.phase, case when p.blocks_total > 0 then 100.0 * p.blocks_done / p.blocks_total else 0 end, "
             "a.pid, a.usename, a.application_name, "
             "a.state, extract(epoch from clock_timestamp() - a.xact_start) * 1000, left(a.query, 500), a.backend_type "
@@ -348,13 +387,19 @@ void StepRunner::run_concurrently(const Step& step, const std::string& sql) {
           m_session.report(now);
         }
       } catch (const Error&) {
+        lost = true;
         return;  // only the progress line is lost
+      } catch (const pg::Stopped&) {
+        return;
       }
     }
   });
   m_session.connection().query(sql);
   progress.request_stop();
   progress.join();
+  if (lost) {
+    m_session.forget_watcher();
+  }
   m_session.connection().query("set lock_timeout = 0");
 }
 

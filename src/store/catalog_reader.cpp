@@ -53,7 +53,10 @@ select a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, 
      from under u join pg_type b on b.oid = u.type where b.typtype = 'd')
    select json_build_array(format_type(u.type, u.modifier), coalesce((select quote_ident(n.nspname) || '.' || quote_ident(l.collname)
      from pg_collation l join pg_namespace n on n.oid = l.collnamespace where l.oid = a.attcollation and a.attcollation <> b.typcollation), ''))
-   from under u join pg_type b on b.oid = u.type where b.typtype <> 'd' and u.constrained)
+   from under u join pg_type b on b.oid = u.type where b.typtype <> 'd' and u.constrained),
+  (select json_agg(json_build_array(n.nspname, s.relname) order by n.nspname, s.relname) from pg_depend e join pg_class s on s.oid = e.objid and s.relkind = 'S'
+     join pg_namespace n on n.oid = s.relnamespace where e.classid = 'pg_class'::regclass and e.refclassid = 'pg_class'::regclass
+     and e.refobjid = a.attrelid and e.refobjsubid = a.attnum and e.deptype in ('a', 'i'))
 from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 where a.attrelid = {0} and a.attnum > 0 and not a.attisdropped order by a.attnum;
 select i.relname, x.indisunique, x.indisprimary, x.indisreplident, x.indisclustered, k.conname, k.contype, coalesce(k.condeferrable, false),
@@ -105,6 +108,11 @@ Column read_column(const pg::Rows& rows, int row) {
     const auto plain = nlohmann::json::parse(rows.text(row, 15));
     column.plain_type = plain[0];
     column.plain_collation = plain[1];
+  }
+  if (!rows.is_null(row, 16)) {
+    for (const auto& sequence : nlohmann::json::parse(rows.text(row, 16))) {
+      column.sequences.push_back({sequence[0], sequence[1]});
+    }
   }
   return column;
 }
@@ -162,6 +170,15 @@ Table read_table(pg::Connection& connection, const QualifiedName& name) {
     for (const auto& leaf : nlohmann::json::parse(head.text(0, 8))) {
       table.leaves.push_back({leaf[0], leaf[1]});
     }
+  }
+  // Citus's own, where its extension is.
+  if (!connection.query("select pg_catalog.to_regclass('pg_catalog.pg_dist_partition')").is_null(0, 0)) {
+    table.distributed = connection
+                            .query(
+                                "select exists (select from pg_catalog.pg_dist_partition where logicalrelid = "
+                                "$1::pg_catalog.regclass)",
+                                {name.sql()})
+                            .boolean(0, 0);
   }
   read_parts(results, table);
   return table;

@@ -19,10 +19,14 @@ static void from_json(const json& in, QualifiedName& name) {
 
 static void to_json(json& out, const LockRequest& lock) {
   out = {{"relation", lock.relation}, {"mode", static_cast<int>(lock.mode)}};
+  if (lock.sequence) {
+    out["sequence"] = true;
+  }
 }
 static void from_json(const json& in, LockRequest& lock) {
   in.at("relation").get_to(lock.relation);
   lock.mode = static_cast<LockMode>(in.at("mode").get<int>());
+  lock.sequence = in.value("sequence", false);
 }
 
 static void to_json(json& out, const Action& action) {

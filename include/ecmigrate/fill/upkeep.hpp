@@ -25,6 +25,8 @@ class Upkeep {
   /// Call as often as you like: it looks every few seconds. Starts a VACUUM, on a connection of its own and without
   /// waiting for it, when a fifth of the relation's rows are dead (as autovacuum does), nobody's snapshot keeps them,
   /// and a tenth of the walk or more is left to use the room.
+  /// Cancels the vacuum that runs when somebody waits behind it, as the server does with its own. Call it often.
+  void give_way();
   void consider(const QualifiedName& relation, double part_done, const std::vector<int>& backends);
   /// The server's process of the VACUUM, if there is one.
   [[nodiscard]] std::vector<int> backends() const;
@@ -37,6 +39,8 @@ class Upkeep {
   SnapshotWatch& m_snapshots;
   std::unique_ptr<pg::Connection> m_connection;
   bool m_running = false;
+  bool m_gave_way = false;  ///< it was cancelled and has not ended yet
+  std::chrono::milliseconds m_looked_behind{0};
   std::string m_relation;   ///< of the last VACUUM
   double m_dead_after = 0;  ///< what it left
   std::chrono::milliseconds m_looked{0};

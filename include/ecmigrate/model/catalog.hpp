@@ -40,6 +40,7 @@ struct Column {
   };
   std::vector<Grant> grants;
   std::optional<std::string> owned_sequence;  ///< of a serial column, as SQL
+  std::vector<QualifiedName> sequences;       ///< that go with the column: of a serial or an identity
 };
 
 /// A type that a plan writes, as the server reads it.
@@ -105,6 +106,7 @@ struct Table {
   bool inherits = false;              ///< has children by INHERITS, or is one: triggers and ONLY do not follow those
   bool foreign_partitions = false;    ///< has leaves that are not ordinary tables
   bool row_security_applies = false;  ///< row security would hide rows from the runner
+  bool distributed = false;           ///< by Citus: the rows are in shards, and the table itself is empty
   bool owned = false;                 ///< the runner's role may alter it
   bool subscribed = false;            ///< the target of a logical subscription
   bool published = false;             ///< in a publication that sends all its columns

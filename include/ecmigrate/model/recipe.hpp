@@ -19,6 +19,7 @@ std::string_view lock_mode_name(LockMode mode);
 struct LockRequest {
   QualifiedName relation;
   LockMode mode = LockMode::access_exclusive;
+  bool sequence = false;  ///< LOCK TABLE takes none of those
 
   friend bool operator==(const LockRequest&, const LockRequest&) = default;
 };

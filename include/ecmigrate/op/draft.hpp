@@ -132,6 +132,7 @@ struct TableDraft {
   std::vector<std::string> new_names;                ///< columns that the plan adds, by the name the application sees
   std::map<std::string, std::string> plain_columns;  ///< new columns outside every mapping, with their types
   std::vector<QualifiedName> locked_at_contract;     ///< other tables that contract's statements lock
+  std::vector<QualifiedName> sequences_at_contract;  ///< sequences that they lock
   std::deque<Expression> expressions;                ///< further texts that the server has to read
   std::vector<std::function<void()>> after_probe;    ///< decisions that need what the server said; run by compile
 };

@@ -46,6 +46,8 @@ class StepRunner {
   void run_transaction(const Step& step, event::StepFinished& finished);
   Attempt attempt(const Step& step, std::chrono::milliseconds timeout);
   [[nodiscard]] std::string message(const Step& step, std::chrono::milliseconds timeout) const;
+  /// The second connection, or nothing while there is none to be had.
+  pg::Connection* watcher();
   bool done_after_reconnect(const Step& step);
   [[noreturn]] void give_up(const Step& step, int tries, const std::vector<Blocker>& blockers);
 
@@ -61,6 +63,9 @@ class StepRunner {
   std::int64_t m_run;
   std::string m_phase;
 };
+
+/// The statement that takes it.
+std::string lock_statement(const LockRequest& lock);
 
 /// The names of a step's locks, for people: "users, orders".
 std::string lock_relations(const Step& step);
