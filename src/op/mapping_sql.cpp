@@ -361,13 +361,33 @@ SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, b
   return compiled;
 }
 
+namespace {
+
+/// The rows as expand leaves them, before anything is filled; `%s` is the leaf.
+std::string rows_to_try(const TableDraft& draft) {
+  std::string added;
+  for (const auto& [name, type] : draft.plain_columns) {
+    const bool filled = std::ranges::any_of(draft.mappings, [&column = name](const Mapping& mapping) {
+      return std::ranges::find(mapping.news, column, &NewColumn::name) != mapping.news.end();
+    });
+    if (!filled) {
+      const auto value = draft.plain_defaults.find(name);
+      added += fmt::format(", ({})::{} as {}", value == draft.plain_defaults.end() ? "null" : value->second, type,
+                           quote_identifier(name));
+    }
+  }
+  return fmt::format("(select this.*{} from %s as this) as this", added);
+}
+
+}  // namespace
+
 Trial compile_trial(const TableDraft& draft, const Mapping& mapping) {
   Trial trial;
   trial.table = draft.table->name;
   trial.leaves = draft.table->leaves;
   trial.key = primary_key(*draft.table);
   trial.label = mapping.label;
-  trial.source = "(select this.* from %s as this) as this";
+  trial.source = rows_to_try(draft);
   std::vector<std::string> null_terms;
   for (const Mapping* stage : mappings_up_to(draft, mapping)) {
     for (const NewColumn& column : stage->news) {
@@ -405,7 +425,7 @@ Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& con
     }
   }
   if (trial.source.empty()) {
-    trial.source = "(select this.* from %s as this) as this";
+    trial.source = rows_to_try(draft);
   }
   trial.table = draft.table->name;
   trial.leaves = draft.table->leaves;

@@ -129,11 +129,12 @@ struct TableDraft {
   /// Columns that an index of the plan names and that go or are dropped at contract, with the one that stays for them:
   /// {name in the plan, physical name}.
   std::vector<std::pair<std::string, std::string>> indexed_as;
-  std::vector<std::string> new_names;                ///< columns that the plan adds, by the name the application sees
-  std::map<std::string, std::string> plain_columns;  ///< new columns outside every mapping, with their types
-  std::vector<QualifiedName> locked_at_contract;     ///< other tables that contract's statements lock
-  std::deque<Expression> expressions;                ///< further texts that the server has to read
-  std::vector<std::function<void()>> after_probe;    ///< decisions that need what the server said; run by compile
+  std::vector<std::string> new_names;                 ///< columns that the plan adds, by the name the application sees
+  std::map<std::string, std::string> plain_columns;   ///< new columns outside every mapping, with their types
+  std::map<std::string, std::string> plain_defaults;  ///< what those with a default have in the rows that exist
+  std::vector<QualifiedName> locked_at_contract;      ///< other tables that contract's statements lock
+  std::deque<Expression> expressions;                 ///< further texts that the server has to read
+  std::vector<std::function<void()>> after_probe;     ///< decisions that need what the server said; run by compile
 };
 
 /// Collects what the operations of one plan contribute, and every complaint about them.

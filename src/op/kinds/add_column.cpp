@@ -9,6 +9,7 @@ namespace {
 
 /// With a default that is computed once (constants, now()), the server adds the column without touching the rows.
 void add_with_stored_default(TableDraft& table, const NewColumn& column) {
+  table.plain_defaults[column.name] = *column.default_sql;
   table.expand.insert(
       table.expand.begin(),
       alter_table(table, fmt::format("add column {} {} default {}{}", quote_identifier(column.name), column.type,
