@@ -47,6 +47,11 @@ void rename_through_copy(Draft& draft, TableDraft& table, const Column& old, con
   }
   Mapping& mapping = table.mappings.emplace_back();
   NewColumn column = copy_of(draft, table, old, to);
+  if (!old.plain_type.empty()) {
+    // The domain still judges every value: the sync gives it to the old column, which is the one that stays.
+    column.type = old.plain_type;
+    column.collation = old.plain_collation;
+  }
   // The old column's own NOT NULL holds for both, as they are kept equal.
   column.nullable = true;
   column.held_by_old = old.not_null;
@@ -54,7 +59,7 @@ void rename_through_copy(Draft& draft, TableDraft& table, const Column& old, con
   column.up.text = quote_identifier(old.name);
   column.up.what = "up of " + to;
   column.up.at = at;
-  column.up.target_type = old.type;
+  column.up.target_type = column.type;
   Expression down;
   down.text = quote_identifier(to);
   down.what = "down of " + old.name;

@@ -236,7 +236,7 @@ bool keeps_stored_values(const Table& table, const Column& column, const TypeFac
   const bool checked = std::ranges::any_of(table.constraints, [&](const Constraint& constraint) {
     return constraint.type == 'c' && reads(constraint.columns, column.name);
   });
-  if (checked || !column.collation.empty()) {
+  if (checked || column.costly_in_place || !column.collation.empty()) {
     return false;
   }
   const std::string varchar = "character varying";

@@ -46,7 +46,14 @@ select a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, 
   array_to_string(a.attoptions, ', '),
   case when a.attidentity = '' then pg_get_serial_sequence({2}, a.attname) end,
   (select json_agg(json_build_array(case x.grantee when 0 then 'public' else quote_ident(r.rolname) end, x.privilege_type, x.is_grantable))
-     from aclexplode(a.attacl) x left join pg_roles r on r.oid = x.grantee)
+     from aclexplode(a.attacl) x left join pg_roles r on r.oid = x.grantee),
+  (with recursive under(type, modifier, constrained) as (
+     select t.typbasetype, t.typtypmod, t.typnotnull or exists (select from pg_constraint k where k.contypid = t.oid) where t.typtype = 'd'
+     union all select b.typbasetype, b.typtypmod, u.constrained or b.typnotnull or exists (select from pg_constraint k where k.contypid = b.oid)
+     from under u join pg_type b on b.oid = u.type where b.typtype = 'd')
+   select json_build_array(format_type(u.type, u.modifier), coalesce((select quote_ident(n.nspname) || '.' || quote_ident(l.collname)
+     from pg_collation l join pg_namespace n on n.oid = l.collnamespace where l.oid = a.attcollation and a.attcollation <> b.typcollation), ''))
+   from under u join pg_type b on b.oid = u.type where b.typtype <> 'd' and u.constrained)
 from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 where a.attrelid = {0} and a.attnum > 0 and not a.attisdropped order by a.attnum;
 select i.relname, x.indisunique, x.indisprimary, x.indisreplident, x.indisclustered, k.conname, k.contype, coalesce(k.condeferrable, false),
@@ -93,6 +100,11 @@ Column read_column(const pg::Rows& rows, int row) {
     for (const auto& grant : nlohmann::json::parse(rows.text(row, 14))) {
       column.grants.push_back({grant[0], grant[1], grant[2]});
     }
+  }
+  if (!rows.is_null(row, 15)) {
+    const auto plain = nlohmann::json::parse(rows.text(row, 15));
+    column.plain_type = plain[0];
+    column.plain_collation = plain[1];
   }
   return column;
 }

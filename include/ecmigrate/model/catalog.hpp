@@ -18,6 +18,11 @@ struct Column {
   std::string base_type;   ///< without modifier: `character varying`
   int type_modifier = -1;  ///< pg_attribute.atttypmod
   std::string collation;   ///< as SQL, only where it is not the type's default
+  /// Of a domain with constraints: the type under it, and the collation where that is not this type's default. A column
+  /// of the domain cannot be added without a rewrite of the table, one of the type can. Else empty.
+  std::string plain_type;
+  std::string plain_collation;
+  bool costly_in_place = false;  ///< the server would rewrite or rebuild something if its type changed in place
   /// Values that are equal by the type's operator are the same value: no lost trailing zeros, no case folding.
   bool equality_is_identity = true;
   bool not_null = false;
