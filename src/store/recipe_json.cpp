@@ -51,8 +51,27 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedMapping, label, old_columns, new_column
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedTable, table, mappings, key, spread, user_update_triggers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ColumnDrop, table, column, replaced, type_change)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncTrigger, table, names)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, contract, rollback, drops,
-                                   triggers)
+
+static void to_json(json& out, const Recipe& recipe) {
+  out = {{"tables", recipe.tables},         {"expand", recipe.expand},     {"synced", recipe.synced},
+         {"after_fill", recipe.after_fill}, {"validate", recipe.validate}, {"before_contract", recipe.before_contract},
+         {"contract", recipe.contract},     {"rollback", recipe.rollback}, {"drops", recipe.drops},
+         {"triggers", recipe.triggers}};
+}
+static void from_json(const json& in, Recipe& recipe) {
+  in.at("tables").get_to(recipe.tables);
+  in.at("expand").get_to(recipe.expand);
+  in.at("synced").get_to(recipe.synced);
+  in.at("after_fill").get_to(recipe.after_fill);
+  in.at("validate").get_to(recipe.validate);
+  if (in.contains("before_contract")) {  // not in recipes of older programs
+    in.at("before_contract").get_to(recipe.before_contract);
+  }
+  in.at("contract").get_to(recipe.contract);
+  in.at("rollback").get_to(recipe.rollback);
+  in.at("drops").get_to(recipe.drops);
+  in.at("triggers").get_to(recipe.triggers);
+}
 
 std::string recipe_to_json(const Recipe& recipe) {
   return json(recipe).dump();
