@@ -71,6 +71,7 @@ void rename_through_copy(Draft& draft, TableDraft& table, const Column& old, con
   NewColumn column = copy_of(draft, table, old, to);
   // The old column's own NOT NULL holds for both, as they are kept equal.
   column.nullable = true;
+  column.held_by_old = old.not_null;
   column.not_null_check.clear();
   column.up.text = quote_identifier(old.name);
   column.up.what = "up of " + to;

@@ -6,6 +6,7 @@
 
 #include "column_fields.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "mapping_sql.hpp"
 #include "rename.hpp"
 #include "sql_text.hpp"
 
@@ -115,7 +116,10 @@ class TypeChange {
     if (const Value* given = m_fields.find("default")) {
       column.default_sql = given->kind == Value::Kind::null ? std::nullopt : std::optional(given->scalar);
     }
-    read_default(m_table, column, m_fields.at);
+    column.default_through_up = column.default_is_old && column.default_sql && m_fields.has("up");
+    if (!column.default_through_up) {
+      read_default(m_table, column, m_fields.at);
+    }
     if (m_old.statistics_target >= 0) {
       m_table.expand.push_back(
           alter(fmt::format("alter column {} set statistics {}", quote_identifier(m_copy), m_old.statistics_target)));
@@ -140,7 +144,10 @@ class TypeChange {
       return expression_field(m_fields, key, what, type);
     }
     Expression expression;
-    expression.text = fmt::format("{}::{}", quote_identifier(from), type);
+    // As plain ALTER TABLE converts it; where the server would want USING there, by an explicit cast, which must not
+    // cut.
+    expression.text = quote_identifier(from);
+    expression.converted = fmt::format("{}::{}", quote_identifier(from), unlimited(type));
     expression.what = what;
     expression.at = m_fields.at;
     expression.target_type = type;
@@ -207,11 +214,12 @@ class TypeChange {
       copy.shown = constraint.name;
       if (constraint.type == 'c') {
         const std::size_t open = constraint.definition.find('(');
+        const Expression& down = *m_table.mappings.back().olds.front().down;
         copy.check.kind = Expression::Kind::check;
         copy.check.text = constraint.definition.substr(open + 1, constraint.definition.rfind(')') - open - 1);
-        copy.check.alternatives = {
-            without_literal_types(copy.check.text),
-            with_column_as(copy.check.text, m_old.name, "(" + m_table.mappings.back().olds.front().down->text + "\n)")};
+        copy.check.alternatives = {without_literal_types(copy.check.text),
+                                   with_column_as(copy.check.text, m_old.name,
+                                                  "(" + (down.converted.empty() ? down.text : down.converted) + "\n)")};
         copy.check.what = "constraint " + constraint.name;
         copy.check.renamed = visible_names();
         copy.no_inherit = constraint.no_inherit;
