@@ -417,6 +417,8 @@ void Migration::contract() {
     run.check_still_true();
     refuse_if_columns_are_needed(run.session, run.record->recipe);
     refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
+    // Before the state says that there is no way back: what cannot be built ends here.
+    run.run_steps("before_contract", run.record->recipe.before_contract);
     run.set_state(State::contracting);
   } else if (run.record->state != State::contracting) {
     run.out_of_order("contract", run.record->state == State::expanding      ? "expand"
