@@ -130,6 +130,7 @@ struct Migration::Run {
   [[nodiscard]] std::vector<LongWork> try_all_steps(const Recipe& recipe, bool contract_too) {
     std::vector<std::string> phases{"expand", "backfill", "verify"};
     if (contract_too) {
+      phases.emplace_back("before_contract");
       phases.emplace_back("contract");
     }
     return try_steps(session, recipe, phases);
@@ -416,9 +417,9 @@ void Migration::contract() {
       (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
     run.check_still_true();
     refuse_if_columns_are_needed(run.session, run.record->recipe);
-    refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
     // Before the state says that there is no way back: what cannot be built ends here.
     run.run_steps("before_contract", run.record->recipe.before_contract);
+    refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
     run.set_state(State::contracting);
   } else if (run.record->state != State::contracting) {
     run.out_of_order("contract", run.record->state == State::expanding      ? "expand"

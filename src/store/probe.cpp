@@ -254,7 +254,7 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
                                  expression.what, m_table.table->name.display(), join(missing, "\n  ")),
                      "Grant it to them, or put the look into a SECURITY DEFINER function.");
     }
-    if (!expression.target_type.empty()) {
+    if (!expression.target_type.empty() && expression.repeatable) {  // or it is another value each time in any case
       judge_settings(expression);
     }
   }
@@ -271,12 +271,13 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
   bool is_literal(const Expression& expression) {
     m_connection.query("savepoint literal");
     make_view("ecmigrate_literal", fmt::format("pg_catalog.pg_typeof(({}\n))", expression.text));
-    const bool literal =
-        m_connection
-            .query(
-                "select r.ev_action::text ~ ':args \\(\\{CONST :consttype 705 ' from pg_catalog.pg_rewrite r "
-                "where r.ev_class = 'pg_temp.ecmigrate_literal'::pg_catalog.regclass")
-            .boolean(0, 0);
+    const bool literal = m_connection
+                             .query(
+                                 "select r.ev_action::text ~ concat('FUNCEXPR :funcid ', "
+                                 "'pg_catalog.pg_typeof'::regproc::oid, ' [^{]*:args "
+                                 "\\(\\{CONST :consttype 705 ') from pg_catalog.pg_rewrite r "
+                                 "where r.ev_class = 'pg_temp.ecmigrate_literal'::pg_catalog.regclass")
+                             .boolean(0, 0);
     m_connection.query("rollback to savepoint literal");
     return literal;
   }
