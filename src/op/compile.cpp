@@ -1,12 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
+#include "carried_default.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/op/spread.hpp"
 #include "mapping_sql.hpp"
+#include "sql_text.hpp"
 
 namespace ecmigrate {
 
@@ -53,16 +57,17 @@ class TableCompiler {
     m_recipe.tables.push_back(m_table.table->name);
     if (!m_table.mappings.empty()) {
       m_sync = sync_trigger(m_draft, m_table);
-      m_recipe.triggers.push_back({m_table.table->name, m_sync->trigger_names});
+      std::vector<std::string> make = m_sync->drop;
+      std::ranges::copy(m_sync->create, std::back_inserter(make));
+      m_recipe.triggers.push_back({m_table.table->name, m_sync->trigger_names, std::move(make)});
     }
-    // Rollback is turned round at the end, so what it begins with is added last.
-    rollback_step();
     expand_step();
     foreign_keys();
     walk();
     indexes();
     validate();
     contract_step();
+    list_added();
     std::ranges::copy(m_table.drops, std::back_inserter(m_recipe.drops));
   }
 
@@ -92,6 +97,19 @@ class TableCompiler {
     }
     if (!actions.empty()) {
       sql.push_back(alter(join(actions, ", ")));
+    }
+    // In a statement of their own: given with ADD COLUMN they would be the value of the rows that exist.
+    std::vector<std::string> defaults;
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        if (column.interim_default) {
+          defaults.push_back(
+              fmt::format("alter column {} set default {}", quote_identifier(column.name), *column.interim_default));
+        }
+      }
+    }
+    if (!defaults.empty()) {
+      sql.push_back(alter(join(defaults, ", ")));
     }
   }
 
@@ -140,6 +158,7 @@ class TableCompiler {
     step.title = words.empty() ? "add constraints" : "add " + join(words, ", ");
     step.locks = {{m_table.table->name, mode}};
     step.cost = "catalogue only";
+    step.undo = undo_of_shape();
     m_recipe.expand.push_back(step);
   }
 
@@ -157,11 +176,12 @@ class TableCompiler {
       step.sql.push_back(alter(
           fmt::format("add constraint {} {} not valid", quote_identifier(constraint.name), constraint.foreign_key)));
       step.cost = "catalogue only";
+      Action& undo = step.undo.emplace();
+      undo.title = "drop foreign key " + constraint.name;
+      undo.locks = exclusive_locks(m_table.table->name, {*constraint.references});
+      undo.sql = {alter("drop constraint if exists " + quote_identifier(constraint.name))};
+      undo.cost = "catalogue only";
       m_recipe.expand.push_back(step);
-      step.title = "drop foreign key " + constraint.name;
-      step.locks = exclusive_locks(m_table.table->name, {*constraint.references});
-      step.sql = {alter("drop constraint if exists " + quote_identifier(constraint.name))};
-      m_recipe.rollback.push_back(step);
     }
   }
 
@@ -178,8 +198,20 @@ class TableCompiler {
       m_recipe.trials.push_back(compile_trial(m_table, mapping));
     }
     for (const ConstraintAdd& constraint : m_table.constraints) {
-      if (constraint.foreign_key.empty() && constraint.validate) {
+      // A foreign key is asked whenever its columns change, so at every fill, validated or not.
+      const bool key = !constraint.foreign_key.empty();
+      if (key ? constraint.enforced && !constraint.operators.empty() : constraint.validate) {
         m_recipe.trials.push_back(compile_constraint_trial(m_table, constraint));
+      }
+    }
+    for (const IndexBuild& index : m_table.indexes) {
+      if (index.may_be_violated && !has_volatile_values()) {
+        m_recipe.trials.push_back(compile_unique_trial(m_table, index));
+      }
+    }
+    for (Trial& trial : m_recipe.trials) {
+      if (trial.table == m_table.table->name) {
+        trial.prelude = m_table.prelude;
       }
     }
     if (synced.mappings.empty()) {
@@ -204,6 +236,13 @@ class TableCompiler {
     m_recipe.synced.push_back(std::move(synced));
   }
 
+  /// What `up` gives is another value each time: then it cannot be said today whether values will be unique.
+  [[nodiscard]] bool has_volatile_values() const {
+    return std::ranges::any_of(m_table.mappings, [](const Mapping& mapping) {
+      return std::ranges::any_of(mapping.news, [](const NewColumn& column) { return column.up.volatile_value; });
+    });
+  }
+
   void indexes() {
     for (const IndexBuild& index : m_table.indexes) {
       Step step;
@@ -213,16 +252,20 @@ class TableCompiler {
       step.index = index.name;
       step.sql.push_back(fmt::format("create {}index concurrently {} on {}{}", index.unique ? "unique " : "",
                                      quote_identifier(index.name.name), m_table.table->name.sql(),
-                                     index.definition.sql));
+                                     with_tablespace(index.definition.sql, index.tablespace)));
       step.cost = "builds the index beside reads and writes";
-      (index.after_fill ? m_recipe.after_fill : m_recipe.expand).push_back(step);
       if (index.drop_on_rollback) {
-        step.kind = Step::Kind::index_drop;
-        step.title = "drop index " + index.name.name;
-        step.sql = {fmt::format("drop index concurrently if exists {}", index.name.sql())};
-        step.cost = "waits for transactions that use it, beside reads and writes";
-        m_recipe.rollback.push_back(step);
+        Action& undo = step.undo.emplace();
+        undo.kind = Action::Kind::index_drop;
+        undo.title = "drop index " + index.name.name;
+        undo.index = index.name;
+        undo.sql = {fmt::format("drop index concurrently if exists {}", index.name.sql())};
+        undo.cost = "waits for transactions that use it, beside reads and writes";
       }
+      (index.before_contract ? m_recipe.before_contract
+       : index.after_fill    ? m_recipe.after_fill
+                             : m_recipe.expand)
+          .push_back(step);
     }
   }
 
@@ -307,6 +350,8 @@ class TableCompiler {
         set.push_back(fmt::format(
             "alter column {} set default {}", name,
             column.default_read != nullptr ? fmt::format("({}\n)", column.default_read->text) : *column.default_sql));
+      } else if (column.interim_default) {
+        set.push_back(fmt::format("alter column {} drop default", name));
       }
     }
     if (!set.empty()) {
@@ -317,9 +362,8 @@ class TableCompiler {
     }
   }
 
-  void rollback_step() {
-    Step step;
-    step.id = id("shape");
+  [[nodiscard]] Action undo_of_shape() const {
+    Action step;
     if (m_sync) {
       step.sql = m_sync->drop;
     }
@@ -337,13 +381,33 @@ class TableCompiler {
         step.sql.push_back(drop_column(m_table, *mapping.marker, true));
       }
     }
-    if (step.sql.empty()) {
-      return;
-    }
     step.title = "drop what expand added to " + m_table.table->name.display();
     step.locks = exclusive_locks(m_table.table->name, {});
     step.cost = "catalogue only";
-    m_recipe.rollback.push_back(step);
+    return step;
+  }
+
+  void list_added() {
+    AddedObjects added;
+    added.table = m_table.table->name;
+    added.columns = m_table.new_names;
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        if (!column.not_null_check.empty()) {
+          added.constraints.push_back(column.not_null_check);
+        }
+      }
+      if (mapping.marker) {
+        added.columns.push_back(*mapping.marker);
+      }
+    }
+    for (const ConstraintAdd& constraint : m_table.constraints) {
+      added.constraints.push_back(constraint.name);
+    }
+    for (const IndexBuild& index : m_table.indexes) {
+      added.indexes.push_back(index.name.name);
+    }
+    m_recipe.added.push_back(std::move(added));
   }
 
   const Draft& m_draft;
@@ -352,13 +416,54 @@ class TableCompiler {
   std::optional<SyncTriggerSql> m_sync;
 };
 
-void check_repeatable(Draft& draft, const Expression& expression, bool has_way_back) {
-  if (!expression.repeatable && has_way_back && draft.plan().deterministic) {
+void check_repeatable(Draft& draft, const Expression& expression, bool has_way_back, bool is_up) {
+  if (expression.volatile_value && is_up && draft.plan().deterministic) {
+    draft.warn(fmt::format("{} gives another value each time it is asked: verify can tell only whether rows are filled",
+                           expression.what));
+  } else if (!expression.repeatable && has_way_back && draft.plan().deterministic) {
     draft.complain(
         expression.at,
         fmt::format("{} gives another value each time it is asked, so verify could not compare", expression.what),
         "Use an expression that depends on the row alone, or say `deterministic: false` at the top of the plan: "
         "then verify checks only that every row is filled.");
+  }
+}
+
+/// An `up` sees the columns of the operations before its own.
+void complain_of_later_columns(Draft& draft, const TableDraft& table) {
+  for (auto mapping = table.mappings.begin(); mapping != table.mappings.end(); ++mapping) {
+    for (const NewColumn& column : mapping->news) {
+      for (const std::string& name : column.up.reads) {
+        const auto later = std::find_if(std::next(mapping), table.mappings.end(), [&](const Mapping& other) {
+          return std::ranges::find(other.news, name, &NewColumn::name) != other.news.end();
+        });
+        if (later != table.mappings.end()) {
+          draft.complain(
+              column.up.at,
+              fmt::format("{} reads \"{}\", which operation {} adds", column.up.what, name, later->operation),
+              "Operations are done in the plan's order: put that one before.");
+        }
+      }
+    }
+  }
+}
+
+/// One statement fills all the columns of a row, and asks each expression by itself.
+void complain_of_unsteady_columns(Draft& draft, const TableDraft& table) {
+  for (const Mapping& mapping : table.mappings) {
+    for (const NewColumn& column : mapping.news) {
+      for (const Mapping& other : table.mappings) {
+        for (const NewColumn& read : other.news) {
+          if (&read != &column && !read.up.repeatable &&
+              std::ranges::find(column.up.reads, read.name) != column.up.reads.end()) {
+            draft.complain(column.up.at,
+                           fmt::format("{} reads \"{}\", whose value is another one each time it is made",
+                                       column.up.what, read.name),
+                           "Fill it by a plan of its own, after this one.");
+          }
+        }
+      }
+    }
   }
 }
 
@@ -391,11 +496,42 @@ void distrust_collations(TableDraft& table) {
 void choose_markers(Draft& draft, TableDraft& table) {
   for (Mapping& mapping : table.mappings) {
     const bool by_value = std::ranges::any_of(mapping.news, [](const NewColumn& column) { return !column.nullable; });
-    if (!mapping.news.empty() && !by_value && !mapping.null_means_pending) {
+    // Without O, only a marker tells what `up` gave from what the application wrote, so that verify can compare.
+    const bool told_by_marker = mapping.olds.empty() && !mapping.news.empty() && mapping.news.front().up.repeatable;
+    if (!mapping.news.empty() && (told_by_marker || (!by_value && !mapping.null_means_pending))) {
       mapping.marker = draft.object_name(table.table->name, "filled", mapping.news.front().name);
     }
   }
 }
+
+/// Brings the steps of a recipe into the order of the operations that they come from.
+class Order {
+ public:
+  explicit Order(Recipe& recipe) : m_lists{{{&recipe.expand, {}}, {&recipe.contract, {}}}} {}
+
+  /// The steps that were added since the last call come from this operation.
+  void take_in(int operation) {
+    for (auto& [steps, places] : m_lists) {
+      places.resize(steps->size(), operation);
+    }
+  }
+
+  void settle() {
+    for (auto& [steps, places] : m_lists) {
+      std::vector<std::size_t> order(steps->size());
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::stable_sort(order, {}, [&places = places](std::size_t at) { return places[at]; });
+      std::vector<Step> sorted;
+      for (const std::size_t at : order) {
+        sorted.push_back(std::move((*steps)[at]));
+      }
+      *steps = std::move(sorted);
+    }
+  }
+
+ private:
+  std::array<std::pair<std::vector<Step>*, std::vector<int>>, 2> m_lists;
+};
 
 }  // namespace
 
@@ -405,14 +541,19 @@ Recipe compile(Draft& draft) {
       decide();
     }
     take_read_defaults(table);
+    carry_defaults(draft, table);
     distrust_collations(table);
+    // A default that turned out to need filling came last, and a later operation may read its column.
+    std::ranges::stable_sort(table.mappings, {}, &Mapping::operation);
+    complain_of_later_columns(draft, table);
+    complain_of_unsteady_columns(draft, table);
     for (const Mapping& mapping : table.mappings) {
       for (const NewColumn& column : mapping.news) {
-        check_repeatable(draft, column.up, !mapping.olds.empty());
+        check_repeatable(draft, column.up, !mapping.olds.empty(), true);
       }
       for (const OldColumn& old : mapping.olds) {
         if (old.down) {
-          check_repeatable(draft, *old.down, !mapping.news.empty());
+          check_repeatable(draft, *old.down, !mapping.news.empty(), false);
         }
       }
     }
@@ -420,14 +561,16 @@ Recipe compile(Draft& draft) {
   }
   draft.throw_complaints();
   Recipe recipe;
+  Order order(recipe);
   for (TableDraft& table : draft.tables()) {
     TableCompiler(draft, table, recipe).compile();
+    order.take_in(table.first_operation);
   }
-  for (const auto& [phase, step] : draft.steps()) {
-    (phase == "expand" ? recipe.expand : phase == "contract" ? recipe.contract : recipe.rollback).push_back(step);
+  for (const Draft::PlannedStep& planned : draft.steps()) {
+    (planned.phase == "expand" ? recipe.expand : recipe.contract).push_back(planned.step);
+    order.take_in(planned.operation);
   }
-  // Undone in the opposite order of doing.
-  std::ranges::reverse(recipe.rollback);
+  order.settle();
   recipe.warnings = draft.warnings();
   return recipe;
 }

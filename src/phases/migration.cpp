@@ -6,6 +6,7 @@
 #include <ranges>
 
 #include "contract_guard.hpp"
+#include "ddl_trial.hpp"
 #include "dependents.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -108,18 +109,60 @@ struct Migration::Run {
         event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: {}", plan.name, what, then)});
   }
 
+  void keep_begun(const std::string& phase, std::vector<Step>& steps) {
+    const std::vector<std::string> begun = journal.started_steps(plan.name, phase);
+    std::erase_if(steps, [&](const Step& step) { return std::ranges::find(begun, step.id) == begun.end(); });
+  }
+
   int run_steps(const std::string& phase, const std::vector<Step>& steps) {
     const int done = StepRunner(session, journal, plan.name, id, phase).run(steps);
     changed = changed || done > 0;
     return done;
   }
 
-  Recipe compile_now() {
-    const Catalog catalog = read_catalog(session.connection(), plan);
-    may_replace_role = may_replace_replication_role(session.connection());
+  Recipe compile_now(const Catalog& catalog) {
     Draft draft = draft_plan(plan, catalog);
     probe_expressions(session.connection(), draft);
     return ecmigrate::compile(draft);
+  }
+
+  /// What contract cannot do as long as there are things that somebody has to see to first.
+  [[nodiscard]] std::vector<LongWork> try_all_steps(const Recipe& recipe, bool contract_too) {
+    std::vector<std::string> phases{"expand", "backfill", "verify"};
+    if (contract_too) {
+      phases.emplace_back("contract");
+    }
+    return try_steps(session, recipe, phases);
+  }
+
+  /// The recipe, and what contract would meet. Where a type cannot change in place without long work under the lock, it
+  /// changes through a copy.
+  std::pair<Recipe, Dependents> compile_and_try() {
+    Catalog catalog = read_catalog(session.connection(), plan);
+    may_replace_role = may_replace_replication_role(session.connection());
+    for (;;) {
+      Recipe recipe = compile_now(catalog);
+      Dependents dependents = find_dependents(session, recipe.drops);
+      const std::vector<LongWork> work = try_all_steps(recipe, dependents.blocking.empty());
+      bool other_way = false;
+      for (const LongWork& one : work) {
+        for (const ColumnDrop& change : recipe.drops) {
+          Table& table = catalog.tables.at(change.table);
+          // A copy in a partitioned table would get no indexes.
+          if (change.type_change && !table.partitioned && changes_type(one, change)) {
+            std::ranges::find(table.columns, change.column, &Column::name)->costly_in_place = true;
+            other_way = true;
+            session.report(event::Note{event::Note::Level::info,
+                                       fmt::format("{}.{} changes its type through a copy: in place, contract {}",
+                                                   change.table.display(), change.column, one.what)});
+          }
+        }
+      }
+      if (!other_way) {
+        refuse_long_work(work);
+        return {std::move(recipe), std::move(dependents)};
+      }
+    }
   }
 
   [[noreturn]] static void refuse_beside(const std::string& other) {
@@ -129,7 +172,7 @@ struct Migration::Run {
 
   /// Everything that can be known before the first lock.
   Recipe prepare() {
-    Recipe recipe = compile_now();
+    const auto [recipe, dependents] = compile_and_try();
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
@@ -138,7 +181,6 @@ struct Migration::Run {
       try_on_rows(session, trial);
     }
     std::vector<std::string> warnings = recipe.warnings;
-    const Dependents dependents = find_dependents(session, recipe.drops);
     for (const std::string& text : dependents.blocking) {
       warnings.push_back(fmt::format("contract will be refused as long as there is {}", text));
     }
@@ -374,6 +416,9 @@ void Migration::contract() {
       (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
     run.check_still_true();
     refuse_if_columns_are_needed(run.session, run.record->recipe);
+    refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
+    // Before the state says that there is no way back: what cannot be built ends here.
+    run.run_steps("before_contract", run.record->recipe.before_contract);
     run.set_state(State::contracting);
   } else if (run.record->state != State::contracting) {
     run.out_of_order("contract", run.record->state == State::expanding      ? "expand"
@@ -406,12 +451,10 @@ void Migration::rollback() {
   }
   run.set_state(State::rolling_back);
   // What was never begun need not be undone, and might be somebody else's by now.
-  std::vector<std::string> begun = run.journal.started_steps(run.plan.name, "expand");
-  std::ranges::copy(run.journal.started_steps(run.plan.name, "after_fill"), std::back_inserter(begun));
-  std::vector<Step> steps;
-  std::ranges::copy_if(run.record->recipe.rollback, std::back_inserter(steps),
-                       [&](const Step& step) { return std::ranges::find(begun, step.id) != begun.end(); });
-  run.run_steps("rollback", steps);
+  Recipe begun = run.record->recipe;
+  run.keep_begun("expand", begun.expand);
+  run.keep_begun("after_fill", begun.after_fill);
+  run.run_steps("rollback", undo_steps(begun));
   run.set_state(State::rolled_back);
 }
 

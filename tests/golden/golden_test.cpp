@@ -136,11 +136,11 @@ std::string printed(const Recipe& recipe) {
                         trial.null_in, trial.lossy);
   }
   text += printed("after the backfill", recipe.after_fill) + printed("validate", recipe.validate) +
-          printed("contract", recipe.contract);
+          printed("before contract", recipe.before_contract) + printed("contract", recipe.contract);
   for (const ColumnDrop& drop : recipe.drops) {
     text += fmt::format("== drops {}.{}\n", drop.table.display(), drop.column);
   }
-  return text + printed("rollback", recipe.rollback);
+  return text + printed("rollback", undo_steps(recipe));
 }
 
 std::string golden_path(std::string_view kind) {
