@@ -8,6 +8,7 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/op/draft.hpp"
+#include "ecmigrate/op/spread.hpp"
 #include "mapping_sql.hpp"
 #include "sql_text.hpp"
 
@@ -222,12 +223,12 @@ class TableCompiler {
     if (synced.key.size() == 1) {
       const std::string& type = m_table.table->find_column(synced.key.front())->type;
       if (type == "integer" || type == "bigint") {
-        // Neighbours on a page have neighbouring numbers. Multiples of the golden ratio (here of 2^32) spread these
-        // evenly, whatever the step between them, where a hash is only even on average. Every scan computes this for
-        // every row: no more than keeps the product from overflowing.
+        // Neighbours on a page have neighbouring numbers. Multiples spread these evenly, whatever the step between
+        // them, where a hash is only even on average. Every scan computes this for every row: no more than keeps the
+        // product from overflowing.
         const std::string column = "this." + quote_identifier(synced.key.front());
-        synced.spread =
-            fmt::format("{} * 2654435769", type == "integer" ? column : fmt::format("({} & 1073741823)", column));
+        synced.spread = fmt::format("{} * {}", type == "integer" ? column : fmt::format("({} & 1073741823)", column),
+                                    spread_multiplier(m_draft.plan().name));
       }
     }
     synced.user_update_triggers =
