@@ -16,10 +16,11 @@ namespace ecmigrate {
 namespace {
 
 const std::vector<Step>& steps_of(const Recipe& recipe, const std::string& phase) {
-  return phase == "expand"     ? recipe.expand
-         : phase == "backfill" ? recipe.after_fill
-         : phase == "verify"   ? recipe.validate
-                               : recipe.contract;
+  return phase == "expand"            ? recipe.expand
+         : phase == "backfill"        ? recipe.after_fill
+         : phase == "verify"          ? recipe.validate
+         : phase == "before_contract" ? recipe.before_contract
+                                      : recipe.contract;
 }
 
 /// The sync trigger is not on the copy, and the plan's own `sql` could do anything.

@@ -132,6 +132,7 @@ struct Migration::Run {
   [[nodiscard]] std::vector<LongWork> try_all_steps(const Recipe& recipe, bool contract_too) {
     std::vector<std::string> phases{"expand", "backfill", "verify"};
     if (contract_too) {
+      phases.emplace_back("before_contract");
       phases.emplace_back("contract");
     }
     return try_steps(session, recipe, phases);
@@ -427,6 +428,8 @@ void Migration::contract() {
       (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
     run.check_still_true();
     refuse_if_columns_are_needed(run.session, run.record->recipe);
+    // Before the state says that there is no way back: what cannot be built ends here.
+    run.run_steps("before_contract", run.record->recipe.before_contract);
     refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
     refuse_without_lock_room(run.session, run.record->recipe);
     run.set_state(State::contracting);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "ecmigrate/base/text.hpp"
+#include "table_surroundings.hpp"
 
 namespace ecmigrate {
 
@@ -65,17 +66,37 @@ select i.relname, x.indisunique, x.indisprimary, x.indisreplident, x.indiscluste
                 and e.refclassid = 'pg_class'::regclass and e.refobjid = x.indrelid and e.refobjsubid = a.attnum))),
   substr(pg_get_indexdef(x.indexrelid), length(format('CREATE %sINDEX %I ON %s%I.%I', case when x.indisunique then 'UNIQUE ' else '' end,
      i.relname, case when i.relkind = 'I' then 'ONLY ' else '' end, n.nspname, c.relname)) + 1),
-  coalesce(k.condeferred, false), case when k.oid is null then obj_description(i.oid, 'pg_class') else obj_description(k.oid, 'pg_constraint') end
+  coalesce(k.condeferred, false), case when k.oid is null then obj_description(i.oid, 'pg_class') else obj_description(k.oid, 'pg_constraint') end,
+  x.indisvalid, s.spcname, coalesce(has_tablespace_privilege(s.oid, 'create'), true),
+  (select json_agg(case d.deptype when 'P' then 'index ' || d.refobjid::regclass else pg_describe_object(d.classid, d.objid, d.objsubid) end)
+     from pg_depend d where d.refclassid = 'pg_class'::regclass and (d.refobjid = i.oid and d.deptype = 'n'
+       or d.classid = 'pg_class'::regclass and d.objid = i.oid and d.deptype = 'P' and d.refobjid in (select h.inhparent from pg_inherits h where h.inhrelid = i.oid)))
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
   left join pg_constraint k on k.conindid = x.indexrelid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')
+  left join pg_tablespace s on s.oid = i.reltablespace
 where x.indrelid = {0} order by i.relname;
 select k.conname, k.contype, (select json_agg(a.attname order by u.place) from unnest(k.conkey) with ordinality u(attnum, place)
      join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.attnum), pg_get_constraintdef(k.oid), k.convalidated, n.nspname, r.relname, k.connoinherit,
-  obj_description(k.oid, 'pg_constraint')
+  obj_description(k.oid, 'pg_constraint'),
+  (select json_agg(a.attname order by u.place) from unnest(k.confkey) with ordinality u(attnum, place)
+     join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.attnum),
+  case k.confmatchtype when 'f' then ' match full' else '' end
+    || case k.confupdtype when 'r' then ' on update restrict' when 'c' then ' on update cascade' when 'n' then ' on update set null'
+       when 'd' then ' on update set default' else '' end,
+  case k.confdeltype when 'r' then ' on delete restrict' when 'c' then ' on delete cascade' when 'n' then ' on delete set null'
+    when 'd' then ' on delete set default' else '' end,
+  -- by way of JSON, as older servers have no such columns
+  (select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = k.conrelid and to_jsonb(k) -> 'confdelsetcols' @> to_jsonb(a.attnum)),
+  case when k.condeferrable then ' deferrable' else '' end || case when k.condeferred then ' initially deferred' else '' end,
+  coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 from pg_constraint k left join pg_class r on r.oid = k.confrelid left join pg_namespace n on n.oid = r.relnamespace
 where k.conrelid = {0} order by k.conname;
-select t.tgname, t.tgtype & 3 = 3, t.tgtype & 20 <> 0, t.tgtype & 16 <> 0, t.tgenabled = 'A'
-from pg_trigger t where t.tgrelid in (select {0}::oid union select p.relid from pg_partition_tree({0}) p) and not t.tgisinternal and t.tgenabled <> 'D';
+select t.tgname, t.tgtype & 3 = 3, t.tgtype & 20 <> 0, t.tgtype & 16 <> 0, t.tgenabled = 'A',
+  (select json_agg(a.attname) from pg_attribute a where a.attrelid = t.tgrelid and a.attnum = any (t.tgattr)),
+  (select json_agg(distinct a.attname) from pg_depend d join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+     where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_class'::regclass and d.refobjid = t.tgrelid),
+  l.lanname, p.prosrc, replace(encode(t.tgargs, 'escape'), '\000', chr(10))
+from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_language l on l.oid = p.prolang where t.tgrelid in (select {0}::oid union select p.relid from pg_partition_tree({0}) p) and not t.tgisinternal and t.tgenabled <> 'D';
 select n.nspname, r.relname, k.conname, (select json_agg(a.attname) from pg_attribute a where a.attrelid = k.confrelid and a.attnum = any(k.confkey))
 from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
 where k.contype = 'f' and k.confrelid = {0} and k.conparentid = 0;
@@ -129,7 +150,8 @@ void read_parts(const std::vector<pg::Rows>& results, Table& table) {
     const pg::Rows& rows = results[2];
     table.indexes.push_back({rows.text(row, 0), list_of(rows, row, 8), rows.text(row, 9), rows.boolean(row, 1),
                              rows.boolean(row, 2), rows.boolean(row, 3), rows.boolean(row, 4), rows.text(row, 5),
-                             letter(rows, row, 6), rows.boolean(row, 7), rows.boolean(row, 10), rows.maybe(row, 11)});
+                             letter(rows, row, 6), rows.boolean(row, 7), rows.boolean(row, 10), rows.maybe(row, 11),
+                             rows.boolean(row, 12), rows.text(row, 13), rows.boolean(row, 14), list_of(rows, row, 15)});
   }
   for (int row = 0; row < results[3].size(); ++row) {
     const pg::Rows& rows = results[3];
@@ -140,12 +162,19 @@ void read_parts(const std::vector<pg::Rows>& results, Table& table) {
                                  rows.boolean(row, 4),
                                  {rows.text(row, 5), rows.text(row, 6)},
                                  rows.boolean(row, 7),
-                                 rows.maybe(row, 8)});
+                                 rows.maybe(row, 8),
+                                 list_of(rows, row, 9),
+                                 rows.text(row, 10),
+                                 rows.text(row, 11),
+                                 list_of(rows, row, 12),
+                                 rows.text(row, 13),
+                                 rows.boolean(row, 14)});
   }
   for (int row = 0; row < results[4].size(); ++row) {
     const pg::Rows& rows = results[4];
-    table.triggers.push_back(
-        {rows.text(row, 0), rows.boolean(row, 1), rows.boolean(row, 2), rows.boolean(row, 3), rows.boolean(row, 4)});
+    table.triggers.push_back({rows.text(row, 0), rows.boolean(row, 1), rows.boolean(row, 2), rows.boolean(row, 3),
+                              rows.boolean(row, 4), list_of(rows, row, 5), list_of(rows, row, 6), rows.text(row, 7),
+                              rows.text(row, 8), rows.text(row, 9)});
   }
   for (int row = 0; row < results[5].size(); ++row) {
     const pg::Rows& rows = results[5];
@@ -181,6 +210,7 @@ Table read_table(pg::Connection& connection, const QualifiedName& name) {
                             .boolean(0, 0);
   }
   read_parts(results, table);
+  read_surroundings(connection, table);
   return table;
 }
 
