@@ -70,29 +70,31 @@ void refuse_without_lock_room(Session& session, const Recipe& recipe) {
                            table.display());
     }
   }
-  const LockRoom room = read_lock_room(session.connection());
+  std::int64_t need = 0;
+  std::string where;
   for (const auto& [phase, steps] : {std::pair("expand", &recipe.expand), std::pair("contract", &recipe.contract)}) {
     for (const Step& step : *steps) {
-      const std::int64_t need = locks_of(step, tables);
-      const auto has =
-          static_cast<std::int64_t>(k_share * static_cast<double>(room.per_transaction * room.transactions)) -
-          room.used;
-      if (step.kind != Step::Kind::transaction || need <= has) {
-        continue;
+      const std::int64_t locks = step.kind == Step::Kind::transaction ? locks_of(step, tables) : 0;
+      if (locks > need) {
+        need = locks;
+        where = fmt::format("{}, {}", phase, step.title);
       }
-      const auto setting = static_cast<std::int64_t>(static_cast<double>(need + room.used) / k_share /
-                                                     static_cast<double>(room.transactions)) +
-                           1;
-      throw Error(
-          Outcome::refused,
-          fmt::format("{}, {}: holds about {} locks at once{}, and the server has room for {} "
-                      "(max_locks_per_transaction = {})",
-                      phase, step.title, with_thousands(need), about.empty() ? "" : " for " + about,
-                      with_thousands(std::max<std::int64_t>(0, has)), room.per_transaction),
-          fmt::format("Set max_locks_per_transaction to {} or more, which needs a restart. Nothing was changed.",
-                      setting));
     }
   }
+  const LockRoom room = read_lock_room(session.connection());
+  const auto all = static_cast<double>(room.per_transaction * room.transactions);
+  const std::int64_t has = std::max<std::int64_t>(0, static_cast<std::int64_t>(k_share * all) - room.used);
+  if (need <= has) {
+    return;
+  }
+  const double setting = static_cast<double>(need + room.used) / k_share / static_cast<double>(room.transactions);
+  throw Error(Outcome::refused,
+              fmt::format("{}: holds about {} locks at once{}, and the server has room for {} "
+                          "(max_locks_per_transaction = {})",
+                          where, with_thousands(need), about.empty() ? "" : " for " + about, with_thousands(has),
+                          room.per_transaction),
+              fmt::format("Set max_locks_per_transaction to {} or more, which needs a restart. Nothing was changed.",
+                          static_cast<std::int64_t>(setting) + 1));
 }
 
 }  // namespace ecmigrate
