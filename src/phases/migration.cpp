@@ -97,9 +97,13 @@ struct Migration::Run {
     old.file = plan.file;
     const Recipe was = compile_from(old, *record->tables);
     const Recipe now = compile_from(plan, *record->tables);
-    return change_plan(record->recipe, was, now,
-                       {begun("expand"), begun("after_fill"), begun("verify"), begun("contract"), begun("rollback")},
-                       record->state);
+    try {
+      return change_plan(plan.name, record->recipe, was, now,
+                         {begun("expand"), begun("after_fill"), begun("verify"), begun("contract"), begun("rollback")},
+                         record->state);
+    } catch (const Error& error) {
+      throw Error(error.outcome(), error.what() + first_difference(record->plan, plan.canonical), error.hint());
+    }
   }
 
   /// Takes over what a changed plan says of parts that have not run.

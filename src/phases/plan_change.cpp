@@ -18,7 +18,9 @@ const Step* find_step(const std::vector<Step>& steps, const std::string& id) {
 }
 
 std::string words(const Action& action) {
-  return join(action.sql, "; ");
+  std::string text = join(action.sql, "; ");
+  std::ranges::replace(text, '\n', ' ');
+  return text;
 }
 
 /// Everything that decides what is filled, compared and kept in step.
@@ -31,7 +33,9 @@ std::string data_of(const Recipe& recipe) {
 
 class Change {
  public:
-  Change(const BegunSteps& begun, State state) : m_begun(begun) { m_change.state = state; }
+  Change(std::string name, const BegunSteps& begun, State state) : m_name(std::move(name)), m_begun(begun) {
+    m_change.state = state;
+  }
 
   PlanChange make(const Recipe& kept, const Recipe& was, const Recipe& now) {
     if (data_of(was) != data_of(now)) {
@@ -52,8 +56,9 @@ class Change {
   }
 
  private:
-  [[noreturn]] static void refuse(const std::string& what) {
-    throw Error(Outcome::refused, fmt::format("the plan has changed in a part that has run: {}", what),
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw Error(Outcome::refused,
+                fmt::format("\"{}\" was started with another plan, and what differs has run: {}", m_name, what),
                 "Restore that part; or roll back with the plan as it was and begin again.");
   }
 
@@ -116,7 +121,7 @@ class Change {
         steps.push_back(*find_step(kept, wanted.id));
         undo_of(steps.back(), *before, wanted, name);
       } else if (begun.contains(wanted.id)) {
-        refuse(fmt::format("{}{}", name, first_difference(words(*before), words(wanted))));
+        refuse(name);
       } else {
         say(fmt::format("{}:{}", name, first_difference(words(*before), words(wanted))));
         goes_back_to(state, wanted.title);
@@ -134,6 +139,7 @@ class Change {
     return steps;
   }
 
+  std::string m_name;
   const BegunSteps& m_begun;
   PlanChange m_change;
   bool m_asks = false;
@@ -141,8 +147,9 @@ class Change {
 
 }  // namespace
 
-PlanChange change_plan(const Recipe& kept, const Recipe& was, const Recipe& now, const BegunSteps& begun, State state) {
-  return Change(begun, state).make(kept, was, now);
+PlanChange change_plan(const std::string& name, const Recipe& kept, const Recipe& was, const Recipe& now,
+                       const BegunSteps& begun, State state) {
+  return Change(name, begun, state).make(kept, was, now);
 }
 
 std::string first_difference(const std::string& before, const std::string& after) {

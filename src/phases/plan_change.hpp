@@ -26,9 +26,10 @@ struct PlanChange {
   State state = State::planned;      ///< where the migration stands now: phases that are over may have new steps
 };
 
-/// `kept` is the migration's recipe; `was` and `now` are what this program makes of the plan before and after, from the
-/// same tables. Throws Error{refused} where a part that has run is different.
-PlanChange change_plan(const Recipe& kept, const Recipe& was, const Recipe& now, const BegunSteps& begun, State state);
+/// `name` is the migration's, `kept` its recipe; `was` and `now` are what this program makes of the plan before and
+/// after, from the same tables. Throws Error{refused} where a part that has run is different.
+PlanChange change_plan(const std::string& name, const Recipe& kept, const Recipe& was, const Recipe& now,
+                       const BegunSteps& begun, State state);
 
 /// The first place where two texts differ, with what stands around it.
 std::string first_difference(const std::string& before, const std::string& after);

@@ -266,7 +266,7 @@ TEST_CASE("a trigger disabled after contract's look is found under the lock, and
     });
   });
   REQUIRE(tampered);
-  CHECK_THAT(error.what(), Catch::Matchers::Contains("sync trigger of person is missing or disabled"));
+  CHECK_THAT(error.what(), Catch::Matchers::Contains("sync trigger of person is missing, disabled, or was made again"));
   database.exec("alter table person enable trigger user");
   CHECK(database.schema() == before);
   migrate(database, k_split, "verify contract");

@@ -5,9 +5,9 @@ namespace ecmigrate::test {
 namespace {
 
 constexpr const char* k_table =
-    "create table t (id int primary key, a int not null); insert into t select i, i from generate_series(1, 20) i";
+    "create table t (id int primary key, a int); insert into t select i, i from generate_series(1, 20) i";
 constexpr const char* k_parts =
-    "create table t (id int, a int not null, primary key (id)) partition by range (id);"
+    "create table t (id int, a int, primary key (id)) partition by range (id);"
     "create table t1 partition of t for values from (0) to (11); create table t2 partition of t for values from (11) "
     "to "
     "(100); insert into t select i, i from generate_series(1, 20) i";
@@ -169,7 +169,8 @@ TEST_CASE("a migration that is begun again does not show the verification of its
   Database database;
   database.exec(k_table);
   migrate(database, k_plan, "expand backfill verify rollback expand");
-  CHECK(run_program(database, {"status", "PLAN", "--json"}, k_plan).out.find(R"("verifications":[])") != std::string::npos);
+  CHECK(run_program(database, {"status", "PLAN", "--json"}, k_plan).out.find(R"("verifications":[])") !=
+        std::string::npos);
 }
 
 }  // namespace ecmigrate::test
