@@ -1,11 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
+#include "carried_default.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/op/draft.hpp"
+#include "ecmigrate/op/spread.hpp"
 #include "mapping_sql.hpp"
+#include "sql_text.hpp"
 
 namespace ecmigrate {
 
@@ -92,6 +97,19 @@ class TableCompiler {
     }
     if (!actions.empty()) {
       sql.push_back(alter(join(actions, ", ")));
+    }
+    // In a statement of their own: given with ADD COLUMN they would be the value of the rows that exist.
+    std::vector<std::string> defaults;
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        if (column.interim_default) {
+          defaults.push_back(
+              fmt::format("alter column {} set default {}", quote_identifier(column.name), *column.interim_default));
+        }
+      }
+    }
+    if (!defaults.empty()) {
+      sql.push_back(alter(join(defaults, ", ")));
     }
   }
 
@@ -180,8 +198,20 @@ class TableCompiler {
       m_recipe.trials.push_back(compile_trial(m_table, mapping));
     }
     for (const ConstraintAdd& constraint : m_table.constraints) {
-      if (constraint.foreign_key.empty() && constraint.validate) {
+      // A foreign key is asked whenever its columns change, so at every fill, validated or not.
+      const bool key = !constraint.foreign_key.empty();
+      if (key ? constraint.enforced && !constraint.operators.empty() : constraint.validate) {
         m_recipe.trials.push_back(compile_constraint_trial(m_table, constraint));
+      }
+    }
+    for (const IndexBuild& index : m_table.indexes) {
+      if (index.may_be_violated && !has_volatile_values()) {
+        m_recipe.trials.push_back(compile_unique_trial(m_table, index));
+      }
+    }
+    for (Trial& trial : m_recipe.trials) {
+      if (trial.table == m_table.table->name) {
+        trial.prelude = m_table.prelude;
       }
     }
     if (synced.mappings.empty()) {
@@ -193,17 +223,24 @@ class TableCompiler {
     if (synced.key.size() == 1) {
       const std::string& type = m_table.table->find_column(synced.key.front())->type;
       if (type == "integer" || type == "bigint") {
-        // Neighbours on a page have neighbouring numbers. Multiples of the golden ratio (here of 2^32) spread these
-        // evenly, whatever the step between them, where a hash is only even on average. Every scan computes this for
-        // every row: no more than keeps the product from overflowing.
+        // Neighbours on a page have neighbouring numbers. Multiples spread these evenly, whatever the step between
+        // them, where a hash is only even on average. Every scan computes this for every row: no more than keeps the
+        // product from overflowing.
         const std::string column = "this." + quote_identifier(synced.key.front());
-        synced.spread =
-            fmt::format("{} * 2654435769", type == "integer" ? column : fmt::format("({} & 1073741823)", column));
+        synced.spread = fmt::format("{} * {}", type == "integer" ? column : fmt::format("({} & 1073741823)", column),
+                                    spread_multiplier(m_draft.plan().name));
       }
     }
     synced.user_update_triggers =
         std::ranges::any_of(m_table.table->triggers, [](const Trigger& trigger) { return trigger.on_update; });
     m_recipe.synced.push_back(std::move(synced));
+  }
+
+  /// What `up` gives is another value each time: then it cannot be said today whether values will be unique.
+  [[nodiscard]] bool has_volatile_values() const {
+    return std::ranges::any_of(m_table.mappings, [](const Mapping& mapping) {
+      return std::ranges::any_of(mapping.news, [](const NewColumn& column) { return column.up.volatile_value; });
+    });
   }
 
   void indexes() {
@@ -215,7 +252,7 @@ class TableCompiler {
       step.index = index.name;
       step.sql.push_back(fmt::format("create {}index concurrently {} on {}{}", index.unique ? "unique " : "",
                                      quote_identifier(index.name.name), m_table.table->name.sql(),
-                                     index.definition.sql));
+                                     with_tablespace(index.definition.sql, index.tablespace)));
       step.cost = "builds the index beside reads and writes";
       if (index.drop_on_rollback) {
         Action& undo = step.undo.emplace();
@@ -225,7 +262,10 @@ class TableCompiler {
         undo.sql = {fmt::format("drop index concurrently if exists {}", index.name.sql())};
         undo.cost = "waits for transactions that use it, beside reads and writes";
       }
-      (index.after_fill ? m_recipe.after_fill : m_recipe.expand).push_back(step);
+      (index.before_contract ? m_recipe.before_contract
+       : index.after_fill    ? m_recipe.after_fill
+                             : m_recipe.expand)
+          .push_back(step);
     }
   }
 
@@ -295,6 +335,8 @@ class TableCompiler {
         set.push_back(fmt::format(
             "alter column {} set default {}", name,
             column.default_read != nullptr ? fmt::format("({}\n)", column.default_read->text) : *column.default_sql));
+      } else if (column.interim_default) {
+        set.push_back(fmt::format("alter column {} drop default", name));
       }
     }
     if (!set.empty()) {
@@ -359,13 +401,54 @@ class TableCompiler {
   std::optional<SyncTriggerSql> m_sync;
 };
 
-void check_repeatable(Draft& draft, const Expression& expression, bool has_way_back) {
-  if (!expression.repeatable && has_way_back && draft.plan().deterministic) {
+void check_repeatable(Draft& draft, const Expression& expression, bool has_way_back, bool is_up) {
+  if (expression.volatile_value && is_up && draft.plan().deterministic) {
+    draft.warn(fmt::format("{} gives another value each time it is asked: verify can tell only whether rows are filled",
+                           expression.what));
+  } else if (!expression.repeatable && has_way_back && draft.plan().deterministic) {
     draft.complain(
         expression.at,
         fmt::format("{} gives another value each time it is asked, so verify could not compare", expression.what),
         "Use an expression that depends on the row alone, or say `deterministic: false` at the top of the plan: "
         "then verify checks only that every row is filled.");
+  }
+}
+
+/// An `up` sees the columns of the operations before its own.
+void complain_of_later_columns(Draft& draft, const TableDraft& table) {
+  for (auto mapping = table.mappings.begin(); mapping != table.mappings.end(); ++mapping) {
+    for (const NewColumn& column : mapping->news) {
+      for (const std::string& name : column.up.reads) {
+        const auto later = std::find_if(std::next(mapping), table.mappings.end(), [&](const Mapping& other) {
+          return std::ranges::find(other.news, name, &NewColumn::name) != other.news.end();
+        });
+        if (later != table.mappings.end()) {
+          draft.complain(
+              column.up.at,
+              fmt::format("{} reads \"{}\", which operation {} adds", column.up.what, name, later->operation),
+              "Operations are done in the plan's order: put that one before.");
+        }
+      }
+    }
+  }
+}
+
+/// One statement fills all the columns of a row, and asks each expression by itself.
+void complain_of_unsteady_columns(Draft& draft, const TableDraft& table) {
+  for (const Mapping& mapping : table.mappings) {
+    for (const NewColumn& column : mapping.news) {
+      for (const Mapping& other : table.mappings) {
+        for (const NewColumn& read : other.news) {
+          if (&read != &column && !read.up.repeatable &&
+              std::ranges::find(column.up.reads, read.name) != column.up.reads.end()) {
+            draft.complain(column.up.at,
+                           fmt::format("{} reads \"{}\", whose value is another one each time it is made",
+                                       column.up.what, read.name),
+                           "Fill it by a plan of its own, after this one.");
+          }
+        }
+      }
+    }
   }
 }
 
@@ -398,11 +481,42 @@ void distrust_collations(TableDraft& table) {
 void choose_markers(Draft& draft, TableDraft& table) {
   for (Mapping& mapping : table.mappings) {
     const bool by_value = std::ranges::any_of(mapping.news, [](const NewColumn& column) { return !column.nullable; });
-    if (!mapping.news.empty() && !by_value && !mapping.null_means_pending) {
+    // Without O, only a marker tells what `up` gave from what the application wrote, so that verify can compare.
+    const bool told_by_marker = mapping.olds.empty() && !mapping.news.empty() && mapping.news.front().up.repeatable;
+    if (!mapping.news.empty() && (told_by_marker || (!by_value && !mapping.null_means_pending))) {
       mapping.marker = draft.object_name(table.table->name, "filled", mapping.news.front().name);
     }
   }
 }
+
+/// Brings the steps of a recipe into the order of the operations that they come from.
+class Order {
+ public:
+  explicit Order(Recipe& recipe) : m_lists{{{&recipe.expand, {}}, {&recipe.contract, {}}}} {}
+
+  /// The steps that were added since the last call come from this operation.
+  void take_in(int operation) {
+    for (auto& [steps, places] : m_lists) {
+      places.resize(steps->size(), operation);
+    }
+  }
+
+  void settle() {
+    for (auto& [steps, places] : m_lists) {
+      std::vector<std::size_t> order(steps->size());
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::stable_sort(order, {}, [&places = places](std::size_t at) { return places[at]; });
+      std::vector<Step> sorted;
+      for (const std::size_t at : order) {
+        sorted.push_back(std::move((*steps)[at]));
+      }
+      *steps = std::move(sorted);
+    }
+  }
+
+ private:
+  std::array<std::pair<std::vector<Step>*, std::vector<int>>, 2> m_lists;
+};
 
 }  // namespace
 
@@ -412,14 +526,19 @@ Recipe compile(Draft& draft) {
       decide();
     }
     take_read_defaults(table);
+    carry_defaults(draft, table);
     distrust_collations(table);
+    // A default that turned out to need filling came last, and a later operation may read its column.
+    std::ranges::stable_sort(table.mappings, {}, &Mapping::operation);
+    complain_of_later_columns(draft, table);
+    complain_of_unsteady_columns(draft, table);
     for (const Mapping& mapping : table.mappings) {
       for (const NewColumn& column : mapping.news) {
-        check_repeatable(draft, column.up, !mapping.olds.empty());
+        check_repeatable(draft, column.up, !mapping.olds.empty(), true);
       }
       for (const OldColumn& old : mapping.olds) {
         if (old.down) {
-          check_repeatable(draft, *old.down, !mapping.news.empty());
+          check_repeatable(draft, *old.down, !mapping.news.empty(), false);
         }
       }
     }
@@ -427,12 +546,16 @@ Recipe compile(Draft& draft) {
   }
   draft.throw_complaints();
   Recipe recipe;
+  Order order(recipe);
   for (TableDraft& table : draft.tables()) {
     TableCompiler(draft, table, recipe).compile();
+    order.take_in(table.first_operation);
   }
-  for (const auto& [phase, step] : draft.steps()) {
-    (phase == "expand" ? recipe.expand : recipe.contract).push_back(step);
+  for (const Draft::PlannedStep& planned : draft.steps()) {
+    (planned.phase == "expand" ? recipe.expand : recipe.contract).push_back(planned.step);
+    order.take_in(planned.operation);
   }
+  order.settle();
   recipe.warnings = draft.warnings();
   return recipe;
 }

@@ -8,6 +8,8 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/op/kind.hpp"
+#include "fold.hpp"
+#include "refusals.hpp"
 
 namespace ecmigrate {
 
@@ -30,8 +32,8 @@ void Draft::throw_complaints() const {
   }
 }
 
-void Draft::add_step(std::string_view phase, Step step) {
-  m_steps.emplace_back(phase, std::move(step));
+void Draft::add_step(std::string_view phase, int operation, Step step) {
+  m_steps.push_back({std::string(phase), operation, std::move(step)});
 }
 
 TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key) {
@@ -49,6 +51,7 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   }
   for (TableDraft& draft : m_tables) {
     if (draft.table == found) {
+      draft.last_operation = operation.number;
       return &draft;
     }
   }
@@ -77,11 +80,13 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
         "{} is published by logical replication: its subscribers need the new columns before expand, or they stop",
         found->name.display()));
   }
-  m_tables.emplace_back().table = found;
-  return &m_tables.back();
+  TableDraft& made = m_tables.emplace_back();
+  made.table = found;
+  made.first_operation = made.last_operation = operation.number;
+  return &made;
 }
 
-const Column* Draft::column(const TableDraft& draft, const std::string& name, Location at) {
+const Column* Draft::column(const TableDraft& draft, const std::string& name, Location at, bool may_be_generated) {
   const Column* found = draft.table->find_column(name);
   if (found == nullptr) {
     std::vector<std::string_view> names;
@@ -91,7 +96,7 @@ const Column* Draft::column(const TableDraft& draft, const std::string& name, Lo
     const auto nearest = nearest_word(name, names);
     complain(at, fmt::format("column \"{}\" of \"{}\" does not exist", name, draft.table->name.display()),
              nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string());
-  } else if (found->generated) {
+  } else if (found->generated && !may_be_generated) {
     complain(at, fmt::format("column \"{}\" is generated: it cannot be kept in step by a trigger", name));
     return nullptr;
   }
@@ -209,6 +214,33 @@ void settle_indexes(TableDraft& table) {
   }
 }
 
+void mark_expressions_of_trigger(TableDraft& table) {
+  for (Mapping& mapping : table.mappings) {
+    for (NewColumn& column : mapping.news) {
+      column.up.in_trigger = true;
+    }
+    for (OldColumn& old : mapping.olds) {
+      if (old.down) {
+        old.down->in_trigger = true;
+      }
+    }
+  }
+}
+
+/// What the old columns' defaults are has to be known for the new ones'.
+void read_old_defaults(TableDraft& table) {
+  for (Mapping& mapping : table.mappings) {
+    for (OldColumn& old : mapping.olds) {
+      if (!mapping.news.empty() && old.column->default_sql) {
+        Expression& expression = table.expressions.emplace_back();
+        expression.text = *old.column->default_sql;
+        expression.what = "default of " + old.column->name;
+        old.default_read = &expression;
+      }
+    }
+  }
+}
+
 /// An index of the plan on a column that goes at contract would go with it.
 void complain_of_lost_indexes(Draft& draft, const TableDraft& table) {
   for (const auto& [name, at] : table.indexed) {
@@ -226,17 +258,46 @@ void complain_of_lost_indexes(Draft& draft, const TableDraft& table) {
 
 }  // namespace
 
+namespace {
+
+/// A table's shape changes in one step, so nothing can be done between two operations on it.
+void complain_of_steps_between(Draft& draft) {
+  for (const Draft::PlannedStep& step : draft.steps()) {
+    for (const TableDraft& table : draft.tables()) {
+      if (step.step.kind == Step::Kind::transaction && table.first_operation < step.operation &&
+          step.operation < table.last_operation) {
+        const auto operation = std::ranges::find(draft.plan().operations, step.operation, &PlannedOperation::number);
+        draft.complain(operation->at,
+                       fmt::format("operation {} is `sql` between operations on \"{}\", which are done together",
+                                   step.operation, table.table->name.display()),
+                       "Put it before the first or after the last of them.");
+      }
+    }
+  }
+}
+
+}  // namespace
+
 Draft draft_plan(const Plan& plan, const Catalog& catalog) {
   Draft draft(plan, catalog);
-  for (const PlannedOperation& operation : plan.operations) {
+  for (const PlannedOperation& operation : fold_alterations(plan.operations)) {
     find_operation_kind(operation.kind)->contribute(operation, plan, catalog, draft);
+    for (TableDraft& table : draft.tables()) {
+      for (Mapping& mapping : table.mappings) {
+        mapping.operation = mapping.operation == 0 ? operation.number : mapping.operation;
+      }
+    }
   }
   for (const TableDraft& table : draft.tables()) {
     complain_of_lost_indexes(draft, table);
+    look_around(draft, table);
   }
+  complain_of_steps_between(draft);
   draft.throw_complaints();
   for (TableDraft& table : draft.tables()) {
     settle_indexes(table);
+    read_old_defaults(table);
+    mark_expressions_of_trigger(table);
   }
   return draft;
 }

@@ -27,13 +27,28 @@ std::string consistent(const Mapping& mapping);
 /// `a is distinct from b`, by the value and not only by the type's equality.
 std::string differs(std::string_view a, std::string_view b, bool equality_is_identity);
 
-/// O (or, without O, what `up` reads) is different in NEW and OLD.
-std::string olds_changed(const TableDraft& draft, const Mapping& mapping);
+/// O is different in NEW and OLD; "false" where there is no O.
+std::string olds_changed(const Mapping& mapping);
+/// A column that `up` or `down` reads and that is neither O nor N is different in NEW and OLD; "false" if there is
+/// none.
+std::string others_changed(const TableDraft& draft, const Mapping& mapping);
+/// Either of the two.
+std::string inputs_changed(const TableDraft& draft, const Mapping& mapping);
 /// N is different in NEW and OLD.
 std::string news_changed(const Mapping& mapping);
 
+/// A null in N can be what the new application means.
+bool can_be_set_null(const Mapping& mapping);
+bool can_be_set_null(const NewColumn& column);
+/// What a trigger notes about a column that a statement sets to null while its row still waits; the mapping's prefix of
+/// it without a column.
+std::string set_null_note(const TableDraft& draft, const Mapping& mapping, const NewColumn* column = nullptr);
+
 /// An expression converted as an assignment to the column would: a value that is too long is an error, not cut.
 std::string assigned(const std::string& sql, const std::string& type);
+
+/// A type without the limit of its values' length: what is converted to it is whole, and an assignment judges it then.
+std::string unlimited(std::string type);
 
 /// The compiled form for those who run it.
 SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, bool repeatable);
@@ -44,6 +59,9 @@ Trial compile_trial(const TableDraft& draft, const Mapping& mapping);
 /// The trial of a new check on the rows as they will be: from expand on it holds for every write, also of the old
 /// application and also of other columns of the row, so one row that violates it would fail its clients.
 Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& constraint);
+
+/// The trial of a unique index on all rows as they will be: what is there twice would end its build, long after expand.
+Trial compile_unique_trial(const TableDraft& draft, const IndexBuild& index);
 
 /// Columns of the primary key, or nothing.
 std::vector<std::string> primary_key(const Table& table);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "mapping_sql.hpp"
 
 namespace ecmigrate {
@@ -45,10 +46,8 @@ class FunctionBody {
   }
 
   [[nodiscard]] std::string update_part() {
-    // Not in WHEN: the server parses its tree anew for every statement, this once a session.
-    line(1, "if pg_catalog.current_setting('ecmigrate.fill', true) = 'on' then");
-    line(2, "return new;");
-    line(1, "end if;");
+    own_statement();
+    read_set_null();
     for (const Mapping& mapping : m_draft.mappings) {
       if (mapping.news.empty()) {
         continue;
@@ -57,8 +56,8 @@ class FunctionBody {
         update_follower(mapping);
       } else {
         update_mapping(mapping);
+        set_marker(mapping);
       }
-      set_marker(mapping);
     }
     return std::move(m_text);
   }
@@ -80,6 +79,62 @@ class FunctionBody {
     }
   }
 
+  /// The backfill's and the repair's own statements (not what other triggers write on their occasion) set N or O as
+  /// they should be, but a trigger of the user may have changed the row after that, as one that sets `updated_at` does.
+  void own_statement() {
+    // Not in WHEN: the server parses its tree anew for every statement, this once a session.
+    line(1, "if pg_catalog.current_setting('ecmigrate.fill', true) = 'on' and pg_catalog.pg_trigger_depth() = 1 then");
+    const bool others_may_change_it = std::ranges::any_of(
+        m_draft.table->triggers, [](const Trigger& trigger) { return trigger.before_row && trigger.on_update; });
+    for (const Mapping& mapping : m_draft.mappings) {
+      const std::string inputs = inputs_changed(m_draft, mapping);
+      if (mapping.news.empty() || inputs == "false") {
+        continue;
+      }
+      const std::string right = mapping.olds.empty() ? equals_up(mapping) : consistent(mapping);
+      line(2, fmt::format("if ({}) and not ({}) then", inputs, right));
+      fill_news(3, mapping);
+      if (others_may_change_it && !mapping.olds.empty()) {
+        line(2, fmt::format("elsif ({}) and not ({}) then", news_changed(mapping), right));
+        fill_olds(3, mapping);
+      }
+      line(2, "end if;");
+    }
+    line(2, "return new;");
+    line(1, "end if;");
+  }
+
+  /// Which columns of a row that still waits the statement set to null: it leaves no trace in the row, so triggers on
+  /// these columns, which fire before this one, have left a note.
+  void read_set_null() {
+    std::vector<std::string> pending;
+    for (const Mapping& mapping : m_draft.mappings) {
+      if (can_be_set_null(mapping)) {
+        pending.push_back(fmt::format("({})", unfilled(mapping, "old")));
+      }
+    }
+    if (pending.empty()) {
+      return;
+    }
+    line(1, fmt::format("if {} then", join(pending, " or ")));
+    line(2, "ecmigrate_set_null := coalesce(pg_catalog.current_setting('ecmigrate.set_null', true), '');");
+    line(2, "if ecmigrate_set_null <> '' then");
+    line(3, "perform pg_catalog.set_config('ecmigrate.set_null', '', true);");
+    line(2, "end if;");
+    line(1, "end if;");
+  }
+
+  [[nodiscard]] std::string noted(const std::string& note) const {
+    return fmt::format("pg_catalog.strpos(ecmigrate_set_null, {}) > 0", quote_literal(note));
+  }
+
+  /// N changed, or the statement set a part of it to null in a row that still waits.
+  [[nodiscard]] std::string news_written(const Mapping& mapping) const {
+    return can_be_set_null(mapping)
+               ? fmt::format("{} or {}", news_changed(mapping), noted(set_null_note(m_draft, mapping)))
+               : news_changed(mapping);
+  }
+
   void set_marker(const Mapping& mapping) {
     if (mapping.marker) {
       line(1, fmt::format("new.{} := true;", quote_identifier(*mapping.marker)));
@@ -98,6 +153,20 @@ class FunctionBody {
     std::vector<std::string> terms;
     for (const OldColumn& old : mapping.olds) {
       terms.push_back(fmt::format("new.{} is null", quote_identifier(old.column->name)));
+    }
+    return join(terms, " and ");
+  }
+
+  /// The INSERT did not name any column of N: each is what it is then, null or its interim default.
+  static std::string news_unset(const Mapping& mapping) {
+    std::vector<std::string> terms;
+    for (const NewColumn& column : mapping.news) {
+      const std::string name = "new." + quote_identifier(column.name);
+      terms.push_back(
+          column.interim_default
+              ? fmt::format("not ({})", differs(name, fmt::format("({})::{}", *column.interim_default, column.type),
+                                                column.equality_is_identity))
+              : name + " is null");
     }
     return join(terms, " and ");
   }
@@ -125,46 +194,60 @@ class FunctionBody {
       line(1, "end if;");
       return;
     }
+    if (std::ranges::any_of(mapping.news, [](const NewColumn& column) { return column.default_in_force; })) {
+      if (mapping.marker) {  // the server has applied the default
+        line(1, fmt::format("new.{0} := coalesce(new.{0}, false);", quote_identifier(*mapping.marker)));
+      }
+      return;
+    }
     // A marker that is set comes with a row that moves between partitions: its nulls are the new application's.
-    line(1, fmt::format("if {} then", mapping.marker
-                                          ? fmt::format("{} and {}", unfilled(mapping, "new"), news_null(mapping))
-                                          : news_null(mapping)));
+    line(1, fmt::format("if {}{} then", mapping.marker ? unfilled(mapping, "new") + " and " : "", news_unset(mapping)));
     fill_news(2, mapping);
     insert_defaults(mapping);
-    if (!mapping.olds.empty()) {
-      // Unset first: `down` of a row without O need not be asked.
-      line(1, fmt::format("elsif ({}) or not {} then", olds_null(mapping), consistent(mapping)));
-      fill_olds(2, mapping);
+    if (mapping.olds.empty()) {
+      if (mapping.marker) {
+        mark(2, mapping, "true");
+        line(1, fmt::format("elsif new.{} is null then", quote_identifier(*mapping.marker)));
+        mark_written(2, mapping);
+      }
+      line(1, "end if;");
+      return;
     }
+    // Unset first: `down` of a row without O need not be asked.
+    line(1, fmt::format("elsif ({}) or not {} then", olds_null(mapping), consistent(mapping)));
+    fill_olds(2, mapping);
     line(1, "end if;");
     set_marker(mapping);
   }
 
+  void mark(int depth, const Mapping& mapping, const std::string& follows) {
+    line(depth, fmt::format("new.{} := {};", quote_identifier(*mapping.marker), follows));
+  }
+
+  /// Whoever writes what `up` gives lets the value follow again.
+  void mark_written(int depth, const Mapping& mapping) {
+    mark(depth, mapping, mapping.news.front().up.repeatable ? equals_up(mapping) : "false");
+  }
+
   /// `up` without `down`: the value follows what it was made from until somebody writes it.
   void update_follower(const Mapping& mapping) {
-    const NewColumn& column = mapping.news.front();
-    const std::string name = quote_identifier(column.name);
-    line(1, fmt::format("if not ({}) then", news_changed(mapping)));
-    line(2, fmt::format("if {} then", unfilled(mapping, "old")));
-    fill_news(3, mapping);
-    if (column.up.repeatable && olds_changed(m_draft, mapping) != "false") {
-      line(2, fmt::format("elsif {} then", olds_changed(m_draft, mapping)));
-      line(3, "declare");
-      line(4, "follows boolean;");
-      line(3, "begin");
-      line(4, "declare");
-      line(5, "this alias for old;");
-      line(4, "begin");
-      line(5, fmt::format("follows := not ({});",
-                          differs("old." + name, fmt::format("({})::{}", column.up.sql, column.type),
-                                  column.equality_is_identity)));
-      line(4, "end;");
-      line(4, "if follows then");
-      fill_news(5, mapping);
-      line(4, "end if;");
-      line(3, "end;");
+    line(1, fmt::format("if {} then", news_written(mapping)));
+    if (mapping.marker) {
+      mark_written(2, mapping);
+    } else {
+      line(2, "null;");
     }
-    line(2, "end if;");
+    const std::string inputs = inputs_changed(m_draft, mapping);
+    if (mapping.marker && mapping.news.front().up.repeatable && inputs != "false") {
+      const std::string follows = "old." + quote_identifier(*mapping.marker);
+      line(1, fmt::format("elsif ({}) or ({} and ({})) then", unfilled(mapping, "old"), follows, inputs));
+    } else {
+      line(1, fmt::format("elsif {} then", unfilled(mapping, "old")));
+    }
+    fill_news(2, mapping);
+    if (mapping.marker) {
+      mark(2, mapping, "true");
+    }
     line(1, "end if;");
   }
 
@@ -176,7 +259,10 @@ class FunctionBody {
     for (const NewColumn& column : mapping.news) {
       const std::string name = quote_identifier(column.name);
       line(4, fmt::format("this.{} := {};", name, column.up.sql));
-      line(4, fmt::format("if not ({}) then", differs("new." + name, "old." + name, column.equality_is_identity)));
+      line(4, fmt::format("if not ({}){} then", differs("new." + name, "old." + name, column.equality_is_identity),
+                          can_be_set_null(column)
+                              ? fmt::format(" and not {}", noted(set_null_note(m_draft, mapping, &column)))
+                              : ""));
       line(5, fmt::format("new.{0} := this.{0};", name));
       line(4, "end if;");
     }
@@ -184,15 +270,20 @@ class FunctionBody {
   }
 
   void update_mapping(const Mapping& mapping) {
-    line(1, fmt::format("if not ({}) then", news_changed(mapping)));
-    if (m_alone) {
+    line(1, fmt::format("if not ({}) then", news_written(mapping)));
+    const std::string others = others_changed(m_draft, mapping);
+    if (m_alone && others == "false") {
       fill_news(2, mapping);
     } else {
-      line(2, fmt::format("if {} or ({}) then", olds_changed(m_draft, mapping), unfilled(mapping, "old")));
+      line(2, fmt::format("if {} or ({}) then", olds_changed(mapping), unfilled(mapping, "old")));
       fill_news(3, mapping);
+      if (others != "false") {
+        line(2, fmt::format("elsif {} then", others));
+        follow_others(mapping);
+      }
       line(2, "end if;");
     }
-    line(1, fmt::format("elsif {} then", olds_changed(m_draft, mapping)));
+    line(1, fmt::format("elsif {} then", olds_changed(mapping)));
     line(2, fmt::format("if not {} then", consistent(mapping)));
     fill_olds(3, mapping);
     line(2, "end if;");
@@ -202,6 +293,27 @@ class FunctionBody {
     line(2, "end if;");
     fill_olds(2, mapping);
     line(1, "end if;");
+  }
+
+  /// Another column that `up` or `down` reads changed, and neither O nor N did: the side that was made from the other
+  /// is made anew.
+  void follow_others(const Mapping& mapping) {
+    line(3, "declare");
+    line(4, "ecmigrate_from_old boolean;");
+    line(4, "ecmigrate_from_new boolean;");
+    line(3, "begin");
+    line(4, "declare");
+    line(5, "this alias for old;");
+    line(4, "begin");
+    line(5, fmt::format("ecmigrate_from_old := {};", equals_up(mapping)));
+    line(5, fmt::format("ecmigrate_from_new := not ecmigrate_from_old and ({});", equals_down(mapping)));
+    line(4, "end;");
+    line(4, "if ecmigrate_from_old then");
+    fill_news(5, mapping);
+    line(4, "elsif ecmigrate_from_new then");
+    fill_olds(5, mapping);
+    line(4, "end if;");
+    line(3, "end;");
   }
 
   const TableDraft& m_draft;
@@ -227,7 +339,7 @@ std::string update_condition(const TableDraft& draft) {
       continue;
     }
     for (const std::string& term :
-         {olds_changed(draft, mapping), news_changed(mapping), "(" + unfilled(mapping, "old") + ")"}) {
+         {inputs_changed(draft, mapping), news_changed(mapping), "(" + unfilled(mapping, "old") + ")"}) {
       if (term != "false") {
         terms.push_back(term);
       }
@@ -238,41 +350,126 @@ std::string update_condition(const TableDraft& draft) {
 
 }  // namespace
 
-SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
-  const Table& table = *draft.table;
-  const std::string id = short_hash(plan.plan().name + '\0' + table.name.schema + '\0' + table.name.name);
-  SyncTriggerSql sql;
+namespace {
 
-  // A function for each event: to ask TG_OP would cost on every row.
-  const auto add_trigger = [&](const std::string& event, const std::string& condition, const std::string& statements) {
-    const std::string suffix = "_" + id + "_" + event.front();
-    const QualifiedName function{
-        "ecmigrate", truncate_utf8("sync_" + table.name.name, k_max_identifier_bytes - suffix.size()) + suffix};
-    const std::string body = fmt::format(
-        "#variable_conflict use_column\ndeclare\n  this alias for new;\nbegin\n{}  return new;\nend\n", statements);
+/// Makes the triggers of one table: each on a function, which several may share.
+class TriggerMaker {
+ public:
+  /// `settings`: the functions' SET clauses, or nothing.
+  TriggerMaker(const Draft& plan, const Table& table, std::string settings)
+      : m_table(table),
+        m_settings(std::move(settings)),
+        m_id(short_hash(plan.plan().name + '\0' + table.name.schema + '\0' + table.name.name)) {}
+
+  /// `declarations` and `statements` are whole lines.
+  QualifiedName add_function(const std::string& role, const std::string& declarations, const std::string& statements) {
+    const std::string suffix = suffix_of(role);
+    QualifiedName function{"ecmigrate",
+                           truncate_utf8("sync_" + m_table.name.name, k_max_identifier_bytes - suffix.size()) + suffix};
+    const std::string body = fmt::format("#variable_conflict use_column\n{}begin\n{}  return new;\nend\n",
+                                         declarations.empty() ? declarations : "declare\n" + declarations, statements);
     const std::string tag = dollar_tag(body);
-    sql.create.push_back(fmt::format("create function {}() returns trigger language plpgsql as {}\n{}{}",
-                                     function.sql(), tag, body, tag));
-
-    const std::string name = last_trigger_name(table, suffix);
-    sql.trigger_names.push_back(name);
-    sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row {}execute function {}()",
-                                     quote_identifier(name), event, table.name.sql(),
-                                     condition.empty() ? "" : fmt::format("when ({}) ", condition), function.sql()));
-    if (table.subscribed) {
-      // A subscription's apply worker runs as a replica and would pass an ordinary trigger by.
-      sql.create.push_back(
-          fmt::format("alter table {} enable always trigger {}", table.name.sql(), quote_identifier(name)));
-    }
-    sql.drop.push_back(fmt::format("drop trigger if exists {} on {}", quote_identifier(name), table.name.sql()));
-    sql.drop.push_back(fmt::format("drop function if exists {}()", function.sql()));
-  };
-  // The backfill inserts nothing: what is inserted in its transactions comes from the application's triggers.
-  add_trigger("insert", "", FunctionBody(draft).insert_part());
-  if (const std::string condition = update_condition(draft); !condition.empty()) {
-    add_trigger("update", condition, FunctionBody(draft).update_part());
+    m_sql.create.push_back(fmt::format("create function {}() returns trigger language plpgsql{} as {}\n{}{}",
+                                       function.sql(), m_settings, tag, body, tag));
+    m_drop_functions.push_back(fmt::format("drop function if exists {}()", function.sql()));
+    return function;
   }
-  return sql;
+
+  /// `event`: "insert", "update", "update of a". `condition` may be empty.
+  void add_trigger(const std::string& role, const std::string& event, const std::string& condition,
+                   const QualifiedName& function, const std::string& argument = {}) {
+    const std::string name = last_trigger_name(m_table, suffix_of(role));
+    m_sql.trigger_names.push_back(name);
+    m_sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row {}execute function {}({})",
+                                       quote_identifier(name), event, m_table.name.sql(),
+                                       condition.empty() ? "" : fmt::format("when ({}) ", condition), function.sql(),
+                                       argument.empty() ? "" : quote_literal(argument)));
+    if (m_table.subscribed) {
+      // A subscription's apply worker runs as a replica and would pass an ordinary trigger by.
+      m_sql.create.push_back(
+          fmt::format("alter table {} enable always trigger {}", m_table.name.sql(), quote_identifier(name)));
+    }
+    m_sql.drop.push_back(fmt::format("drop trigger if exists {} on {}", quote_identifier(name), m_table.name.sql()));
+  }
+
+  SyncTriggerSql finish() {
+    std::ranges::move(m_drop_functions, std::back_inserter(m_sql.drop));
+    return std::move(m_sql);
+  }
+
+ private:
+  [[nodiscard]] std::string suffix_of(const std::string& role) const { return "_" + m_id + "_" + role; }
+
+  const Table& m_table;
+  std::string m_settings;
+  std::string m_id;
+  SyncTriggerSql m_sql;
+  std::vector<std::string> m_drop_functions;
+};
+
+/// Settings change what some conversions give, so their function has them fixed, to what the runner's own sessions
+/// have. Only there: it makes each call dearer (docs/benchmarks.md).
+std::string fixed_settings(const TableDraft& draft) {
+  const bool needed = std::ranges::any_of(draft.mappings, [](const Mapping& mapping) {
+    return std::ranges::any_of(mapping.news, [](const NewColumn& column) { return column.up.depends_on_style; }) ||
+           std::ranges::any_of(mapping.olds,
+                               [](const OldColumn& old) { return old.down && old.down->depends_on_style; });
+  });
+  std::string settings;
+  if (needed) {
+    for (const auto& [name, value] : k_fixed_settings) {
+      settings += fmt::format(" set {} = {}", name, quote_literal(value));
+    }
+  }
+  return settings;
+}
+
+/// A statement that sets a part of N to null in a row that still waits changes nothing in the row. The server alone
+/// knows which columns a statement names, and tells by which triggers fire. Only such statements call the function.
+void note_nulls(TriggerMaker& maker, const TableDraft& draft) {
+  std::optional<QualifiedName> function;
+  int number = 0;
+  for (const Mapping& mapping : draft.mappings) {
+    for (const NewColumn& column : mapping.news) {
+      if (!can_be_set_null(column)) {
+        continue;
+      }
+      if (!function) {
+        function = maker.add_function(
+            "n", "",
+            "  if pg_catalog.current_setting('ecmigrate.fill', true) is distinct from 'on' or "
+            "pg_catalog.pg_trigger_depth() > 1 "
+            "then\n"
+            "    perform pg_catalog.set_config('ecmigrate.set_null', pg_catalog.concat(pg_catalog.current_setting("
+            "'ecmigrate.set_null', true), tg_argv[0]), true);\n"
+            "  end if;\n");
+      }
+      const std::string name = quote_identifier(column.name);
+      // "n" sorts before "u": the update's trigger finds the note.
+      maker.add_trigger(fmt::format("n{}", number++), "update of " + name,
+                        fmt::format("new.{} is null and ({})", name, unfilled(mapping, "old")), *function,
+                        set_null_note(draft, mapping, &column));
+    }
+  }
+}
+
+}  // namespace
+
+SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
+  TriggerMaker maker(plan, *draft.table, fixed_settings(draft));
+  const std::string row = "  this alias for new;\n";
+  // A function for each event: to ask TG_OP would cost on every row. The backfill inserts nothing: what is inserted in
+  // its transactions comes from the application's triggers.
+  maker.add_trigger("i", "insert", "", maker.add_function("i", row, FunctionBody(draft).insert_part()));
+  if (const std::string condition = update_condition(draft); !condition.empty()) {
+    note_nulls(maker, draft);
+    const bool notes =
+        std::ranges::any_of(draft.mappings, [](const Mapping& mapping) { return can_be_set_null(mapping); });
+    maker.add_trigger("u", "update", condition,
+                      maker.add_function("u", row + (notes ? "  ecmigrate_set_null text := '';\n" : ""),
+                                         FunctionBody(draft).update_part()));
+  }
+  return maker.finish();
 }
 
 }  // namespace ecmigrate

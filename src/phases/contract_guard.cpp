@@ -101,8 +101,18 @@ void add_trigger_guards(std::vector<Step>& steps, const std::vector<SyncTrigger>
   }
 }
 
-std::vector<Step> guarded_contract(const Plan& plan, const Recipe& recipe, const std::string& marks) {
+std::vector<Step> guarded_contract(const Plan& plan, const Recipe& recipe, const std::string& marks,
+                                   const Drift& drift) {
   std::vector<Step> steps = recipe.contract;
+  for (const auto& [drop, statements] : drift.carry) {
+    const std::string goes =
+        fmt::format("alter table {} drop column {}", drop.first.sql(), quote_identifier(drop.second));
+    for (Step& step : steps) {
+      if (std::ranges::find(step.sql, goes) != step.sql.end()) {
+        step.sql.insert(step.sql.begin(), statements.begin(), statements.end());
+      }
+    }
+  }
   add_trigger_guards(steps, recipe.triggers, marks, fmt::format("Run: ecmigrate verify {}", plan.file));
   for (Step& step : steps) {
     for (const SyncedTable& table : recipe.synced) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "drift.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/model/plan.hpp"
 #include "ecmigrate/model/recipe.hpp"
@@ -30,6 +31,8 @@ void add_trigger_guards(std::vector<Step>& steps, const std::vector<SyncTrigger>
 
 /// Contract's steps, each with a last look, under its lock, at the sync trigger and for partitions that came after the
 /// last look before it.
-std::vector<Step> guarded_contract(const Plan& plan, const Recipe& recipe, const std::string& marks);
+/// `drift`: what somebody changed since expand is carried over before the column goes that it is said of.
+std::vector<Step> guarded_contract(const Plan& plan, const Recipe& recipe, const std::string& marks,
+                                   const Drift& drift);
 
 }  // namespace ecmigrate

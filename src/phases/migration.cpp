@@ -7,7 +7,9 @@
 #include <set>
 
 #include "contract_guard.hpp"
+#include "ddl_trial.hpp"
 #include "dependents.hpp"
+#include "drift.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/fill/backfill.hpp"
@@ -99,7 +101,8 @@ struct Migration::Run {
     const Recipe now = compile_from(plan, *record->tables);
     try {
       return change_plan(plan.name, record->recipe, was, now,
-                         {begun("expand"), begun("after_fill"), begun("verify"), begun("contract"), begun("rollback")},
+                         {begun("expand"), begun("after_fill"), begun("verify"), begun("before_contract"),
+                          begun("contract"), begun("rollback")},
                          record->state);
     } catch (const Error& error) {
       throw Error(error.outcome(), error.what() + first_difference(record->plan, plan.canonical), error.hint());
@@ -196,7 +199,7 @@ struct Migration::Run {
 
   /// What can be done about a step that fails each time it is tried.
   std::string way_out(const std::string& phase) {
-    const std::string command = phase == "after_fill" ? "backfill" : phase;
+    const std::string command = phase == "after_fill" ? "backfill" : phase == "before_contract" ? "contract" : phase;
     const bool back = phase != "rollback" && (phase != "contract" || begun("contract").empty());
     return fmt::format(
         "Mend the cause, or change the statement in the plan (what has not run may change), then run: "
@@ -208,13 +211,6 @@ struct Migration::Run {
     Draft draft = draft_plan(plan, catalog);
     probe_expressions(connection, draft);
     return ecmigrate::compile(draft);
-  }
-
-  Recipe compile_now() {
-    const Catalog catalog = read_catalog(session.connection(), plan);
-    tables = catalog.tables;
-    may_replace_role = may_replace_replication_role(session.connection());
-    return compile_catalog(session.connection(), plan, catalog);
   }
 
   /// As if the tables were these.
@@ -230,6 +226,47 @@ struct Migration::Run {
     return compile_catalog(session.connection(), from, catalog);
   }
 
+  /// What contract cannot do as long as there are things that somebody has to see to first.
+  [[nodiscard]] std::vector<LongWork> try_all_steps(const Recipe& recipe, bool contract_too) {
+    std::vector<std::string> phases{"expand", "backfill", "verify"};
+    if (contract_too) {
+      phases.emplace_back("before_contract");
+      phases.emplace_back("contract");
+    }
+    return try_steps(session, recipe, phases);
+  }
+
+  /// The recipe, and what contract would meet. Where a type cannot change in place without long work under the lock, it
+  /// changes through a copy.
+  std::pair<Recipe, Dependents> compile_and_try() {
+    Catalog catalog = read_catalog(session.connection(), plan);
+    may_replace_role = may_replace_replication_role(session.connection());
+    for (;;) {
+      Recipe recipe = compile_catalog(session.connection(), plan, catalog);
+      Dependents dependents = find_dependents(session, recipe.drops);
+      const std::vector<LongWork> work = try_all_steps(recipe, dependents.blocking.empty());
+      bool other_way = false;
+      for (const LongWork& one : work) {
+        for (const ColumnDrop& change : recipe.drops) {
+          Table& table = catalog.tables.at(change.table);
+          // A copy in a partitioned table would get no indexes.
+          if (change.type_change && !table.partitioned && changes_type(one, change)) {
+            std::ranges::find(table.columns, change.column, &Column::name)->costly_in_place = true;
+            other_way = true;
+            session.report(event::Note{event::Note::Level::info,
+                                       fmt::format("{}.{} changes its type through a copy: in place, contract {}",
+                                                   change.table.display(), change.column, one.what)});
+          }
+        }
+      }
+      if (!other_way) {
+        refuse_long_work(work);
+        tables = catalog.tables;
+        return {std::move(recipe), std::move(dependents)};
+      }
+    }
+  }
+
   [[noreturn]] static void refuse_beside(const std::string& other) {
     throw Error(Outcome::refused, fmt::format("migration \"{}\" is under way on the same table", other),
                 "Contract it or roll it back first.");
@@ -237,7 +274,7 @@ struct Migration::Run {
 
   /// Everything that can be known before the first lock.
   Recipe prepare() {
-    Recipe recipe = compile_now();
+    const auto [recipe, dependents] = compile_and_try();
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
@@ -246,7 +283,6 @@ struct Migration::Run {
       try_on_rows(session, trial);
     }
     std::vector<std::string> warnings = recipe.warnings;
-    const Dependents dependents = find_dependents(session, recipe.drops);
     for (const std::string& text : dependents.blocking) {
       warnings.push_back(fmt::format("contract will be refused as long as there is {}", text));
     }
@@ -374,6 +410,44 @@ struct Migration::Run {
     return true;
   }
 
+  /// Nothing where an older program began the migration: then what was there at expand is not known.
+  Drift drift() {
+    return record->tables ? find_drift(record->recipe, *record->tables, read_catalog(session.connection(), plan).tables,
+                                       session.options().accept_drop)
+                          : Drift{};
+  }
+
+  void refuse_lost(const Drift& drift) const {
+    if (!drift.lost.empty()) {
+      throw Error(
+          Outcome::refused,
+          "somebody changed these since expand, and contract would lose the change:\n  " + join(drift.lost, "\n  "),
+          fmt::format("Put it back, contract, and change it again on the new column; --accept-drop NAME lets "
+                      "go what would go. Or go back, and begin again from what is there now: ecmigrate "
+                      "rollback {}",
+                      plan.file));
+    }
+  }
+
+  /// Indexes of ours that somebody dropped: contract would look for them in vain, each time anew.
+  void rebuild_dropped_indexes() {
+    const Recipe& recipe = record->recipe;
+    for (const auto& [phase, all] : {std::pair("expand", &recipe.expand), std::pair("after_fill", &recipe.after_fill),
+                                     std::pair("before_contract", &recipe.before_contract)}) {
+      const std::vector<std::string> done = journal.done_steps(plan.name, phase);
+      std::vector<Step> dropped = *all;
+      std::erase_if(dropped, [&](const Step& step) {
+        return step.kind != Action::Kind::index_build || std::ranges::find(done, step.id) == done.end() ||
+               has_valid_index(session.connection(), *step.index);
+      });
+      for (const Step& step : dropped) {
+        session.warn(fmt::format("{} was dropped by somebody, and is built again", step.index->display()));
+        journal.record_step(plan.name, phase, step.id, false);
+      }
+      run_steps(phase, dropped);
+    }
+  }
+
   /// Rollback keeps what the new version wrote only if the sync trigger has carried it over.
   void check_nothing_is_lost() const {
     if (record->trigger_marks.empty() && record->state == State::expanding) {
@@ -399,6 +473,7 @@ struct Migration::Run {
     Recipe begun = record->recipe;
     keep_begun("expand", begun.expand);
     keep_begun("after_fill", begun.after_fill);
+    keep_begun("before_contract", begun.before_contract);
     std::vector<Step> steps = undo_steps(begun);
     if (!record->trigger_marks.empty() && session.options().confirmed != plan.name) {
       add_trigger_guards(
@@ -555,6 +630,11 @@ void Migration::contract() {
       (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
     run.check_still_true(run.record->trigger_marks);
     refuse_if_columns_are_needed(run.session, run.record->recipe);
+    run.refuse_lost(run.drift());
+    run.rebuild_dropped_indexes();
+    // Before the state says that there is no way back: what cannot be built ends here.
+    run.run_steps("before_contract", run.record->recipe.before_contract);
+    refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
     run.set_state(State::contracting);
   } else if (run.record->state != State::contracting) {
     run.out_of_order("contract", run.record->state == State::expanding      ? "expand"
@@ -563,7 +643,7 @@ void Migration::contract() {
                                                                             : "backfill");
   }
   try {
-    run.run_steps("contract", guarded_contract(run.plan, run.record->recipe, run.record->trigger_marks));
+    run.run_steps("contract", guarded_contract(run.plan, run.record->recipe, run.record->trigger_marks, run.drift()));
   } catch (const pg::SqlError& error) {
     if (!error.connection_lost() && run.begun("contract").empty()) {
       run.set_state(State::verified);  // nothing of it is there

@@ -46,6 +46,8 @@ class Change {
     recipe.after_fill =
         phase("backfill", kept.after_fill, was.after_fill, now.after_fill, m_begun.after_fill, State::backfilling);
     recipe.validate = phase("verify", kept.validate, was.validate, now.validate, m_begun.validate, State::backfilled);
+    recipe.before_contract = phase("contract", kept.before_contract, was.before_contract, now.before_contract,
+                                   m_begun.before_contract, State::verified);
     recipe.contract =
         phase("contract", kept.contract, was.contract, now.contract, m_begun.contract, State::contracting);
     recipe.tables = now.tables;

@@ -14,6 +14,7 @@ struct BegunSteps {
   std::set<std::string> expand;
   std::set<std::string> after_fill;
   std::set<std::string> validate;
+  std::set<std::string> before_contract;
   std::set<std::string> contract;
   std::set<std::string> rollback;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -18,6 +19,8 @@ constexpr std::int64_t k_pages_at_once = 500;
 /// A sample is taken from this many places of the table.
 constexpr std::int64_t k_places = 20;
 constexpr int k_most_examples = 3;
+/// The plan's own SQL may lock what it likes; it is only tried, and nobody is to wait behind that.
+constexpr std::string_view k_prelude_lock_timeout = "100ms";
 
 /// Pairs of a JSON array of arrays of two texts.
 std::vector<std::pair<std::string, std::string>> examples_of(const std::string& json) {
@@ -39,9 +42,13 @@ class Trying {
       std::string source = m_trial.source;
       const std::size_t at = source.rfind("%s");  // the plan's own texts stand before it
       m_source = source.replace(at, 2, leaf.sql());
-      leaf_pages();
+      if (m_trial.unique.empty()) {
+        leaf_pages();
+      } else {
+        look_for_duplicates();
+      }
     }
-    if (!m_trial.violates.empty()) {
+    if (!m_trial.violates.empty() || !m_trial.unique.empty()) {
       return;
     }
     m_session.report(m_result);
@@ -122,15 +129,22 @@ class Trying {
       evaluated.push_back(fmt::format("count({})", expression));
     }
     const std::string lossy = m_trial.lossy.empty() ? "false" : m_trial.lossy;
-    // Read only, in case an expression calls a function that writes.
-    return fmt::format(
-        "begin read only; select count(*), count(*) filter (where {}), count(*) filter (where {}), {}{} from {}; "
-        "commit",
+    return rolled_back(fmt::format(
+        "select count(*), count(*) filter (where {}), count(*) filter (where {}), {}{} from {}",
         m_trial.null_in.empty() ? "false" : m_trial.null_in, lossy,
         m_trial.lossy.empty() ? std::string("null")
                               : fmt::format("to_json((array_agg(array[{}, {}]) filter (where {}))[1:{}])",
                                             m_trial.shown_before, m_trial.shown_after, lossy, k_most_examples),
-        evaluated.empty() ? "" : ", " + join(evaluated, ", "), source_of(places));
+        evaluated.empty() ? "" : ", " + join(evaluated, ", "), source_of(places)));
+  }
+
+  /// Read only, in case an expression calls a function that writes.
+  [[nodiscard]] std::string rolled_back(const std::string& select) const {
+    std::string sql = fmt::format("begin; set local lock_timeout = '{}'; ", k_prelude_lock_timeout);
+    for (const std::string& statement : m_trial.prelude) {
+      sql += statement + ";\n";
+    }
+    return fmt::format("{}set transaction read only; {}; rollback", sql, select);
   }
 
   void untried(const std::string& why) {
@@ -144,15 +158,46 @@ class Trying {
   void look_for_violations(const std::vector<std::string>& places) {
     const pg::Rows rows =
         m_session.connection()
-            .script(fmt::format("begin read only; select {} from {} where {} limit 1; commit",
-                                m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
-                                source_of(places), m_trial.violates))
+            .script(rolled_back(fmt::format("select {} from {} where {} limit 1",
+                                            m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
+                                            source_of(places), m_trial.violates)))
             .front();
     if (rows.size() > 0) {
       throw Error(Outcome::refused,
                   fmt::format("{} row {} violates \"{}\"", m_result.relation, rows.text(0, 0), m_trial.label),
                   "From expand on every write of such a row would fail, the old application's too: mend the rows "
                   "first, or give `up`. Nothing was changed.");
+    }
+  }
+
+  /// In one query, as equal values may lie anywhere in the table.
+  void look_for_duplicates() {
+    std::vector<std::string> columns;
+    for (std::size_t i = 0; i < m_trial.unique.size(); ++i) {
+      columns.push_back(fmt::format("key_{}", i));
+    }
+    std::optional<pg::Rows> rows;
+    try {
+      rows = m_session.connection()
+                 .script(fmt::format(
+                     "begin read only; select n, pg_catalog.concat_ws(', ', {0}) from (select count(*) as n, {0} "
+                     "from {1} group by {0} having count(*) > 1 limit 1) as found; commit",
+                     join(columns, ", "), m_source))
+                 .front();
+    } catch (const pg::SqlError& error) {
+      if (error.connection_lost() || error.is_class(pg::sqlstate::k_syntax_error_or_access_rule_violation)) {
+        throw;
+      }
+      m_session.warn(
+          fmt::format("\"{}\" cannot be tried on the rows of {}: {}", m_trial.label, m_result.relation, error.what()));
+      return;
+    }
+    if (rows->size() > 0) {
+      throw Error(Outcome::refused,
+                  fmt::format("{}: {} rows with {} = {}, where unique index \"{}\" allows one", m_result.relation,
+                              with_thousands(rows->integer(0, 0)), join(m_trial.unique, ", "),
+                              abbreviate(rows->text(0, 1), 60), m_trial.label),
+                  "Mend the rows first, or let `up` keep them apart. Nothing was changed.");
     }
   }
 
@@ -163,10 +208,12 @@ class Trying {
     }
     const pg::Rows rows = m_session.connection().script(look_query(places)).front();
     if (rows.integer(0, 1) > 0) {
-      const pg::Rows bad = m_session.connection().query(
-          fmt::format("select {} from {} where {} limit 1",
-                      m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key), source_of(places),
-                      m_trial.null_in));
+      const pg::Rows bad = m_session.connection()
+                               .script(rolled_back(fmt::format(
+                                   "select {} from {} where {} limit 1",
+                                   m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
+                                   source_of(places), m_trial.null_in)))
+                               .front();
       throw Error(Outcome::refused,
                   fmt::format("{} row {}: `up` gives null for a column that is not nullable ({})", m_result.relation,
                               bad.text(0, 0), m_trial.label),

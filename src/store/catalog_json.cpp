@@ -21,19 +21,28 @@ json write(const Column::Grant& grant) {
   return {{"grantee", grantee}, {"privilege", privilege}, {"grantable", grantable}};
 }
 json write(const Trigger& trigger) {
-  const auto& [name, before_row, on_insert_or_update, on_update, fires_always] = trigger;
-  return {{"name", name},
-          {"before_row", before_row},
-          {"on_insert_or_update", on_insert_or_update},
-          {"on_update", on_update},
-          {"fires_always", fires_always}};
+  const auto& [name, before_row, on_insert_or_update, on_update, fires_always, update_of, watched, language, source,
+               arguments] = trigger;
+  return {{"name", name},           {"before_row", before_row},     {"on_insert_or_update", on_insert_or_update},
+          {"on_update", on_update}, {"fires_always", fires_always}, {"update_of", update_of},
+          {"watched", watched},     {"language", language},         {"source", source},
+          {"arguments", arguments}};
+}
+json write(const Rule& rule) {
+  const auto& [name, columns] = rule;
+  return {{"name", name}, {"columns", columns}};
+}
+json write(const Function& function) {
+  const auto& [signature, source] = function;
+  return {{"signature", signature}, {"source", source}};
 }
 json write(const IncomingForeignKey& key) {
   const auto& [from, name, columns] = key;
   return {{"from", write(from)}, {"name", name}, {"columns", columns}};
 }
 json write(const Constraint& constraint) {
-  const auto& [name, type, columns, definition, validated, references, no_inherit, comment] = constraint;
+  const auto& [name, type, columns, definition, validated, references, no_inherit, comment, referenced_columns,
+               matching, on_delete, set_columns, deferral, enforced] = constraint;
   return {{"name", name},
           {"type", static_cast<int>(type)},
           {"columns", columns},
@@ -41,11 +50,17 @@ json write(const Constraint& constraint) {
           {"validated", validated},
           {"references", write(references)},
           {"no_inherit", no_inherit},
-          {"comment", write(comment)}};
+          {"comment", write(comment)},
+          {"referenced_columns", referenced_columns},
+          {"matching", matching},
+          {"on_delete", on_delete},
+          {"set_columns", set_columns},
+          {"deferral", deferral},
+          {"enforced", enforced}};
 }
 json write(const Index& index) {
   const auto& [name, columns, tail, unique, primary, replica_identity, clustered, constraint, constraint_type,
-               deferrable, initially_deferred, comment] = index;
+               deferrable, initially_deferred, comment, valid, tablespace, tablespace_allowed, needed_by] = index;
   return {{"name", name},
           {"columns", columns},
           {"tail", tail},
@@ -57,7 +72,11 @@ json write(const Index& index) {
           {"constraint_type", static_cast<int>(constraint_type)},
           {"deferrable", deferrable},
           {"initially_deferred", initially_deferred},
-          {"comment", write(comment)}};
+          {"comment", write(comment)},
+          {"valid", valid},
+          {"tablespace", tablespace},
+          {"tablespace_allowed", tablespace_allowed},
+          {"needed_by", needed_by}};
 }
 
 json write(const Column& column);
@@ -72,13 +91,17 @@ json write(const std::vector<Item>& items) {
 }
 
 json write(const Column& column) {
-  const auto& [name, type, base_type, type_modifier, collation, equality_is_identity, not_null, default_sql, identity,
-               generated, comment, statistics_target, options, grants, owned_sequence] = column;
+  const auto& [name, type, base_type, type_modifier, collation, plain_type, plain_collation, costly_in_place,
+               equality_is_identity, not_null, default_sql, identity, generated, comment, statistics_target, options,
+               grants, owned_sequence] = column;
   return {{"name", name},
           {"type", type},
           {"base_type", base_type},
           {"type_modifier", type_modifier},
           {"collation", collation},
+          {"plain_type", plain_type},
+          {"plain_collation", plain_collation},
+          {"costly_in_place", costly_in_place},
           {"equality_is_identity", equality_is_identity},
           {"not_null", not_null},
           {"default_sql", write(default_sql)},
@@ -92,8 +115,9 @@ json write(const Column& column) {
 }
 
 json write(const Table& table) {
-  const auto& [name, partitioned, is_partition, columns, indexes, constraints, triggers, incoming, leaves, inherits,
-               foreign_partitions, row_security_applies, owned, subscribed, published] = table;
+  const auto& [name, partitioned, is_partition, columns, indexes, constraints, triggers, incoming, partition_key, rules,
+               functions, leaves, inherits, foreign_partitions, row_security_applies, owned, subscribed, published,
+               updates_refused, may_create_beside] = table;
   return {{"name", write(name)},
           {"partitioned", partitioned},
           {"is_partition", is_partition},
@@ -102,13 +126,18 @@ json write(const Table& table) {
           {"constraints", write(constraints)},
           {"triggers", write(triggers)},
           {"incoming", write(incoming)},
+          {"partition_key", partition_key},
+          {"rules", write(rules)},
+          {"functions", write(functions)},
           {"leaves", write(leaves)},
           {"inherits", inherits},
           {"foreign_partitions", foreign_partitions},
           {"row_security_applies", row_security_applies},
           {"owned", owned},
           {"subscribed", subscribed},
-          {"published", published}};
+          {"published", published},
+          {"updates_refused", updates_refused},
+          {"may_create_beside", may_create_beside}};
 }
 
 void read(const json& in, QualifiedName& name) {
@@ -152,6 +181,19 @@ void read_trigger(const json& in, Trigger& trigger) {
   take(in, "on_insert_or_update", trigger.on_insert_or_update);
   take(in, "on_update", trigger.on_update);
   take(in, "fires_always", trigger.fires_always);
+  take(in, "update_of", trigger.update_of);
+  take(in, "watched", trigger.watched);
+  take(in, "language", trigger.language);
+  take(in, "source", trigger.source);
+  take(in, "arguments", trigger.arguments);
+}
+void read_rule(const json& in, Rule& rule) {
+  take(in, "name", rule.name);
+  take(in, "columns", rule.columns);
+}
+void read_function(const json& in, Function& function) {
+  take(in, "signature", function.signature);
+  take(in, "source", function.source);
 }
 void read_incoming(const json& in, IncomingForeignKey& key) {
   take(in, "from", key.from);
@@ -167,6 +209,12 @@ void read_constraint(const json& in, Constraint& constraint) {
   take(in, "references", constraint.references);
   take(in, "no_inherit", constraint.no_inherit);
   take(in, "comment", constraint.comment);
+  take(in, "referenced_columns", constraint.referenced_columns);
+  take(in, "matching", constraint.matching);
+  take(in, "on_delete", constraint.on_delete);
+  take(in, "set_columns", constraint.set_columns);
+  take(in, "deferral", constraint.deferral);
+  take(in, "enforced", constraint.enforced);
 }
 void read_index(const json& in, Index& index) {
   take(in, "name", index.name);
@@ -181,6 +229,10 @@ void read_index(const json& in, Index& index) {
   take(in, "deferrable", index.deferrable);
   take(in, "initially_deferred", index.initially_deferred);
   take(in, "comment", index.comment);
+  take(in, "valid", index.valid);
+  take(in, "tablespace", index.tablespace);
+  take(in, "tablespace_allowed", index.tablespace_allowed);
+  take(in, "needed_by", index.needed_by);
 }
 void read_column(const json& in, Column& column) {
   take(in, "name", column.name);
@@ -188,6 +240,9 @@ void read_column(const json& in, Column& column) {
   take(in, "base_type", column.base_type);
   take(in, "type_modifier", column.type_modifier);
   take(in, "collation", column.collation);
+  take(in, "plain_type", column.plain_type);
+  take(in, "plain_collation", column.plain_collation);
+  take(in, "costly_in_place", column.costly_in_place);
   take(in, "equality_is_identity", column.equality_is_identity);
   take(in, "not_null", column.not_null);
   take(in, "default_sql", column.default_sql);
@@ -213,6 +268,9 @@ Table read_table(const json& in) {
   take(in, "constraints", table.constraints, read_constraint);
   take(in, "triggers", table.triggers, read_trigger);
   take(in, "incoming", table.incoming, read_incoming);
+  take(in, "partition_key", table.partition_key);
+  take(in, "rules", table.rules, read_rule);
+  take(in, "functions", table.functions, read_function);
   take(in, "leaves", table.leaves, read_leaf);
   take(in, "inherits", table.inherits);
   take(in, "foreign_partitions", table.foreign_partitions);
@@ -220,6 +278,8 @@ Table read_table(const json& in) {
   take(in, "owned", table.owned);
   take(in, "subscribed", table.subscribed);
   take(in, "published", table.published);
+  take(in, "updates_refused", table.updates_refused);
+  take(in, "may_create_beside", table.may_create_beside);
   return table;
 }
 

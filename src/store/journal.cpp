@@ -168,7 +168,8 @@ std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe
     return other;
   }
   std::string forget;
-  for (const std::string_view table : {"steps", "walks", "windows", "bad_rows", "progress", "steering"}) {
+  for (const std::string_view table :
+       {"steps", "walks", "windows", "bad_rows", "progress", "verifications", "steering"}) {
     forget += fmt::format("delete from ecmigrate.{} where migration = {}; ", table, quote_literal(plan.name));
   }
   m_connection.script(fmt::format(

@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
+#include "lookup_rights.hpp"
+#include "setting_dependence.hpp"
 
 namespace ecmigrate {
 
@@ -71,7 +75,7 @@ class TableProbe {
         return std::ranges::any_of(mapping.news, [&](const NewColumn& column) { return column.name == name; });
       });
       if (const auto type = m_table.plain_columns.find(name); !mapped && type != m_table.plain_columns.end()) {
-        actions.push_back(fmt::format("add column {} {}", quote_identifier(name), type->second));
+        actions.push_back(fmt::format("add column {} {}", quote_identifier(name), type->second.first));
       }
     }
     if (!actions.empty()) {
@@ -93,41 +97,88 @@ class TableProbe {
     for (ConstraintAdd& constraint : m_table.constraints) {
       if (constraint.foreign_key.empty()) {
         read(constraint.check);
+      } else {
+        read_foreign_key(constraint);
       }
     }
     for (IndexBuild& index : m_table.indexes) {
-      read(index.definition);
+      read(index.definition, &index);
     }
     for (Expression& expression : m_table.expressions) {
       read(expression);
     }
   }
 
-  void read(Expression& expression) {
+  void read(Expression& expression, IndexBuild* index = nullptr) {
     if (!expression.sql.empty()) {
       return;  // made by us, of quoted names alone
     }
+    std::optional<pg::SqlError> refusal = try_to_read(expression, index);
+    const std::string text = expression.text;
+    for (const std::string& alternative : expression.alternatives) {
+      if (refusal && alternative != text) {
+        expression.text = alternative;
+        if (!try_to_read(expression, index)) {
+          refusal.reset();
+        }
+      }
+    }
+    if (refusal) {
+      m_draft.complain(expression.at, column_of(refusal->what(), expression.what), refusal->hint());
+    }
+  }
 
-    m_connection.script("savepoint expression" + renames(expression, false));
+  std::optional<pg::SqlError> try_to_read(Expression& expression, IndexBuild* index) {
+    std::optional<pg::SqlError> refusal;
     try {
-      switch (expression.kind) {
-        case Expression::Kind::value:
-          read_value(expression);
-          break;
-        case Expression::Kind::check:
-          read_check(expression);
-          break;
-        case Expression::Kind::index:
-          read_index(expression);
-          break;
+      try {
+        read_by_kind(expression, index);
+      } catch (const pg::SqlError& error) {
+        if (!error.is_class(pg::sqlstate::k_syntax_error_or_access_rule_violation) || !m_table.prelude.empty() ||
+            !run_prelude()) {
+          throw;
+        }
+        read_by_kind(expression, index);
       }
     } catch (const pg::SqlError& error) {
       if (error.connection_lost()) {
         throw;
       }
-      m_draft.complain(expression.at, column_of(error.what(), expression.what), error.hint());
+      refusal = error;
     }
     reopen();
+    return refusal;
+  }
+
+  void read_by_kind(Expression& expression, IndexBuild* index) {
+    m_connection.script("savepoint expression" + renames(expression, false));
+    switch (expression.kind) {
+      case Expression::Kind::value:
+        read_value(expression);
+        break;
+      case Expression::Kind::check:
+        read_check(expression);
+        break;
+      case Expression::Kind::index:
+        read_index(expression, index);
+        break;
+    }
+  }
+
+  /// The expression may need what an earlier `sql` operation of the plan makes, a function for instance. Only then is
+  /// that SQL tried, in this transaction: it may take locks. Gives whether there is any.
+  bool run_prelude() {
+    reopen();
+    for (const Draft::PlannedStep& step : m_draft.steps()) {
+      if (step.phase == "expand" && step.step.kind == Step::Kind::transaction &&
+          step.operation < m_table.first_operation) {
+        std::ranges::copy(step.step.sql, std::back_inserter(m_table.prelude));
+      }
+    }
+    if (!m_table.prelude.empty()) {
+      m_connection.script("set local lock_timeout = '100ms'; " + join(m_table.prelude, ";\n"));
+    }
+    return !m_table.prelude.empty();
   }
 
   void reopen() { m_connection.query("rollback to savepoint expression"); }
@@ -161,11 +212,19 @@ class TableProbe {
   }
 
   void read_value(Expression& expression) {
-    // A statement of its own, sent so that the server takes only one: text that closes the bracket cannot smuggle in
-    // a second. The line break ends a comment.
-    m_connection.query(fmt::format(
-        "create temp view ecmigrate_view as select ({}\n) as ecmigrate_value from {}, (select 1) as ecmigrate_other",
-        expression.text, temporary()));
+    if (!expression.target_type.empty()) {
+      m_connection.query(fmt::format("create temp table ecmigrate_target (value {})", expression.target_type));
+      if (is_literal(expression)) {
+        read_literal(expression);
+        return;
+      }
+    }
+    const std::string text = assignable(expression);
+    make_view("ecmigrate_view", text);
+    if (!expression.target_type.empty()) {
+      // Assignment adds a conversion of its own, which may depend on more than the expression does.
+      make_view("ecmigrate_assigned", fmt::format("({}\n)::{}", text, expression.target_type));
+    }
     const pg::Rows rows = print(expression, R"(
 with tree as (select ev_action::text as text from pg_rewrite where ev_class = 'pg_temp.ecmigrate_view'::regclass),
 called as (select p.* from tree, regexp_matches(tree.text, ':(?:funcid|opfuncid) ([1-9][0-9]*)', 'g') m join pg_proc p on p.oid = m[1]::oid)
@@ -175,15 +234,17 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
        and d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum)),
   exists (select from called where provolatile = 'v'),
   exists (select from called where pronamespace = 'pg_catalog'::regnamespace and proname in ('now', 'transaction_timestamp', 'statement_timestamp'))
-    or exists (select from tree where text ~ 'SQLVALUEFUNCTION'))");
+    or exists (select from tree where text ~ 'SQLVALUEFUNCTION'),
+  exists (select from tree where text ~ '\{SUBLINK '))");
     const std::string definition = rows.text(0, 0);
     const std::size_t begin = definition.find("SELECT") + 6;  // a blank follows, or before CASE a line break
     const std::size_t end = definition.rfind(" AS ecmigrate_value");
-    expression.sql = trim(definition.substr(begin, end - begin));
+    expression.sql = portable_literals(trim(definition.substr(begin, end - begin)));
     expression.reads = rows.is_null(0, 1) ? std::vector<std::string>{}
                                           : nlohmann::json::parse(rows.text(0, 1)).get<std::vector<std::string>>();
     expression.volatile_value = rows.boolean(0, 2);
     expression.repeatable = !expression.volatile_value && !rows.boolean(0, 3);
+    expression.has_subquery = rows.boolean(0, 4);
     for (const std::string& name : expression.reads) {
       if (const Column* column = m_table.table->find_column(name); column != nullptr && column->generated) {
         m_draft.complain(
@@ -192,16 +253,87 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
                         expression.what, name));
       }
     }
-    check_assignment(expression);
+    if (const std::vector<std::string> missing = missing_lookup_rights(m_connection, m_table.table->name);
+        !missing.empty()) {
+      m_draft.refuse(expression.at,
+                     fmt::format("{} uses what roles that write {} may not use, and the trigger runs as they do:\n  {}",
+                                 expression.what, m_table.table->name.display(), join(missing, "\n  ")),
+                     "Grant it to them, or put the look into a SECURITY DEFINER function.");
+    }
+    if (!expression.target_type.empty() && expression.repeatable) {  // or it is another value each time in any case
+      judge_settings(expression);
+    }
   }
 
-  void check_assignment(const Expression& expression) {
+  /// A statement of its own, sent so that the server takes only one: text that closes the bracket cannot smuggle in a
+  /// second. The line break ends a comment.
+  void make_view(const std::string& name, const std::string& text) {
+    m_connection.query(
+        fmt::format("create temp view {} as select ({}\n) as ecmigrate_value from {}, (select 1) as ecmigrate_other",
+                    name, text, temporary()));
+  }
+
+  /// A quoted constant has no type of its own until it meets the column, unless something makes it a text first.
+  bool is_literal(const Expression& expression) {
+    m_connection.query("savepoint literal");
+    make_view("ecmigrate_literal", fmt::format("pg_catalog.pg_typeof(({}\n))", expression.text));
+    const bool literal = m_connection
+                             .query(
+                                 "select r.ev_action::text ~ concat('FUNCEXPR :funcid ', "
+                                 "'pg_catalog.pg_typeof'::regproc::oid, ' [^{]*:args "
+                                 "\\(\\{CONST :consttype 705 ') from pg_catalog.pg_rewrite r "
+                                 "where r.ev_class = 'pg_temp.ecmigrate_literal'::pg_catalog.regclass")
+                             .boolean(0, 0);
+    m_connection.query("rollback to savepoint literal");
+    return literal;
+  }
+
+  /// As DDL reads it, by the type's own input.
+  void read_literal(Expression& expression) {
+    m_connection.query(
+        fmt::format("alter table pg_temp.ecmigrate_target alter column value set default ({}\n)", expression.text));
+    expression.sql = portable_literals(
+        print(expression,
+              "select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'pg_temp.ecmigrate_target'::regclass")
+            .text(0, 0));
+  }
+
+  /// The text to read: the plan's, or its conversion where the server has none of its own for an assignment.
+  std::string assignable(const Expression& expression) {
     if (expression.target_type.empty()) {
+      return expression.text;
+    }
+    m_connection.query("savepoint assignment");
+    try {
+      m_connection.query(fmt::format("explain insert into pg_temp.ecmigrate_target select ({}\n) from {}",
+                                     expression.text, temporary()));
+    } catch (const pg::SqlError& error) {
+      if (error.sqlstate() != pg::sqlstate::k_datatype_mismatch || expression.converted.empty()) {
+        throw;
+      }
+      m_connection.query("rollback to savepoint assignment");
+      m_connection.query(fmt::format("explain insert into pg_temp.ecmigrate_target select ({}\n) from {}",
+                                     expression.converted, temporary()));
+      return expression.converted;
+    }
+    return expression.text;
+  }
+
+  /// What is written by clients' sessions, by the backfill and by a repair has to be the same.
+  void judge_settings(Expression& expression) {
+    if (!expression.in_trigger) {
       return;
     }
-    m_connection.query(fmt::format("create temp table ecmigrate_target (value {})", expression.target_type));
-    m_connection.query(
-        fmt::format("explain insert into pg_temp.ecmigrate_target select {} from pg_temp.this", expression.sql));
+    const SettingDependence dependence = read_setting_dependence(m_connection, "pg_temp.ecmigrate_assigned");
+    expression.depends_on_style = dependence.style;
+    if (dependence.time_zone) {
+      m_draft.refuse(expression.at,
+                     fmt::format("{} depends on each session's time zone: the application's writes and the backfill's "
+                                 "could be different values ({} as {})",
+                                 expression.what, expression.sql, expression.target_type),
+                     "Say which zone is meant: \"created at time zone 'Europe/Berlin'\" turns a timestamp into a "
+                     "timestamptz and a timestamptz into a timestamp.");
+    }
   }
 
   void read_check(Expression& expression) {
@@ -214,10 +346,52 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
             .text(0, 0);
   }
 
-  void read_index(Expression& expression) {
+  /// Between empty tables of the same shapes the server says whether it would take the key, and how it compares.
+  void read_foreign_key(ConstraintAdd& constraint) {
+    m_connection.query("savepoint expression");
+    try {
+      m_connection.query(fmt::format("create temp table ecmigrate_pointed_at (like {} including indexes)",
+                                     constraint.references->sql()));
+      std::string key = constraint.foreign_key;
+      const std::string target = " references " + constraint.references->sql();
+      key.replace(key.find(target), target.size(), " references pg_temp.ecmigrate_pointed_at");
+      m_connection.query(fmt::format("alter table {} add constraint ecmigrate_key {}", temporary(), key));
+      const pg::Rows rows = m_connection.query(fmt::format(
+          "select pg_catalog.format('operator(%I.%s)', n.nspname, o.oprname) from pg_catalog.pg_constraint k, "
+          "pg_catalog.unnest(k.conpfeqop) with ordinality u(operator, place) join pg_catalog.pg_operator o on o.oid = "
+          "u.operator join pg_catalog.pg_namespace n on n.oid = o.oprnamespace where k.conname = 'ecmigrate_key' and "
+          "k.conrelid = {}::pg_catalog.regclass order by u.place",
+          quote_literal(temporary())));
+      for (int row = 0; row < rows.size(); ++row) {
+        constraint.operators.push_back(rows.text(row, 0));
+      }
+    } catch (const pg::SqlError& error) {
+      if (error.connection_lost()) {
+        throw;
+      }
+      if (error.sqlstate() == pg::sqlstate::k_insufficient_privilege) {
+        m_draft.warn(fmt::format("foreign key {} cannot be tried on rows: {}", constraint.name, error.what()));
+      } else {
+        m_draft.complain(constraint.at, column_of(error.what(), "foreign key " + constraint.name), error.hint());
+      }
+    }
+    reopen();
+  }
+
+  void read_index(Expression& expression, IndexBuild* index) {
     m_connection.query(fmt::format("create index ecmigrate_index on {} {}\n", temporary(), expression.text));
-    const std::string definition =
-        print(expression, "select pg_get_indexdef('pg_temp.ecmigrate_index'::regclass)").text(0, 0);
+    const pg::Rows rows =
+        print(expression,
+              "select pg_get_indexdef(x.indexrelid), (select json_agg(pg_get_indexdef(x.indexrelid, n, false) order by "
+              "n) from generate_series(1, x.indnkeyatts) n), pg_get_expr(x.indpred, x.indrelid), "
+              "coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false) from pg_index x where "
+              "x.indexrelid = 'pg_temp.ecmigrate_index'::regclass");
+    const std::string definition = rows.text(0, 0);
+    if (index != nullptr && index->unique) {
+      index->keys = nlohmann::json::parse(rows.text(0, 1)).get<std::vector<std::string>>();
+      index->predicate = rows.text(0, 2);
+      index->nulls_are_equal = rows.boolean(0, 3);
+    }
     // `CREATE INDEX ecmigrate_index ON pg_temp_3.this USING …`: our own names, without spaces.
     expression.sql = definition.substr(definition.find(".this ") + 5);
   }

@@ -23,10 +23,14 @@ struct Expression {
     index,  ///< what follows the table's name in CREATE INDEX; `sql` the same with physical column names
   };
   Kind kind = Kind::value;
-  std::string text;  ///< as in the plan
-  std::string what;  ///< "up of first_name", for messages
+  std::string text;                       ///< as in the plan
+  std::vector<std::string> alternatives;  ///< of the same meaning, read in turn where the server does not take `text`
+  std::string what;                       ///< "up of first_name", for messages
   Location at;
   std::string target_type;  ///< type of the column it is assigned to
+  /// Read instead of `text` where the server would not assign that to a column of `target_type`; may be empty.
+  std::string converted;
+  bool in_trigger = false;  ///< the sync trigger evaluates it, in the application's sessions
   /// Columns that are visible under another name while the expression is read: {visible name, physical name}. The
   /// physical column of a visible name that exists already is hidden.
   std::vector<std::pair<std::string, std::string>> renamed;
@@ -35,6 +39,10 @@ struct Expression {
   std::vector<std::string> reads;  ///< columns of the row, by physical name
   bool repeatable = true;          ///< gives the same value each time for the same row
   bool volatile_value = false;     ///< may differ from row to row of one statement, as random() does
+  bool has_subquery = false;
+  /// Text in it depends on a session's styles of dates, numbers and the like, so that a function that has it has to
+  /// fix them.
+  bool depends_on_style = false;
 };
 
 /// A new column and how it is filled.
@@ -46,6 +54,15 @@ struct NewColumn {
   std::optional<std::string> default_sql;
   const Expression* default_read = nullptr;  ///< the server's reading of it, among the table's expressions
   bool default_is_old = false;  ///< the default is the old column's own, which the server has applied there already
+  /// The old column's default becomes the new one's through `up`.
+  bool default_through_up = false;
+  /// What the column's default is until contract, so that an INSERT that names the column and gives null is told from
+  /// one that does not name it: what `up` makes of the old columns' defaults. Decided by compile.
+  std::optional<std::string> interim_default;
+  /// The plan's default is in force from expand on, so a null in an INSERT was given.
+  bool default_in_force = false;
+  /// Nullable only on its face: it is kept equal to an old column that is NOT NULL.
+  bool held_by_old = false;
   std::optional<std::string> comment;
   std::string collation;
   std::string not_null_check;  ///< the constraint that holds NOT NULL until contract; empty for a nullable column
@@ -56,32 +73,49 @@ struct NewColumn {
 struct OldColumn {
   const Column* column = nullptr;
   std::optional<Expression> down;
+  const Expression* default_read = nullptr;  ///< the server's reading of its default, among the table's expressions
 };
 
 /// Old columns O, new columns N, `up`: O → N and `down`: N → O. O or N may be empty: a new column with `up` alone
 /// follows nothing back, an old column with `down` alone is only kept filled until it is dropped.
 struct Mapping {
+  int operation = 0;  ///< the operation's place in the plan; mappings are filled in this order
   std::string label;
   std::vector<OldColumn> olds;
   std::vector<NewColumn> news;
-  std::optional<std::string> marker;  ///< the hidden column that says "filled", where values cannot say it
-  bool null_means_pending = false;    ///< set by the server's answer: up(down(null, …)) is null in every column
+  /// The hidden column that says "filled", where values cannot say it. Without O it also says by whom: true by `up`,
+  /// false by the application.
+  std::optional<std::string> marker;
+  bool null_means_pending = false;  ///< set by the server's answer: up(down(null, …)) is null in every column
 };
 
 struct IndexBuild {
   QualifiedName name;
+  std::string shown;  ///< the name that it, or its constraint, has or will have for people
   bool unique = false;
-  Expression definition;    ///< of kind index: ` USING btree (…) …`
-  bool after_fill = false;  ///< it would make the backfill's updates leave their pages
+  Expression definition;         ///< of kind index: ` USING btree (…) …`
+  bool after_fill = false;       ///< it would make the backfill's updates leave their pages
+  bool may_be_violated = false;  ///< unique, and the rows of today need not be so: they are looked at before expand
+  bool before_contract = false;  ///< unique for what comes after contract alone; until then it would be in the way
+  std::string tablespace;
+  std::vector<std::string> keys;  ///< of a unique one, read by the server: what may be there once, by bare names
+  std::string predicate;          ///< the same: for which rows
+  bool nulls_are_equal = false;   ///< the same: of NULLS NOT DISTINCT
   bool drop_on_rollback = true;
 };
 
 /// A constraint that expand adds NOT VALID and verify validates.
 struct ConstraintAdd {
   std::string name;
+  std::string shown;                        ///< of a copy, the original's name
   Expression check;                         ///< of kind check; unused for a foreign key
   std::string foreign_key;                  ///< `FOREIGN KEY (…) REFERENCES …`, or empty
   std::optional<QualifiedName> references;  ///< the other table of a foreign key
+  std::vector<std::string> columns;         ///< of a foreign key, physical
+  std::vector<std::string> referenced_columns;
+  std::vector<std::string> operators;  ///< of a foreign key, read by the server: referenced column, operator, column
+  bool enforced = true;
+  Location at;
   bool no_inherit = false;
   bool validate = true;  ///< false: a copy of one that is NOT VALID itself
 };
@@ -90,6 +124,11 @@ struct ConstraintAdd {
 /// written here.
 struct TableDraft {
   const Table* table = nullptr;
+  int first_operation = 0;  ///< places in the plan of the first and the last operation on it
+  int last_operation = 0;
+  /// SQL that has to have run before the server can read the table's expressions: the plan's own, from operations
+  /// before the first on this table. Filled in by the probe.
+  std::vector<std::string> prelude;
   std::deque<Mapping> mappings;  ///< a deque: kinds keep references while they add more
   std::vector<std::string> expand_titles;
   std::vector<std::string> expand;  ///< before the sync trigger is made
@@ -104,11 +143,12 @@ struct TableDraft {
   /// Columns that an index of the plan names and that go or are dropped at contract, with the one that stays for them:
   /// {name in the plan, physical name}.
   std::vector<std::pair<std::string, std::string>> indexed_as;
-  std::vector<std::string> new_names;                ///< columns that the plan adds, by the name the application sees
-  std::map<std::string, std::string> plain_columns;  ///< new columns outside every mapping, with their types
-  std::vector<QualifiedName> locked_at_contract;     ///< other tables that contract's statements lock
-  std::deque<Expression> expressions;                ///< further texts that the server has to read
-  std::vector<std::function<void()>> after_probe;    ///< decisions that need what the server said; run by compile
+  std::vector<std::string> new_names;  ///< columns that the plan adds, by the name the application sees
+  /// New columns outside every mapping: their types, and the value that rows have of them, once it was read.
+  std::map<std::string, std::pair<std::string, std::string>> plain_columns;
+  std::vector<QualifiedName> locked_at_contract;   ///< other tables that contract's statements lock
+  std::deque<Expression> expressions;              ///< further texts that the server has to read
+  std::vector<std::function<void()>> after_probe;  ///< decisions that need what the server said; run by compile
 };
 
 /// Collects what the operations of one plan contribute, and every complaint about them.
@@ -121,8 +161,8 @@ class Draft {
 
   /// The draft of the table that an operation's `table:` names, or nullptr after a complaint.
   TableDraft* table(const PlannedOperation& operation, std::string_view key = "table");
-  /// The column, or nullptr after a complaint that names the nearest one.
-  const Column* column(const TableDraft& draft, const std::string& name, Location at);
+  /// The column, or nullptr after a complaint that names the nearest one. Few can do anything with a generated one.
+  const Column* column(const TableDraft& draft, const std::string& name, Location at, bool may_be_generated = false);
   /// Reserves a column for one operation: complains and gives false where another operation of the plan changes it.
   bool take_column(TableDraft& draft, const Column& column, Location at);
   /// Whether a name is free for a new column; complains if not.
@@ -140,13 +180,18 @@ class Draft {
   /// It fits, but doing it would do harm (exit 7).
   void refuse(Location at, const std::string& message, const std::string& hint = {});
   void warn(std::string text) { m_warnings.push_back(std::move(text)); }
-  /// A step of its own, outside the tables' transactions.
-  void add_step(std::string_view phase, Step step);
+  /// A step of its own, outside the tables' transactions; run in the plan's order.
+  void add_step(std::string_view phase, int operation, Step step);
 
   [[nodiscard]] std::deque<TableDraft>& tables() { return m_tables; }
   [[nodiscard]] const std::deque<TableDraft>& tables() const { return m_tables; }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return m_warnings; }
-  [[nodiscard]] const std::vector<std::pair<std::string, Step>>& steps() const { return m_steps; }
+  struct PlannedStep {
+    std::string phase;
+    int operation = 0;
+    Step step;
+  };
+  [[nodiscard]] const std::vector<PlannedStep>& steps() const { return m_steps; }
   /// Throws one Error with all complaints, if there are any.
   void throw_complaints() const;
 
@@ -165,7 +210,7 @@ class Draft {
   std::set<std::pair<QualifiedName, std::string>> m_claimed_constraints;  ///< table, name
   std::vector<std::string> m_complaints;
   std::vector<std::string> m_warnings;
-  std::vector<std::pair<std::string, Step>> m_steps;
+  std::vector<PlannedStep> m_steps;
   bool m_refused_only = true;
 };
 

@@ -12,6 +12,7 @@ inline constexpr std::string_view k_serialization_failure = "40001";
 inline constexpr std::string_view k_deadlock_detected = "40P01";
 inline constexpr std::string_view k_insufficient_privilege = "42501";
 inline constexpr std::string_view k_undefined_column = "42703";
+inline constexpr std::string_view k_datatype_mismatch = "42804";
 inline constexpr std::string_view k_out_of_memory = "53200";
 inline constexpr std::string_view k_object_in_use = "55006";
 inline constexpr std::string_view k_lock_not_available = "55P03";

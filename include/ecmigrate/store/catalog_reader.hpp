@@ -10,6 +10,9 @@ namespace ecmigrate {
 /// Reads only (types are tried on a temporary table whose transaction is rolled back); takes ACCESS SHARE at most.
 Catalog read_catalog(pg::Connection& connection, const Plan& plan);
 
+/// Whether there is a finished index of that name.
+bool has_valid_index(pg::Connection& connection, const QualifiedName& name);
+
 /// Whether the role may set session_replication_role, which keeps the user's triggers from firing.
 bool may_replace_replication_role(pg::Connection& connection);
 /// Whether a foreign key of the columns has been validated: from then on it has to see every write, and a replica's

@@ -16,21 +16,23 @@ void add_with_stored_default(TableDraft& table, const NewColumn& column) {
   table.rollback.push_back(alter_table(table, "drop column if exists " + quote_identifier(column.name)));
 }
 
-void add_filled(TableDraft& table, NewColumn column) {
+void add_filled(TableDraft& table, NewColumn column, int operation) {
   Mapping& mapping = table.mappings.emplace_back();
+  mapping.operation = operation;
   mapping.label = column.name;
   mapping.news.push_back(std::move(column));
 }
 
 /// A default such as gen_random_uuid() gives each row its own value: added at once it would rewrite the table under
 /// the lock, so new rows take it from now on and the backfill gives it to the others.
-void add_with_computed_default(TableDraft& table, NewColumn column, const Expression& value) {
+void add_with_computed_default(TableDraft& table, NewColumn column, const Expression& value, int operation) {
   const std::string name = quote_identifier(column.name);
   // One statement: two would take the lock twice, and ADD COLUMN … DEFAULT would rewrite.
   table.expand.push_back(alter_table(table, fmt::format("alter column {} set default {}", name, *column.default_sql)));
   column.up = value;
   column.default_sql.reset();
-  add_filled(table, std::move(column));
+  column.default_in_force = true;
+  add_filled(table, std::move(column), operation);
 }
 
 void comment_on(TableDraft& table, const NewColumn& column) {
@@ -48,22 +50,23 @@ void contribute_column(const PlannedOperation& operation, const Value& fields, D
   if (filled) {
     read_default(table, column, fields.at);
     column.up = expression_field(operation.fields, "up", "up of " + column.name, column.type);
-    add_filled(table, std::move(column));
+    add_filled(table, std::move(column), operation.number);
   } else if (column.default_sql) {
-    table.plain_columns[column.name] = column.type;
+    table.plain_columns[column.name] = {column.type, "null"};
     read_default(table, column, fields.find("default")->at);
     const Expression* value = column.default_read;
-    table.after_probe.push_back([&table, column, value]() mutable {
+    table.after_probe.push_back([&table, column, value, number = operation.number]() mutable {
       column.default_sql = value->sql;
+      table.plain_columns[column.name].second = value->sql;
       if (value->volatile_value) {
-        add_with_computed_default(table, column, *value);
+        add_with_computed_default(table, column, *value, number);
       } else {
         add_with_stored_default(table, column);
         comment_on(table, column);
       }
     });
   } else if (column.nullable) {
-    table.plain_columns[column.name] = column.type;
+    table.plain_columns[column.name] = {column.type, "null"};
     table.expand.insert(
         table.expand.begin(),
         alter_table(table, fmt::format("add column {} {}", quote_identifier(column.name), column.type)));

@@ -34,7 +34,7 @@ void add(Draft& draft, const PlannedOperation& operation, const std::string& pha
   if (!undo.empty()) {
     step.undo = action_of(operation, undo);
   }
-  draft.add_step(phase, std::move(step));
+  draft.add_step(phase, operation.number, std::move(step));
 }
 
 void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, Draft& draft) {
