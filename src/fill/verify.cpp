@@ -92,7 +92,9 @@ class Verification {
           // deadlock.
           fmt::format("begin; set local ecmigrate.fill = 'on'; set local lock_timeout = '500ms'; {}update {} as this "
                       "set {} where {} and {}; commit",
-                      m_replace_role && !has_foreign_keys() ? "set local session_replication_role = replica; " : "",
+                      m_replace_role && !has_foreign_keys() ? "set local session_replication_role = replica; "
+                      : m_table.user_update_triggers        ? "set local search_path to default; "
+                                                            : "",
                       m_relation.sql(), repair, page_range(from, to), condition));
       m_result.repaired += results.front().affected();
     }

@@ -115,6 +115,7 @@ struct Migration::Run {
   }
 
   Recipe compile_now() {
+    require_temporary_tables(session.connection());
     const Catalog catalog = read_catalog(session.connection(), plan);
     may_replace_role = may_replace_replication_role(session.connection());
     Draft draft = draft_plan(plan, catalog);
@@ -162,7 +163,16 @@ struct Migration::Run {
     return recipe;
   }
 
+  /// Once, and not wherever something of another role's session cannot be seen.
+  void name_missing_right() const {
+    if (!sees_other_sessions(session.connection())) {
+      session.report(event::Note{event::Note::Level::info, std::string(k_without_pg_monitor)});
+    }
+  }
+
   void begin_migration() {
+    journal.check_may_install();
+    name_missing_right();
     const Recipe recipe = prepare();
     journal.install();
     if (const auto other = journal.begin(plan, recipe)) {

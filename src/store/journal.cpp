@@ -31,6 +31,15 @@ do $$ begin
 end $$;
 )";
 
+// New tables belong to whom the others belong to, or the next of several roles could not use them.
+constexpr std::string_view k_as_owner = R"(
+do $$ declare owner name := pg_catalog.pg_get_userbyid((select nspowner from pg_catalog.pg_namespace where nspname = 'ecmigrate')); begin
+  if owner <> current_user and pg_catalog.pg_has_role(owner, 'member') then
+    execute pg_catalog.format('set local role %I', owner);
+  end if;
+end $$;
+)";
+
 std::string utc(const char* time) {
   return fmt::format("to_char({} at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')", time);
 }
@@ -85,6 +94,7 @@ int Journal::format() {
 }
 
 bool Journal::installed() {
+  check_readable();
   const int found = format();
   if (found > k_journal_format) {
     throw Error(Outcome::refused,
@@ -97,6 +107,7 @@ bool Journal::installed() {
 
 void Journal::install() {
   const bool exists = installed();
+  check_may_install();
   if (format() == k_journal_format) {
     return;
   }
@@ -105,7 +116,7 @@ void Journal::install() {
   m_connection.script("begin; set local lock_timeout = '2s'; select pg_catalog.pg_advisory_xact_lock(1701011815, 0)");
   try {
     const int found = format();
-    std::string sql(found == 0 ? k_make_schema : std::string_view());
+    std::string sql(found == 0 ? k_make_schema : k_as_owner);
     for (int next = found; next < k_journal_format; ++next) {
       sql += k_journal_formats[static_cast<std::size_t>(next)];
     }

@@ -31,8 +31,8 @@ class TableProbe {
 
   void run() {
     m_connection.script(
-        "begin; select pg_catalog.set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), "
-        "''), 'pg_temp'), true)");
+        "begin; set local search_path to default; select pg_catalog.set_config('search_path', concat_ws(', ', "
+        "nullif(current_setting('search_path'), ''), 'pg_temp'), true)");
     try {
       make_table();
       read_all();

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/op/kind.hpp"
 
@@ -24,7 +25,7 @@ void add(Draft& draft, const PlannedOperation& operation, const std::string& pha
   Step step;
   step.id = fmt::format("sql {}", operation.number);
   step.title = fmt::format("sql of operation {}", operation.number);
-  step.sql = {in_one_transaction(sql)};
+  step.sql = {users_settings_for_now(), in_one_transaction(sql), no_longer_users_settings()};
   step.cost = "yours: not analysed";
   draft.add_step(phase, std::move(step));
 }
