@@ -82,7 +82,7 @@ void add_plan_command(CLI::App& app, ChosenCommand& chosen) {
         print_checks(recipe);
         print_steps("  then", recipe.validate);
         print_steps("contract", recipe.contract);
-        print_steps("rollback (instead of contract)", recipe.rollback);
+        print_steps("rollback (instead of contract)", undo_steps(recipe));
       });
     };
   });

@@ -10,6 +10,7 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
+#include "next_batch.hpp"
 
 namespace ecmigrate {
 
@@ -199,14 +200,16 @@ bool Backfill::triggers_fire() const {
 bool Backfill::open_connection(Worker& worker) {
   try {
     worker.connection = m_session.open_connection();
-    worker.connection->script(std::string(k_worker_settings) + (m_replace_role
-                                                                    ? "; set session_replication_role = replica"
-                                                                : triggers_fire() ? "; set search_path to default"
-                                                                                  : ""));
+    worker.connection->script(std::string(k_worker_settings));
+    if (m_replace_role) {
+      worker.connection->query("set session_replication_role = replica");
+    } else if (triggers_fire()) {
+      worker.connection->query("set search_path to default");
+    }
     if (worker.connection->server_version() >= 150000) {
       worker.connection->query(k_compress);
     }
-    worker.lock_timeout = 0;
+    worker.lock_timeout = worker.statement_timeout = std::chrono::milliseconds(0);
     return true;
   } catch (const Error& error) {
     worker.connection.reset();
@@ -223,23 +226,32 @@ bool Backfill::open_connection(Worker& worker) {
 }
 
 void Backfill::send(Worker& worker) {
-  const WindowRecord& window = worker.window;
+  WindowRecord& window = worker.window;
   const auto target = m_pacer.limits().target_batch;
-  std::int64_t pages = worker.walk->batch_pages(window, static_cast<double>(target.count()));
+  std::int64_t most_pages = window.end - window.first;
   if (window.passes > 1 && wanted_workers() > 1) {
     // A snapshot of another worker's batch must be over when this page is visited again.
-    pages = std::min(pages, std::max<std::int64_t>(1, (window.end - window.first) / k_batches_a_pass));
+    most_pages = std::max<std::int64_t>(1, most_pages / k_batches_a_pass);
   }
-  WindowRecord after = after_batch(window, batch_end(window, pages));
+  WindowRecord after =
+      worker.walk->next_batch(*worker.connection, window, static_cast<double>(target.count()), most_pages);
   after.skipped = after.skipped || worker.locked == RelationWalk::Locked::skip;
-  // Shorter than the server takes to look for a deadlock, so that the runner is in none.
-  const auto lock_timeout = std::max<std::int64_t>(1, std::min(target, m_session.deadlock_timeout() / 2).count());
-  if (lock_timeout != worker.lock_timeout) {  // not in the batch's message: its rollback would take the setting back
-    worker.connection->query(fmt::format("set lock_timeout = {}", lock_timeout));
-    worker.lock_timeout = lock_timeout;
-  }
+  set_timeouts(worker, batch_lock_timeout(target, m_session.deadlock_timeout()), batch_timeout(window, after, target));
   worker.connection->send_script(worker.walk->message(window, after, worker.locked));
   worker.under_way = after;
+  worker.sent = m_session.clock().now();
+}
+
+void Backfill::set_timeouts(Worker& worker, std::chrono::milliseconds lock, std::chrono::milliseconds statement) {
+  if (lock == worker.lock_timeout && statement == worker.statement_timeout) {
+    return;
+  }
+  // Not in the batch's message: its rollback would take the settings back. The server counts, so that the promise holds
+  // also while this runner stands still.
+  worker.connection->script(
+      fmt::format("set lock_timeout = {}; set statement_timeout = {}", lock.count(), statement.count()));
+  worker.lock_timeout = lock;
+  worker.statement_timeout = statement;
 }
 
 void Backfill::wait() {
@@ -287,7 +299,12 @@ void Backfill::checkpointed(Worker& worker, WindowRecord after, const RelationWa
   m_pacer.batch_done(static_cast<double>(result.rows), wal_bytes, result.end_ms - result.begin_ms);
   std::tie(after.written.rows, after.written.hot_rows) = *result.sums;
   after.written.wal_bytes += wal_bytes;
-  worker.walk->batch_done(after, result, wal_bytes);
+  worker.walk->batch_done(worker.window, after, result, wal_bytes);
+  if (const double took_ms = result.end_ms - result.begin_ms;
+      worker.statement_timeout.count() == 0 &&
+      took_ms > static_cast<double>(longest_batch(m_pacer.limits().target_batch).count())) {
+    worker.walk->tell_slow_row(took_ms);
+  }
   worker.window = after;
   worker.tries = 0;
   m_reconnects = 0;
@@ -313,31 +330,49 @@ void Backfill::recover(Worker& worker, const WindowRecord& after, const pg::SqlE
     }
   } else if (row_is_at_fault(error)) {
     const std::int64_t to = after.pass == worker.window.pass ? after.page : worker.window.end;
-    if (!set_bad_rows_aside(m_session, *worker.connection, *worker.walk, worker.window.page, to,
-                            m_pacer.limits().quarantine)) {
-      try_smaller(worker, error);
+    bool found = false;
+    try {
+      found = set_bad_rows_aside(m_session, *worker.connection, *worker.walk, worker.window.page,
+                                 std::max(to, worker.window.page + 1), m_pacer.limits().quarantine);
+    } catch (const pg::SqlError& other) {
+      if (row_is_at_fault(other)) {
+        throw;
+      }
+      recover(worker, after, other);  // the search may meet what any batch may
+      return;
+    }
+    if (!found) {
+      try_smaller(worker, after, error);
     }
   } else if (error.sqlstate() == pg::sqlstate::k_deadlock_detected ||
              error.sqlstate() == pg::sqlstate::k_serialization_failure ||
              error.sqlstate() == pg::sqlstate::k_query_canceled || error.sqlstate() == pg::sqlstate::k_out_of_memory) {
-    // Deadlock, serialization, cancelled by somebody, out of memory.
-    try_smaller(worker, error);
+    // Deadlock, serialization, cancelled by somebody or for its length, out of memory.
+    try_smaller(worker, after, error);
+    if (error.sqlstate() == pg::sqlstate::k_query_canceled && worker.statement_timeout.count() > 0 &&
+        m_session.clock().now() - worker.sent >= worker.statement_timeout) {
+      worker.walk->slow("a batch took too long: it was cancelled and is tried smaller");
+    }
   } else if (error.sqlstate() == pg::sqlstate::k_undefined_column ||
              error.sqlstate() == pg::sqlstate::k_insufficient_privilege) {
     // A column that the batch set to itself was renamed or dropped, or the right to write it is gone.
     worker.walk->choose_columns();
-    try_smaller(worker, error);
+    try_again(worker, error);
   } else {
     throw error;
   }
 }
 
-void Backfill::try_smaller(Worker& worker, const pg::SqlError& error) {
+void Backfill::try_again(Worker& worker, const pg::SqlError& error) {
   if (++worker.tries > k_most_tries) {
     throw error;
   }
   worker.walk->slow(error.what());
-  worker.walk->shrink_batches(worker.window);
+}
+
+void Backfill::try_smaller(Worker& worker, const WindowRecord& after, const pg::SqlError& error) {
+  try_again(worker, error);
+  worker.walk->shrink_batches(worker.window, after);
 }
 
 /// In the second round a locked row is waited for, a short time each try, so that the runner never stands in a queue.

@@ -17,7 +17,7 @@ constexpr std::size_t k_most_bad_rows = 1000;
 /// hide the others, and will be met again.
 std::optional<pg::SqlError> raised(pg::Connection& connection, const RelationWalk& walk, const std::string& where) {
   try {
-    connection.script("begin; " + walk.update(walk.unlocked(where)) + "; rollback");
+    connection.script("begin; " + walk.update(unlocked_rows(walk.relation(), where)) + "; rollback");
     return std::nullopt;
   } catch (const pg::SqlError& error) {
     if (!row_is_at_fault(error)) {

@@ -28,7 +28,17 @@ RelationFacts relation_facts(pg::Connection& connection, const QualifiedName& re
 }
 
 std::string page_range(std::int64_t from, std::int64_t to) {
-  return fmt::format("this.ctid >= '({},0)'::tid and this.ctid < '({},0)'::tid", from, to);
+  return line_range(from, 0, to, 0);
+}
+
+std::string line_range(std::int64_t from, int from_line, std::int64_t to, int to_line) {
+  return fmt::format("this.ctid >= '({},{})'::tid and this.ctid < '({},{})'::tid", from, from_line, to, to_line);
+}
+
+std::string unlocked_rows(const QualifiedName& relation, const std::string& where) {
+  return fmt::format(
+      "this.ctid = any (array(select this.ctid from only {} as this where {} for no key update skip locked))",
+      relation.sql(), where);
 }
 
 std::string row_key(const std::vector<std::string>& key) {

@@ -8,6 +8,7 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/fill/bottom_up_deletion.hpp"
+#include "next_batch.hpp"
 
 namespace ecmigrate {
 
@@ -15,7 +16,8 @@ namespace {
 
 /// 12.5 MB of 8 kB pages: inside any shared_buffers, and far enough between two visits of a page.
 constexpr std::int64_t k_window_pages = 1600;
-constexpr std::int64_t k_first_batch_pages = 32;
+/// How long a row takes is not known yet.
+constexpr double k_first_batch_pages = 1;
 /// Asking takes 3 ms, a hundredth of a window's time.
 constexpr std::chrono::seconds k_choose_columns_every{10};
 
@@ -157,12 +159,6 @@ std::string RelationWalk::work() const {
                                    pending());
 }
 
-std::string RelationWalk::unlocked(const std::string& where) const {
-  return fmt::format(
-      "this.ctid = any (array(select this.ctid from only {} as this where {} for no key update skip locked))",
-      m_relation.sql(), where);
-}
-
 std::string RelationWalk::update(const std::string& where) const {
   return fmt::format("update only {} as this set {}{} where {}", m_relation.sql(), fill_pending(m_table),
                      m_set_to_themselves, where);
@@ -170,7 +166,7 @@ std::string RelationWalk::update(const std::string& where) const {
 
 std::string RelationWalk::message(const WindowRecord& before, const WindowRecord& after, Locked locked) const {
   const std::int64_t to = after.pass == before.pass ? after.page : before.end;
-  std::string where = page_range(before.page, to);
+  std::string where = line_range(before.page, before.line, to, after.line);
   // The pass's rows first: of the others, no more than the key is looked at. The last pass takes whatever is left.
   if (before.pass + 1 < before.passes) {
     const std::int64_t begin = before.pass == 0 ? 0 : spread_end(before, before.pass - 1);
@@ -179,7 +175,7 @@ std::string RelationWalk::message(const WindowRecord& before, const WindowRecord
   }
   where += " and " + work();
   if (locked == Locked::skip) {
-    where = unlocked(where);
+    where = unlocked_rows(m_relation, where);
   }
   return fmt::format("begin; select {}, {}, {}; {}; {}; commit; select {}, {}", k_now, k_wal,
                      WalkJournal::before_sql(m_facts.oid), update(where),
@@ -199,31 +195,42 @@ RelationWalk::BatchResult RelationWalk::read(const std::vector<pg::Rows>& result
   return result;
 }
 
-void RelationWalk::batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes) {
+void RelationWalk::batch_done(const WindowRecord& before, const WindowRecord& after, const BatchResult& result,
+                              double wal_bytes) {
   WindowRecord& taken = *std::ranges::find(m_taken, after.first, &WindowRecord::first);
   m_wal_carry += after.done ? wal_bytes : 0;
   const double took_ms = result.end_ms - result.begin_ms;
   m_progress.batch_done(
       {after.written.rows - taken.written.rows, after.written.hot_rows - taken.written.hot_rows, 1, wal_bytes},
       took_ms);
-  sizer(taken).batch_took(took_ms);
+  sizer(before).batch_took(took_ms, pages_between(before, after));
   taken = after;
 }
 
 BatchSizer& RelationWalk::sizer(const WindowRecord& window) {
   const auto target_ms = static_cast<double>(m_session.options().pace.target_batch.count());
-  return m_sizers.try_emplace({window.passes, window.pass == 0}, target_ms, k_first_batch_pages, k_window_pages)
+  return m_sizers
+      .try_emplace({window.passes, window.pass == 0}, target_ms, k_first_batch_pages,
+                   static_cast<double>(k_window_pages))
       .first->second;
 }
 
-std::int64_t RelationWalk::batch_pages(const WindowRecord& window, double target_ms) {
+WindowRecord RelationWalk::next_batch(pg::Connection& connection, WindowRecord& window, double target_ms,
+                                      std::int64_t most_pages) {
   BatchSizer& sizer_of_pass = sizer(window);
   sizer_of_pass.set_target(target_ms);
-  return sizer_of_pass.pages();
+  return ecmigrate::next_batch(connection, m_relation, window, sizer_of_pass, most_pages);
 }
 
-void RelationWalk::shrink_batches(const WindowRecord& window) {
-  sizer(window).batch_took(1e9);
+void RelationWalk::tell_slow_row(double took_ms) {
+  if (!std::exchange(m_told_slow_row, true)) {
+    m_session.warn(fmt::format("{}: filling a single row takes {}, and a client that wants it waits as long",
+                               m_relation.display(), format_milliseconds(took_ms)));
+  }
+}
+
+void RelationWalk::shrink_batches(const WindowRecord& before, const WindowRecord& after) {
+  sizer(before).batch_failed(pages_between(before, after));
 }
 
 double RelationWalk::part_done() const {

@@ -5,6 +5,13 @@
 
 namespace ecmigrate {
 
+namespace {
+
+/// Pages: less than a row of any page.
+constexpr double k_least_size = 1.0 / 4096;
+
+}  // namespace
+
 std::int64_t window_end(std::int64_t first, std::int64_t pages, int workers, std::int64_t most) {
   /// Smaller, and a page is visited again before the transactions of the other workers have ended.
   constexpr std::int64_t k_least = 400;
@@ -19,6 +26,7 @@ std::int64_t batch_end(const WindowRecord& window, std::int64_t pages) {
 
 WindowRecord after_batch(WindowRecord window, std::int64_t end) {
   window.page = end;
+  window.line = window.last_line = 0;
   ++window.written.batches;
   if (window.page >= window.end) {
     ++window.pass;
@@ -26,6 +34,30 @@ WindowRecord after_batch(WindowRecord window, std::int64_t end) {
   }
   window.done = window.pass >= window.passes;
   return window;
+}
+
+WindowRecord after_part(WindowRecord window, double part) {
+  const int line = std::max(1, window.line) + std::max(1, static_cast<int>(part * window.last_line));
+  if (line > window.last_line) {
+    return after_batch(window, window.page + 1);
+  }
+  window.line = line;
+  ++window.written.batches;
+  return window;
+}
+
+int lines_between(const WindowRecord& before, const WindowRecord& after) {
+  if (before.last_line == 0) {
+    return 0;
+  }
+  const int end = after.line > 0 ? after.line : before.last_line + 1;
+  return end - std::max(1, before.line);
+}
+
+double pages_between(const WindowRecord& before, const WindowRecord& after) {
+  return before.last_line > 0
+             ? static_cast<double>(lines_between(before, after)) / before.last_line
+             : static_cast<double>((after.pass == before.pass ? after.page : before.end) - before.page);
 }
 
 std::int64_t spread_end(const WindowRecord& window, int pass) {
@@ -41,12 +73,30 @@ double pages_walked(const WindowRecord& window) {
   return window.done ? pages : (window.pass * pages + static_cast<double>(window.page - window.first)) / window.passes;
 }
 
-void BatchSizer::batch_took(double milliseconds) {
-  double factor = m_target_ms / std::max(milliseconds, 0.01);
-  factor = milliseconds > 4 * m_target_ms ? 0.25 : std::clamp(factor, 0.5, 1.5);
-  const auto wished = static_cast<std::int64_t>(std::llround(static_cast<double>(m_pages) * factor));
-  // Rounding must not keep a small batch from growing.
-  m_pages = std::clamp<std::int64_t>(factor > 1 ? std::max(wished, m_pages + 1) : wished, 1, m_most);
+std::int64_t BatchSizer::pages() const {
+  return std::max<std::int64_t>(1, std::llround(m_size));
+}
+
+void BatchSizer::batch_took(double milliseconds, double pages) {
+  if (milliseconds > 4 * m_target_ms) {
+    batch_failed(pages);
+    return;
+  }
+  double wished = pages * m_target_ms / std::max(milliseconds, 0.01);
+  if (pages < m_size && milliseconds <= m_target_ms) {
+    wished = std::max(wished, m_size);  // the rest of a window or a page, mostly the batch's own costs
+  }
+  m_size = std::clamp(std::clamp(wished, 0.5 * m_size, 1.5 * m_size), k_least_size, m_most);
+}
+
+void BatchSizer::batch_failed(double pages) {
+  m_size = std::max(std::min(m_size, pages) / 4, k_least_size);
+}
+
+std::chrono::milliseconds longest_batch(std::chrono::milliseconds target) {
+  /// So long may be the machine's doing, whatever the size.
+  constexpr std::chrono::milliseconds k_least{100};
+  return std::max(4 * target, k_least);
 }
 
 void Eta::at(double now_ms, double part) {

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
 #include "carried_default.hpp"
 #include "ecmigrate/base/error.hpp"
@@ -53,16 +55,17 @@ class TableCompiler {
     m_recipe.tables.push_back(m_table.table->name);
     if (!m_table.mappings.empty()) {
       m_sync = sync_trigger(m_draft, m_table);
-      m_recipe.triggers.push_back({m_table.table->name, m_sync->trigger_names});
+      std::vector<std::string> make = m_sync->drop;
+      std::ranges::copy(m_sync->create, std::back_inserter(make));
+      m_recipe.triggers.push_back({m_table.table->name, m_sync->trigger_names, std::move(make)});
     }
-    // Rollback is turned round at the end, so what it begins with is added last.
-    rollback_step();
     expand_step();
     foreign_keys();
     walk();
     indexes();
     validate();
     contract_step();
+    list_added();
     std::ranges::copy(m_table.drops, std::back_inserter(m_recipe.drops));
   }
 
@@ -153,6 +156,7 @@ class TableCompiler {
     step.title = words.empty() ? "add constraints" : "add " + join(words, ", ");
     step.locks = {{m_table.table->name, mode}};
     step.cost = "catalogue only";
+    step.undo = undo_of_shape();
     m_recipe.expand.push_back(step);
   }
 
@@ -170,11 +174,12 @@ class TableCompiler {
       step.sql.push_back(alter(
           fmt::format("add constraint {} {} not valid", quote_identifier(constraint.name), constraint.foreign_key)));
       step.cost = "catalogue only";
+      Action& undo = step.undo.emplace();
+      undo.title = "drop foreign key " + constraint.name;
+      undo.locks = exclusive_locks(m_table.table->name, {*constraint.references});
+      undo.sql = {alter("drop constraint if exists " + quote_identifier(constraint.name))};
+      undo.cost = "catalogue only";
       m_recipe.expand.push_back(step);
-      step.title = "drop foreign key " + constraint.name;
-      step.locks = exclusive_locks(m_table.table->name, {*constraint.references});
-      step.sql = {alter("drop constraint if exists " + quote_identifier(constraint.name))};
-      m_recipe.rollback.push_back(step);
     }
   }
 
@@ -193,6 +198,11 @@ class TableCompiler {
     for (const ConstraintAdd& constraint : m_table.constraints) {
       if (constraint.foreign_key.empty() && constraint.validate) {
         m_recipe.trials.push_back(compile_constraint_trial(m_table, constraint));
+      }
+    }
+    for (Trial& trial : m_recipe.trials) {
+      if (trial.table == m_table.table->name) {
+        trial.prelude = m_table.prelude;
       }
     }
     if (synced.mappings.empty()) {
@@ -228,14 +238,15 @@ class TableCompiler {
                                      quote_identifier(index.name.name), m_table.table->name.sql(),
                                      index.definition.sql));
       step.cost = "builds the index beside reads and writes";
-      (index.after_fill ? m_recipe.after_fill : m_recipe.expand).push_back(step);
       if (index.drop_on_rollback) {
-        step.kind = Step::Kind::index_drop;
-        step.title = "drop index " + index.name.name;
-        step.sql = {fmt::format("drop index concurrently if exists {}", index.name.sql())};
-        step.cost = "waits for transactions that use it, beside reads and writes";
-        m_recipe.rollback.push_back(step);
+        Action& undo = step.undo.emplace();
+        undo.kind = Action::Kind::index_drop;
+        undo.title = "drop index " + index.name.name;
+        undo.index = index.name;
+        undo.sql = {fmt::format("drop index concurrently if exists {}", index.name.sql())};
+        undo.cost = "waits for transactions that use it, beside reads and writes";
       }
+      (index.after_fill ? m_recipe.after_fill : m_recipe.expand).push_back(step);
     }
   }
 
@@ -332,9 +343,8 @@ class TableCompiler {
     }
   }
 
-  void rollback_step() {
-    Step step;
-    step.id = id("shape");
+  [[nodiscard]] Action undo_of_shape() const {
+    Action step;
     if (m_sync) {
       step.sql = m_sync->drop;
     }
@@ -352,13 +362,33 @@ class TableCompiler {
         step.sql.push_back(drop_column(m_table, *mapping.marker, true));
       }
     }
-    if (step.sql.empty()) {
-      return;
-    }
     step.title = "drop what expand added to " + m_table.table->name.display();
     step.locks = exclusive_locks(m_table.table->name, {});
     step.cost = "catalogue only";
-    m_recipe.rollback.push_back(step);
+    return step;
+  }
+
+  void list_added() {
+    AddedObjects added;
+    added.table = m_table.table->name;
+    added.columns = m_table.new_names;
+    for (const Mapping& mapping : m_table.mappings) {
+      for (const NewColumn& column : mapping.news) {
+        if (!column.not_null_check.empty()) {
+          added.constraints.push_back(column.not_null_check);
+        }
+      }
+      if (mapping.marker) {
+        added.columns.push_back(*mapping.marker);
+      }
+    }
+    for (const ConstraintAdd& constraint : m_table.constraints) {
+      added.constraints.push_back(constraint.name);
+    }
+    for (const IndexBuild& index : m_table.indexes) {
+      added.indexes.push_back(index.name.name);
+    }
+    m_recipe.added.push_back(std::move(added));
   }
 
   const Draft& m_draft;
@@ -452,6 +482,35 @@ void choose_markers(Draft& draft, TableDraft& table) {
   }
 }
 
+/// Brings the steps of a recipe into the order of the operations that they come from.
+class Order {
+ public:
+  explicit Order(Recipe& recipe) : m_lists{{{&recipe.expand, {}}, {&recipe.contract, {}}}} {}
+
+  /// The steps that were added since the last call come from this operation.
+  void take_in(int operation) {
+    for (auto& [steps, places] : m_lists) {
+      places.resize(steps->size(), operation);
+    }
+  }
+
+  void settle() {
+    for (auto& [steps, places] : m_lists) {
+      std::vector<std::size_t> order(steps->size());
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::stable_sort(order, {}, [&places = places](std::size_t at) { return places[at]; });
+      std::vector<Step> sorted;
+      for (const std::size_t at : order) {
+        sorted.push_back(std::move((*steps)[at]));
+      }
+      *steps = std::move(sorted);
+    }
+  }
+
+ private:
+  std::array<std::pair<std::vector<Step>*, std::vector<int>>, 2> m_lists;
+};
+
 }  // namespace
 
 Recipe compile(Draft& draft) {
@@ -480,14 +539,16 @@ Recipe compile(Draft& draft) {
   }
   draft.throw_complaints();
   Recipe recipe;
+  Order order(recipe);
   for (TableDraft& table : draft.tables()) {
     TableCompiler(draft, table, recipe).compile();
+    order.take_in(table.first_operation);
   }
-  for (const auto& [phase, step] : draft.steps()) {
-    (phase == "expand" ? recipe.expand : phase == "contract" ? recipe.contract : recipe.rollback).push_back(step);
+  for (const Draft::PlannedStep& planned : draft.steps()) {
+    (planned.phase == "expand" ? recipe.expand : recipe.contract).push_back(planned.step);
+    order.take_in(planned.operation);
   }
-  // Undone in the opposite order of doing.
-  std::ranges::reverse(recipe.rollback);
+  order.settle();
   recipe.warnings = draft.warnings();
   return recipe;
 }

@@ -30,8 +30,8 @@ void Draft::throw_complaints() const {
   }
 }
 
-void Draft::add_step(std::string_view phase, Step step) {
-  m_steps.emplace_back(phase, std::move(step));
+void Draft::add_step(std::string_view phase, int operation, Step step) {
+  m_steps.push_back({std::string(phase), operation, std::move(step)});
 }
 
 TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key) {
@@ -49,6 +49,7 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   }
   for (TableDraft& draft : m_tables) {
     if (draft.table == found) {
+      draft.last_operation = operation.number;
       return &draft;
     }
   }
@@ -77,8 +78,10 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
         "{} is published by logical replication: its subscribers need the new columns before expand, or they stop",
         found->name.display()));
   }
-  m_tables.emplace_back().table = found;
-  return &m_tables.back();
+  TableDraft& made = m_tables.emplace_back();
+  made.table = found;
+  made.first_operation = made.last_operation = operation.number;
+  return &made;
 }
 
 const Column* Draft::column(const TableDraft& draft, const std::string& name, Location at) {
@@ -253,6 +256,26 @@ void complain_of_lost_indexes(Draft& draft, const TableDraft& table) {
 
 }  // namespace
 
+namespace {
+
+/// A table's shape changes in one step, so nothing can be done between two operations on it.
+void complain_of_steps_between(Draft& draft) {
+  for (const Draft::PlannedStep& step : draft.steps()) {
+    for (const TableDraft& table : draft.tables()) {
+      if (step.step.kind == Step::Kind::transaction && table.first_operation < step.operation &&
+          step.operation < table.last_operation) {
+        const auto operation = std::ranges::find(draft.plan().operations, step.operation, &PlannedOperation::number);
+        draft.complain(operation->at,
+                       fmt::format("operation {} is `sql` between operations on \"{}\", which are done together",
+                                   step.operation, table.table->name.display()),
+                       "Put it before the first or after the last of them.");
+      }
+    }
+  }
+}
+
+}  // namespace
+
 Draft draft_plan(const Plan& plan, const Catalog& catalog) {
   Draft draft(plan, catalog);
   for (const PlannedOperation& operation : plan.operations) {
@@ -266,6 +289,7 @@ Draft draft_plan(const Plan& plan, const Catalog& catalog) {
   for (const TableDraft& table : draft.tables()) {
     complain_of_lost_indexes(draft, table);
   }
+  complain_of_steps_between(draft);
   draft.throw_complaints();
   for (TableDraft& table : draft.tables()) {
     settle_indexes(table);

@@ -13,6 +13,7 @@ namespace {
 /// What may be saved up: more would let the load come in bursts.
 constexpr double k_saved_seconds = 0.25;
 constexpr double k_clear_at = 0.8;
+constexpr double k_until_it_is_changed_ms = 86'400'000;
 
 double count_of(std::chrono::milliseconds limit) {
   return static_cast<double>(limit.count());
@@ -39,6 +40,9 @@ void Throttle::batch_took(double now_ms, double took_ms) {
 }
 
 double Throttle::wait_ms(double now_ms) const {
+  if (!(m_ratio < 1)) {  // nothing is left for work; also what is not a number
+    return k_until_it_is_changed_ms;
+  }
   return std::max(0.0, m_end_ms + m_took_ms * m_ratio / (1 - m_ratio) - now_ms);
 }
 

@@ -108,6 +108,11 @@ struct Migration::Run {
         event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: {}", plan.name, what, then)});
   }
 
+  void keep_begun(const std::string& phase, std::vector<Step>& steps) {
+    const std::vector<std::string> begun = journal.started_steps(plan.name, phase);
+    std::erase_if(steps, [&](const Step& step) { return std::ranges::find(begun, step.id) == begun.end(); });
+  }
+
   int run_steps(const std::string& phase, const std::vector<Step>& steps) {
     const int done = StepRunner(session, journal, plan.name, id, phase).run(steps);
     changed = changed || done > 0;
@@ -416,12 +421,10 @@ void Migration::rollback() {
   }
   run.set_state(State::rolling_back);
   // What was never begun need not be undone, and might be somebody else's by now.
-  std::vector<std::string> begun = run.journal.started_steps(run.plan.name, "expand");
-  std::ranges::copy(run.journal.started_steps(run.plan.name, "after_fill"), std::back_inserter(begun));
-  std::vector<Step> steps;
-  std::ranges::copy_if(run.record->recipe.rollback, std::back_inserter(steps),
-                       [&](const Step& step) { return std::ranges::find(begun, step.id) != begun.end(); });
-  run.run_steps("rollback", steps);
+  Recipe begun = run.record->recipe;
+  run.keep_begun("expand", begun.expand);
+  run.keep_begun("after_fill", begun.after_fill);
+  run.run_steps("rollback", undo_steps(begun));
   run.set_state(State::rolled_back);
 }
 

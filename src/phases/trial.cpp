@@ -18,6 +18,8 @@ constexpr std::int64_t k_pages_at_once = 500;
 /// A sample is taken from this many places of the table.
 constexpr std::int64_t k_places = 20;
 constexpr int k_most_examples = 3;
+/// The plan's own SQL may lock what it likes; it is only tried, and nobody is to wait behind that.
+constexpr std::string_view k_prelude_lock_timeout = "100ms";
 
 /// Pairs of a JSON array of arrays of two texts.
 std::vector<std::pair<std::string, std::string>> examples_of(const std::string& json) {
@@ -122,15 +124,22 @@ class Trying {
       evaluated.push_back(fmt::format("count({})", expression));
     }
     const std::string lossy = m_trial.lossy.empty() ? "false" : m_trial.lossy;
-    // Read only, in case an expression calls a function that writes.
-    return fmt::format(
-        "begin read only; select count(*), count(*) filter (where {}), count(*) filter (where {}), {}{} from {}; "
-        "commit",
+    return rolled_back(fmt::format(
+        "select count(*), count(*) filter (where {}), count(*) filter (where {}), {}{} from {}",
         m_trial.null_in.empty() ? "false" : m_trial.null_in, lossy,
         m_trial.lossy.empty() ? std::string("null")
                               : fmt::format("to_json((array_agg(array[{}, {}]) filter (where {}))[1:{}])",
                                             m_trial.shown_before, m_trial.shown_after, lossy, k_most_examples),
-        evaluated.empty() ? "" : ", " + join(evaluated, ", "), source_of(places));
+        evaluated.empty() ? "" : ", " + join(evaluated, ", "), source_of(places)));
+  }
+
+  /// Read only, in case an expression calls a function that writes.
+  [[nodiscard]] std::string rolled_back(const std::string& select) const {
+    std::string sql = fmt::format("begin; set local lock_timeout = '{}'; ", k_prelude_lock_timeout);
+    for (const std::string& statement : m_trial.prelude) {
+      sql += statement + ";\n";
+    }
+    return fmt::format("{}set transaction read only; {}; rollback", sql, select);
   }
 
   void untried(const std::string& why) {
@@ -144,9 +153,9 @@ class Trying {
   void look_for_violations(const std::vector<std::string>& places) {
     const pg::Rows rows =
         m_session.connection()
-            .script(fmt::format("begin read only; select {} from {} where {} limit 1; commit",
-                                m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
-                                source_of(places), m_trial.violates))
+            .script(rolled_back(fmt::format("select {} from {} where {} limit 1",
+                                            m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
+                                            source_of(places), m_trial.violates)))
             .front();
     if (rows.size() > 0) {
       throw Error(Outcome::refused,
@@ -163,10 +172,12 @@ class Trying {
     }
     const pg::Rows rows = m_session.connection().script(look_query(places)).front();
     if (rows.integer(0, 1) > 0) {
-      const pg::Rows bad = m_session.connection().query(
-          fmt::format("select {} from {} where {} limit 1",
-                      m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key), source_of(places),
-                      m_trial.null_in));
+      const pg::Rows bad = m_session.connection()
+                               .script(rolled_back(fmt::format(
+                                   "select {} from {} where {} limit 1",
+                                   m_trial.key.empty() ? std::string("'without a key'") : row_key(m_trial.key),
+                                   source_of(places), m_trial.null_in)))
+                               .front();
       throw Error(Outcome::refused,
                   fmt::format("{} row {}: `up` gives null for a column that is not nullable ({})", m_result.relation,
                               bad.text(0, 0), m_trial.label),

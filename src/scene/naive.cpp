@@ -193,7 +193,7 @@ NaiveWay naive_way(const Draft& draft, const Recipe& recipe) {
   for (const TableDraft& table : draft.tables()) {
     TableWay(table, recipe, way).derive();
   }
-  for (const auto& [phase, step] : draft.steps()) {
+  for (const auto& [phase, operation, step] : draft.steps()) {
     if (step.kind == Step::Kind::index_drop && phase == "contract") {
       way.statements.push_back(
           {"drop index " + step.index->display(), "drop index if exists " + step.index->sql(), false});

@@ -53,7 +53,7 @@ MigrationRecord record_of(const pg::Rows& rows, int row) {
   MigrationRecord record;
   record.name = rows.text(row, 0);
   const auto state = state_from_name(rows.text(row, 1));
-  if (!state || rows.integer(row, 5) != k_recipe_format) {
+  if (!state || !is_known_recipe_format(rows.integer(row, 5))) {
     throw Error(Outcome::refused,
                 fmt::format("migration \"{}\" was started by another version of ecmigrate", record.name),
                 "Finish it with the version that started it; ecmigrate.migrations.version names it.");
@@ -61,7 +61,7 @@ MigrationRecord record_of(const pg::Rows& rows, int row) {
   record.state = *state;
   record.plan = rows.text(row, 2);
   record.plan_hash = rows.text(row, 3);
-  record.recipe = recipe_from_json(rows.text(row, 4));
+  record.recipe = recipe_from_json(rows.text(row, 4), static_cast<int>(rows.integer(row, 5)));
   record.started_at = rows.text(row, 6);
   record.changed_at = rows.text(row, 7);
   return record;

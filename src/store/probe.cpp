@@ -104,18 +104,15 @@ class TableProbe {
       return;  // made by us, of quoted names alone
     }
 
-    m_connection.script("savepoint expression" + renames(expression, false));
     try {
-      switch (expression.kind) {
-        case Expression::Kind::value:
-          read_value(expression);
-          break;
-        case Expression::Kind::check:
-          read_check(expression);
-          break;
-        case Expression::Kind::index:
-          read_index(expression);
-          break;
+      try {
+        read_by_kind(expression);
+      } catch (const pg::SqlError& error) {
+        if (!error.is_class(pg::sqlstate::k_syntax_error_or_access_rule_violation) || !m_table.prelude.empty() ||
+            !run_prelude()) {
+          throw;
+        }
+        read_by_kind(expression);
       }
     } catch (const pg::SqlError& error) {
       if (error.connection_lost()) {
@@ -124,6 +121,37 @@ class TableProbe {
       m_draft.complain(expression.at, column_of(error.what(), expression.what), error.hint());
     }
     reopen();
+  }
+
+  void read_by_kind(Expression& expression) {
+    m_connection.script("savepoint expression" + renames(expression, false));
+    switch (expression.kind) {
+      case Expression::Kind::value:
+        read_value(expression);
+        break;
+      case Expression::Kind::check:
+        read_check(expression);
+        break;
+      case Expression::Kind::index:
+        read_index(expression);
+        break;
+    }
+  }
+
+  /// The expression may need what an earlier `sql` operation of the plan makes, a function for instance. Only then is
+  /// that SQL tried, in this transaction: it may take locks. Gives whether there is any.
+  bool run_prelude() {
+    reopen();
+    for (const Draft::PlannedStep& step : m_draft.steps()) {
+      if (step.phase == "expand" && step.step.kind == Step::Kind::transaction &&
+          step.operation < m_table.first_operation) {
+        std::ranges::copy(step.step.sql, std::back_inserter(m_table.prelude));
+      }
+    }
+    if (!m_table.prelude.empty()) {
+      m_connection.script("set local lock_timeout = '100ms'; " + join(m_table.prelude, ";\n"));
+    }
+    return !m_table.prelude.empty();
   }
 
   void reopen() { m_connection.query("rollback to savepoint expression"); }

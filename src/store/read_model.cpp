@@ -228,7 +228,7 @@ MigrationView migration_of(const json& in) {
   view.state_text = member<std::string>(row, "state");
   const auto state = state_from_name(view.state_text);
   view.state = state.value_or(State::planned);
-  view.readable = state && member<int>(row, "recipe_format") == k_recipe_format;
+  view.readable = state && is_known_recipe_format(member<int>(row, "recipe_format"));
   view.plan_hash = member<std::string>(row, "plan_hash");
   view.plan_file = member<std::string>(row, "plan_file");
   view.started_at = member<Instant>(in, "started");
@@ -395,10 +395,10 @@ std::optional<MigrationShape> ReadModel::shape(const std::string& name) {
   MigrationShape shape;
   Recipe recipe;
   try {
-    if (rows.integer(0, 2) == k_recipe_format) {
-      recipe = recipe_from_json(rows.text(0, 0));
+    if (is_known_recipe_format(rows.integer(0, 2))) {
+      recipe = recipe_from_json(rows.text(0, 0), static_cast<int>(rows.integer(0, 2)));
     }
-  } catch (const json::exception&) {
+  } catch (const std::exception&) {
     return shape;  // of a program that is not this one: less is shown
   }
   shape.tables = recipe.tables;

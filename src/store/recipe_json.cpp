@@ -2,6 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
+
 namespace ecmigrate {
 
 using nlohmann::json;
@@ -23,43 +26,89 @@ static void from_json(const json& in, LockRequest& lock) {
   lock.mode = static_cast<LockMode>(in.at("mode").get<int>());
 }
 
+static void to_json(json& out, const Action& action) {
+  out = {{"kind", static_cast<int>(action.kind)},
+         {"title", action.title},
+         {"locks", action.locks},
+         {"sql", action.sql},
+         {"cost", action.cost}};
+  if (action.index) {
+    out["index"] = *action.index;
+  }
+}
+static void from_json(const json& in, Action& action) {
+  action.kind = static_cast<Action::Kind>(in.at("kind").get<int>());
+  in.at("title").get_to(action.title);
+  in.at("locks").get_to(action.locks);
+  in.at("sql").get_to(action.sql);
+  in.at("cost").get_to(action.cost);
+  if (in.contains("index")) {
+    action.index = in.at("index").get<QualifiedName>();
+  }
+}
+
 static void to_json(json& out, const Step& step) {
-  out = {{"kind", static_cast<int>(step.kind)},
-         {"id", step.id},
-         {"title", step.title},
-         {"locks", step.locks},
-         {"sql", step.sql},
-         {"cost", step.cost}};
-  if (step.index) {
-    out["index"] = *step.index;
+  to_json(out, static_cast<const Action&>(step));
+  out["id"] = step.id;
+  if (step.undo) {
+    out["undo"] = *step.undo;
   }
 }
 static void from_json(const json& in, Step& step) {
-  step.kind = static_cast<Step::Kind>(in.at("kind").get<int>());
+  from_json(in, static_cast<Action&>(step));
   in.at("id").get_to(step.id);
-  in.at("title").get_to(step.title);
-  in.at("locks").get_to(step.locks);
-  in.at("sql").get_to(step.sql);
-  in.at("cost").get_to(step.cost);
-  if (in.contains("index")) {
-    step.index = in.at("index").get<QualifiedName>();
+  if (in.contains("undo")) {
+    step.undo = in.at("undo").get<Action>();
   }
 }
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedMapping, label, old_columns, new_columns, pending, inconsistent, fill,
                                    fill_if_pending, old_from_new)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedTable, table, mappings, key, spread, user_update_triggers)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ColumnDrop, table, column, replaced, type_change)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncTrigger, table, names)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, contract, rollback, drops,
-                                   triggers)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ColumnDrop, table, column, replaced, type_change, successor,
+                                                default_planned, comment_planned)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SyncTrigger, table, names, make)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AddedObjects, table, columns, constraints, indexes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, contract, drops, triggers,
+                                   added)
+
+/// Format 1 kept the undos in a list of their own, joined to the steps by equal ids; and the user's SQL ran in sessions
+/// that had the settings it was written for.
+static json from_format_1(json recipe) {
+  for (const char* phase : {"expand", "contract", "rollback"}) {
+    for (json& step : recipe.at(phase)) {
+      if (step.at("id").get<std::string>().starts_with("sql ")) {
+        step["sql"].insert(step["sql"].begin(), users_settings_for_now());
+        step["sql"].push_back(no_longer_users_settings());
+      }
+    }
+  }
+  for (const json& undo : recipe.at("rollback")) {
+    bool joined = false;
+    for (const char* phase : {"expand", "after_fill"}) {
+      for (json& step : recipe.at(phase)) {
+        if (step.at("id") == undo.at("id")) {
+          step["undo"] = undo;
+          joined = true;
+        }
+      }
+    }
+    if (!joined) {
+      throw Error(Outcome::refused,
+                  "the recipe undoes \"" + undo.at("id").get<std::string>() + "\", which it never does");
+    }
+  }
+  recipe["added"] = json::array();
+  return recipe;
+}
 
 std::string recipe_to_json(const Recipe& recipe) {
   return json(recipe).dump();
 }
 
-Recipe recipe_from_json(std::string_view text) {
-  return json::parse(text).get<Recipe>();
+Recipe recipe_from_json(std::string_view text, int format) {
+  json recipe = json::parse(text);
+  return (format == 1 ? from_format_1(std::move(recipe)) : std::move(recipe)).get<Recipe>();
 }
 
 }  // namespace ecmigrate

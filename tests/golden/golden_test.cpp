@@ -140,7 +140,7 @@ std::string printed(const Recipe& recipe) {
   for (const ColumnDrop& drop : recipe.drops) {
     text += fmt::format("== drops {}.{}\n", drop.table.display(), drop.column);
   }
-  return text + printed("rollback", recipe.rollback);
+  return text + printed("rollback", undo_steps(recipe));
 }
 
 std::string golden_path(std::string_view kind) {

@@ -63,7 +63,8 @@ void check_unique(const std::vector<Step>& steps) {
 }
 
 void check_unique(const Recipe& recipe) {
-  for (const auto* steps : {&recipe.expand, &recipe.after_fill, &recipe.validate, &recipe.contract, &recipe.rollback}) {
+  const std::vector<Step> undos = undo_steps(recipe);
+  for (const auto* steps : {&recipe.expand, &recipe.after_fill, &recipe.validate, &recipe.contract, &undos}) {
     check_unique(*steps);
   }
 }

@@ -134,4 +134,53 @@ TEST_CASE("parts of sql that exclude each other are complaints about the plan") 
   }
 }
 
+TEST_CASE("sql runs where it stands among the operations, in every phase", "[version]") {
+  Database database;
+  database.exec(std::string(k_log) + "; create table t (id int primary key, a text)");
+  const std::string columns =
+      "insert into log (what) select string_agg(attname, '+' order by attnum) from pg_attribute where attrelid = "
+      "'t'::regclass and attnum > 0 and not attisdropped";
+  const std::string plan = "name: order\noperations:\n  - sql: { expand: \"" + columns + "\", contract: \"" + columns +
+                           "\" }\n  - rename_column: { table: t, from: a, to: b }\n  - sql: { expand: \"" + columns +
+                           "\", contract: \"" + columns + "\" }\n";
+  migrate(database, plan, "expand backfill verify contract");
+  CHECK(database.value(k_done) == "id+a,id+a+b,id+a+b,id+b");
+}
+
+TEST_CASE("an expression may use what an earlier sql makes", "[version]") {
+  const std::string plan = R"yaml(
+name: made
+operations:
+  - sql:
+      expand: "create function slug(t text) returns text immutable language sql as $$ select lower(t) $$"
+      rollback: "drop function slug(text)"
+  - add_column: { table: t, up: "slug(title)", column: { name: slug, type: text, nullable: false } }
+)yaml";
+  Database database;
+  database.exec("create table t (id int primary key, title text); insert into t values (1, 'One')");
+  migrate(database, plan, "expand");
+  database.exec("insert into t values (2, 'Two')");
+  migrate(database, plan, "backfill verify rollback");
+  CHECK(database.value("select count(*) from pg_proc where proname = 'slug'") == "0");
+  migrate(database, plan, "expand backfill verify contract");
+  CHECK(database.rows("select slug from t order by id") == "one\ntwo");
+}
+
+TEST_CASE("sql between two operations on one table is refused, as these are done together") {
+  Database database;
+  database.exec("create table t (id int primary key)");
+  const Error error = error_of([&] {
+    migrate(database, R"yaml(
+name: between
+operations:
+  - add_column: { table: t, column: { name: a, type: text, nullable: true } }
+  - sql: { expand: "select 1" }
+  - add_column: { table: t, column: { name: b, type: text, nullable: true } }
+)yaml",
+            "expand");
+  });
+  CHECK(error.outcome() == Outcome::plan_invalid);
+  CHECK_THAT(error.what(), Catch::Matchers::Contains("operation 2 is `sql` between operations on \"t\""));
+}
+
 }  // namespace ecmigrate::test

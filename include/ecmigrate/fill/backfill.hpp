@@ -30,10 +30,11 @@ class Backfill {
  private:
   struct Worker {
     std::unique_ptr<pg::Connection> connection;
-    std::int64_t lock_timeout = 0;          ///< as set on the connection, ms
-    RelationWalk* walk = nullptr;           ///< whose window it has; null without one
-    WindowRecord window;                    ///< as of its last checkpoint
-    std::optional<WindowRecord> under_way;  ///< what it is after the batch that was sent
+    std::chrono::milliseconds lock_timeout{0}, statement_timeout{0};  ///< as set on the connection
+    RelationWalk* walk = nullptr;                                     ///< whose window it has; null without one
+    WindowRecord window;                                              ///< as of its last checkpoint
+    std::optional<WindowRecord> under_way;                            ///< what it is after the batch that was sent
+    std::chrono::milliseconds sent{0};
     RelationWalk::Locked locked = RelationWalk::Locked::fail;
     int tries = 0;
     std::optional<std::chrono::milliseconds> waiting_since;  ///< for a row that stays locked
@@ -54,8 +55,12 @@ class Backfill {
   void receive(Worker& worker);
   void checkpointed(Worker& worker, WindowRecord after, const RelationWalk::BatchResult& result);
   void recover(Worker& worker, const WindowRecord& after, const pg::SqlError& error);
+  /// The same batch, so often at most.
+  static void try_again(Worker& worker, const pg::SqlError& error);
   /// Again, with less at once.
-  void try_smaller(Worker& worker, const pg::SqlError& error);
+  static void try_smaller(Worker& worker, const WindowRecord& after, const pg::SqlError& error);
+  /// Lets the server give up what takes too long.
+  static void set_timeouts(Worker& worker, std::chrono::milliseconds lock, std::chrono::milliseconds statement);
   void wait_for_row(Worker& worker, const pg::SqlError& error);
   void connect_again(const pg::SqlError& error);
   /// Reads all unfinished walks from the journal, but one.

@@ -24,6 +24,10 @@ RelationFacts relation_facts(pg::Connection& connection, const QualifiedName& re
 
 /// `this.ctid >= '(from,0)' and this.ctid < '(to,0)'`: a TID range scan, which also prunes the pages it visits.
 std::string page_range(std::int64_t from, std::int64_t to);
+/// The same from a line pointer of a page to before one.
+std::string line_range(std::int64_t from, int from_line, std::int64_t to, int to_line);
+/// The same rows without those that somebody holds.
+std::string unlocked_rows(const QualifiedName& relation, const std::string& where);
 
 /// Text expression that names a row: `id=42`, or its place where the table has no primary key.
 std::string row_key(const std::vector<std::string>& key);

@@ -55,21 +55,22 @@ class RelationWalk {
   /// The checkpoint was refused: throws Error{busy}, or begins again where the relation was rewritten.
   void find_out_who_moved();
   /// Counts a batch that is committed.
-  void batch_done(const WindowRecord& after, const BatchResult& result, double wal_bytes);
+  void batch_done(const WindowRecord& before, const WindowRecord& after, const BatchResult& result, double wal_bytes);
+  /// Once.
+  void tell_slow_row(double took_ms);
 
-  [[nodiscard]] std::int64_t batch_pages(const WindowRecord& window, double target_ms);
+  /// See the function of that name; `connection` is a worker's.
+  WindowRecord next_batch(pg::Connection& connection, WindowRecord& window, double target_ms, std::int64_t most_pages);
   /// Which columns besides the filled ones a batch sets, as the table and the role's rights are now; take() does it
   /// too, every few seconds.
   void choose_columns();
-  /// The last batch was far too long, or the server had no memory for it.
-  void shrink_batches(const WindowRecord& window);
+  /// The batch between the two was far too long, or the server had no memory for it.
+  void shrink_batches(const WindowRecord& before, const WindowRecord& after);
   /// Condition: the row waits for its new values.
   [[nodiscard]] std::string pending() const;
   /// The same without the rows that are set aside.
   [[nodiscard]] std::string work() const;
   [[nodiscard]] std::string update(const std::string& where) const;
-  /// The same rows without those that somebody holds.
-  [[nodiscard]] std::string unlocked(const std::string& where) const;
   [[nodiscard]] const QualifiedName& relation() const { return m_relation; }
   [[nodiscard]] const SyncedTable& table() const { return m_table; }
   [[nodiscard]] WalkJournal& journal() { return m_journal; }
@@ -103,6 +104,7 @@ class RelationWalk {
   /// A size for each kind of visit, or every window would begin with a batch that is several times too long.
   std::map<std::pair<int, bool>, BatchSizer> m_sizers;
   WalkProgress m_progress;
+  bool m_told_slow_row = false;
   double m_wal_carry = 0;  ///< of the last batches of windows, which their checkpoints could not know
 };
 

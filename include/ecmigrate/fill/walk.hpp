@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -23,6 +24,11 @@ std::int64_t window_end(std::int64_t first, std::int64_t pages, int workers, std
 std::int64_t batch_end(const WindowRecord& window, std::int64_t pages);
 /// The window after a batch that ended before page `end`.
 WindowRecord after_batch(WindowRecord window, std::int64_t end);
+/// The window after a batch of so much of its page, of which last_line is known, and at least of one row.
+WindowRecord after_part(WindowRecord window, double part);
+/// How many line pointers of a page the batch between the two treats; 0 where it treats whole pages.
+int lines_between(const WindowRecord& before, const WindowRecord& after);
+double pages_between(const WindowRecord& before, const WindowRecord& after);
 /// One past the greatest spread that a pass treats. Every pass treats fewer rows than the one before it: a row that
 /// stays on its page grows by the new values, and so leaves less room than it found.
 std::int64_t spread_end(const WindowRecord& window, int pass);
@@ -33,18 +39,25 @@ double pages_walked(const WindowRecord& window);
 /// most half, and to a quarter at once after a batch of more than four times the target.
 class BatchSizer {
  public:
-  BatchSizer(double target_ms, std::int64_t first, std::int64_t most)
-      : m_target_ms(target_ms), m_pages(first), m_most(most) {}
+  BatchSizer(double target_ms, double first, double most) : m_target_ms(target_ms), m_size(first), m_most(most) {}
 
-  [[nodiscard]] std::int64_t pages() const { return m_pages; }
+  /// In pages; below 1 where a page has more rows than a batch may treat.
+  [[nodiscard]] double size() const { return m_size; }
+  [[nodiscard]] std::int64_t pages() const;
   void set_target(double target_ms) { m_target_ms = target_ms; }
-  void batch_took(double milliseconds);
+  /// A batch of so many pages, which may be less than the size where the window or the page ended.
+  void batch_took(double milliseconds, double pages);
+  /// A batch of so many pages came to no end.
+  void batch_failed(double pages);
 
  private:
   double m_target_ms;
-  std::int64_t m_pages;
-  std::int64_t m_most;
+  double m_size;
+  double m_most;
 };
+
+/// A batch that takes longer is given up and tried smaller, so that nobody waits longer for its rows.
+std::chrono::milliseconds longest_batch(std::chrono::milliseconds target);
 
 /// How long a walk still takes, from its pace of the last half minute. No estimate before 2 % or 3 s.
 class Eta {

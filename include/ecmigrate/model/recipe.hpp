@@ -19,9 +19,12 @@ std::string_view lock_mode_name(LockMode mode);
 struct LockRequest {
   QualifiedName relation;
   LockMode mode = LockMode::access_exclusive;
+
+  friend bool operator==(const LockRequest&, const LockRequest&) = default;
 };
 
-struct Step {
+/// What one transaction does, or one statement that cannot be in one.
+struct Action {
   enum class Kind {
     transaction,  ///< `locks`, then `sql`, in one transaction with the journal's row
     index_build,  ///< `sql[0]` is CREATE INDEX CONCURRENTLY of `index`
@@ -29,12 +32,21 @@ struct Step {
     validate,     ///< `sql[0]` is VALIDATE CONSTRAINT: a scan under a lock that stops nobody's reads or writes
   };
   Kind kind = Kind::transaction;
-  std::string id;                  ///< unique in its phase and the same in every run
   std::string title;               ///< "add first_name, last_name and sync trigger"
   std::vector<LockRequest> locks;  ///< taken in this order before the first statement
   std::vector<std::string> sql;
   std::optional<QualifiedName> index;
   std::string cost;  ///< "catalogue only", "reads the table", "builds the index": for `ecmigrate plan`
+
+  friend bool operator==(const Action&, const Action&) = default;
+};
+
+/// One step of a phase, with what undoes it: an undo has no life of its own, so none can be left without its step.
+struct Step : Action {
+  std::string id;  ///< unique in its phase and the same in every run
+  std::optional<Action> undo;
+
+  friend bool operator==(const Step&, const Step&) = default;
 };
 
 /// One mapping between old columns and new ones, compiled.
@@ -66,6 +78,7 @@ struct Trial {
   std::vector<QualifiedName> leaves;
   std::vector<std::string> key;
   std::string label;
+  std::vector<std::string> prelude;  ///< the plan's own SQL that has to have run before; rolled back with the trial
   std::string source;  ///< a FROM item made from the table: the row with N := up(O) added; `%s` is the leaf
   std::vector<std::string> evaluated;  ///< every `up` and `down`, as they would be assigned
   std::string
@@ -82,12 +95,25 @@ struct ColumnDrop {
   std::string column;
   std::vector<std::string> replaced;  ///< names of indexes and constraints that the recipe itself puts back
   bool type_change = false;           ///< not dropped: its type changes in place, which views and others also forbid
+  std::string successor{};            ///< the column that takes its place; empty where none does
+  /// The plan itself says these of the successor.
+  bool default_planned = false;
+  bool comment_planned = false;
+};
+
+/// The names that a recipe adds to a table.
+struct AddedObjects {
+  QualifiedName table;
+  std::vector<std::string> columns;
+  std::vector<std::string> constraints;
+  std::vector<std::string> indexes;
 };
 
 /// A trigger pair that must be there and enabled until contract.
 struct SyncTrigger {
   QualifiedName table;
   std::vector<std::string> names;
+  std::vector<std::string> make{};  ///< statements that make them and their functions anew, whatever is left of them
 };
 
 struct Recipe {
@@ -97,11 +123,14 @@ struct Recipe {
   std::vector<Step> after_fill;  ///< ends the backfill phase: indexes that would have made it slow
   std::vector<Step> validate;    ///< ends the verify phase
   std::vector<Step> contract;
-  std::vector<Step> rollback;
   std::vector<ColumnDrop> drops;
   std::vector<SyncTrigger> triggers;
+  std::vector<AddedObjects> added;
   std::vector<Trial> trials;          ///< for expand only; not kept in the journal
   std::vector<std::string> warnings;  ///< for expand only; not kept in the journal
 };
+
+/// The undos of a recipe in the order in which rollback runs them, each with the id of its step.
+std::vector<Step> undo_steps(const Recipe& recipe);
 
 }  // namespace ecmigrate

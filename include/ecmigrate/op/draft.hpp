@@ -110,6 +110,11 @@ struct ConstraintAdd {
 /// written here.
 struct TableDraft {
   const Table* table = nullptr;
+  int first_operation = 0;  ///< places in the plan of the first and the last operation on it
+  int last_operation = 0;
+  /// SQL that has to have run before the server can read the table's expressions: the plan's own, from operations
+  /// before the first on this table. Filled in by the probe.
+  std::vector<std::string> prelude;
   std::deque<Mapping> mappings;  ///< a deque: kinds keep references while they add more
   std::vector<std::string> expand_titles;
   std::vector<std::string> expand;  ///< before the sync trigger is made
@@ -160,13 +165,18 @@ class Draft {
   /// It fits, but doing it would do harm (exit 7).
   void refuse(Location at, const std::string& message, const std::string& hint = {});
   void warn(std::string text) { m_warnings.push_back(std::move(text)); }
-  /// A step of its own, outside the tables' transactions.
-  void add_step(std::string_view phase, Step step);
+  /// A step of its own, outside the tables' transactions; run in the plan's order.
+  void add_step(std::string_view phase, int operation, Step step);
 
   [[nodiscard]] std::deque<TableDraft>& tables() { return m_tables; }
   [[nodiscard]] const std::deque<TableDraft>& tables() const { return m_tables; }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return m_warnings; }
-  [[nodiscard]] const std::vector<std::pair<std::string, Step>>& steps() const { return m_steps; }
+  struct PlannedStep {
+    std::string phase;
+    int operation = 0;
+    Step step;
+  };
+  [[nodiscard]] const std::vector<PlannedStep>& steps() const { return m_steps; }
   /// Throws one Error with all complaints, if there are any.
   void throw_complaints() const;
 
@@ -185,7 +195,7 @@ class Draft {
   std::set<std::pair<QualifiedName, std::string>> m_claimed_constraints;  ///< table, name
   std::vector<std::string> m_complaints;
   std::vector<std::string> m_warnings;
-  std::vector<std::pair<std::string, Step>> m_steps;
+  std::vector<PlannedStep> m_steps;
   bool m_refused_only = true;
 };
 

@@ -36,7 +36,7 @@ class TokenBucket {
 /// of the time is slept. Times in milliseconds of one clock.
 class Throttle {
  public:
-  /// From 0, no rest, to below 1. Also changes a rest that has begun.
+  /// From 0, no rest, to below 1; from 1 on it rests until that is changed. Also changes a rest that has begun.
   void set_ratio(double ratio) { m_ratio = ratio; }
   void batch_took(double now_ms, double took_ms);
   /// How long to wait before the next turn.

@@ -34,6 +34,10 @@ struct WindowRecord {
   double shrink = 1;  ///< rows of a pass for one of the pass before
   int pass = 0;
   std::int64_t page = 0;  ///< the next one
+  /// Where in `page` to go on, and its last row's line pointer, while the page is done in parts. Not kept: another run
+  /// begins the page again.
+  int line = 0;
+  int last_line = 0;
   bool sweeping = false;  ///< opened again, for rows that were locked the first time
   bool skipped = false;   ///< locked rows were left behind
   bool done = false;

@@ -31,7 +31,7 @@ void contribute(const PlannedOperation& operation, const Plan& plan, const Catal
   step.index = name;
   step.sql = {fmt::format("drop index concurrently if exists {}", name.sql())};
   step.cost = "waits for transactions that use it, beside reads and writes";
-  draft.add_step("contract", std::move(step));
+  draft.add_step("contract", operation.number, std::move(step));
 }
 
 const OperationKind k_kind{"drop_index",

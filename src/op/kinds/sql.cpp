@@ -18,16 +18,24 @@ std::string in_one_transaction(const std::string& sql) {
   return fmt::format("do ${0}_do$ begin execute ${0}$\n{1}\n${0}$; end ${0}_do$", word, sql);
 }
 
-void add(Draft& draft, const PlannedOperation& operation, const std::string& phase, const std::string& sql) {
+Action action_of(const PlannedOperation& operation, const std::string& sql) {
+  Action action;
+  action.title = fmt::format("sql of operation {}", operation.number);
+  action.sql = {users_settings_for_now(), in_one_transaction(sql), no_longer_users_settings()};
+  action.cost = "yours: not analysed";
+  return action;
+}
+
+void add(Draft& draft, const PlannedOperation& operation, const std::string& phase, const std::string& sql,
+         const std::string& undo = {}) {
   if (sql.empty()) {
     return;
   }
-  Step step;
-  step.id = fmt::format("sql {}", operation.number);
-  step.title = fmt::format("sql of operation {}", operation.number);
-  step.sql = {users_settings_for_now(), in_one_transaction(sql), no_longer_users_settings()};
-  step.cost = "yours: not analysed";
-  draft.add_step(phase, std::move(step));
+  Step step{action_of(operation, sql), fmt::format("sql {}", operation.number), std::nullopt};
+  if (!undo.empty()) {
+    step.undo = action_of(operation, undo);
+  }
+  draft.add_step(phase, operation.number, std::move(step));
 }
 
 void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, Draft& draft) {
@@ -45,9 +53,8 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
     return;
   }
   if (parts) {
-    add(draft, operation, "expand", fields.text("expand"));
+    add(draft, operation, "expand", fields.text("expand"), fields.text("rollback"));
     add(draft, operation, "contract", fields.text("contract"));
-    add(draft, operation, "rollback", fields.text("rollback"));
   } else if (fields.flag("onComplete", false)) {
     if (fields.has("down")) {
       draft.complain(operation.at, "`down` and `onComplete` exclude each other",
@@ -55,8 +62,7 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
     }
     add(draft, operation, "contract", fields.text("up"));
   } else {
-    add(draft, operation, "expand", fields.text("up"));
-    add(draft, operation, "rollback", fields.text("down"));
+    add(draft, operation, "expand", fields.text("up"), fields.text("down"));
   }
 }
 
