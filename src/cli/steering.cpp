@@ -34,10 +34,9 @@ void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& chan
   pg::Connection connection({connection_string(invocation.flags), "ecmigrate " + invocation.result.command, nullptr});
   connection.script("begin; " + own_settings_for_now());
   Journal journal(connection);
+  journal.check_trusted();
   const auto record = journal.installed() ? journal.find(name) : std::nullopt;
-  if (record) {
-    journal.check_trusted();
-  } else {
+  if (!record) {
     throw Error(Outcome::refused, fmt::format("\"{}\" was never begun", name),
                 fmt::format("Run: ecmigrate expand {}", flags.plan_file));
   }

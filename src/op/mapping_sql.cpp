@@ -30,7 +30,7 @@ std::string same(std::string_view a, std::string_view b, bool equality_is_identi
     return fmt::format("{} is not distinct from {}", a, b);
   }
   // As they are stored: a text would have the digits and styles of the session that compares.
-  return fmt::format("row({}) operator(pg_catalog.*=) row({})", a, b);
+  return fmt::format("pg_catalog.record_image_eq(row({}), row({}))", a, b);
 }
 
 bool has_not_null(const Mapping& mapping) {
@@ -174,7 +174,7 @@ std::string differs(std::string_view a, std::string_view b, bool equality_is_ide
   if (equality_is_identity) {
     return fmt::format("{} is distinct from {}", a, b);
   }
-  return fmt::format("row({}) operator(pg_catalog.*<>) row({})", a, b);
+  return fmt::format("pg_catalog.record_image_ne(row({}), row({}))", a, b);
 }
 
 std::string unfilled(const Mapping& mapping, std::string_view row) {

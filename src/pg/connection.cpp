@@ -286,6 +286,12 @@ int Connection::server_version() const {
   return PQserverVersion(m_connection.get());
 }
 
+bool Connection::has_every_character() const {
+  const char* encoding = PQparameterStatus(m_connection.get(), "server_encoding");
+  const std::string_view name = encoding == nullptr ? "" : encoding;
+  return name.empty() || name == "UTF8" || name == "SQL_ASCII";
+}
+
 bool Connection::on_this_machine() const {
   const char* host = PQhost(m_connection.get());
   const std::string_view name = host == nullptr ? "" : host;

@@ -57,6 +57,7 @@ struct Migration::Run {
       session.take_run_lock(plan.name);
       locked = true;
     }
+    journal.check_trusted();
     if (!journal.installed()) {
       return false;
     }

@@ -1,5 +1,7 @@
 // Whose rights run what: the journal's owner, steering, roles with few rights.
 
+#include <fmt/format.h>
+
 #include <sstream>
 #include <thread>
 

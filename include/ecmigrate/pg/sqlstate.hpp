@@ -11,6 +11,7 @@ inline constexpr std::string_view k_read_only_sql_transaction = "25006";
 inline constexpr std::string_view k_serialization_failure = "40001";
 inline constexpr std::string_view k_deadlock_detected = "40P01";
 inline constexpr std::string_view k_insufficient_privilege = "42501";
+inline constexpr std::string_view k_untranslatable_character = "22P05";
 inline constexpr std::string_view k_undefined_column = "42703";
 inline constexpr std::string_view k_undefined_object = "42704";
 inline constexpr std::string_view k_undefined_function = "42883";

@@ -116,6 +116,10 @@ class Journal {
 
  private:
   void check_readable();
+  bool can_store(const std::string& text);
+  /// The text as the database can store it: in one that is not UTF-8, without our typography and, if need be, with `?`
+  /// for what it has no character for.
+  std::string storable(const std::string& text);
 
   pg::Connection& m_connection;
 };
