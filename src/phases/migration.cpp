@@ -135,8 +135,12 @@ struct Migration::Run {
   }
 
   /// Everything that can be known before the first lock.
-  Recipe prepare() {
+  Recipe prepare(bool to_begin) {
     Recipe recipe = compile_now();
+    if (to_begin) {
+      journal.check_may_install();
+      name_missing_right();
+    }
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
@@ -177,9 +181,7 @@ struct Migration::Run {
   }
 
   void begin_migration() {
-    journal.check_may_install();
-    name_missing_right();
-    const Recipe recipe = prepare();
+    const Recipe recipe = prepare(true);
     journal.install();
     if (const auto other = journal.begin(plan, recipe)) {
       refuse_beside(*other);
@@ -309,7 +311,7 @@ Recipe Migration::compile() {
       return run.record->recipe;
     }
   }
-  return run.prepare();
+  return run.prepare(false);
 }
 
 std::int64_t Migration::run_id() const {

@@ -147,7 +147,7 @@ Session::Holder Session::run_lock_holder(const std::pair<int, int>& key) {
         "where backend = $1 and finished_at is null order by id desc limit 1",
         {rows.text(0, 0)});
     if (run.size() > 0) {
-      who += fmt::format(" ({}, process {} on {}, begun at {} UTC", run.text(0, 0), run.text(0, 2), run.text(0, 1),
+      who += fmt::format(" ({} on {}, process {}, begun at {} UTC", run.text(0, 0), run.text(0, 1), run.text(0, 2),
                          run.text(0, 3));
       who += run.is_null(0, 4)
                  ? ")"

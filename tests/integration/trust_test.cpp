@@ -278,8 +278,8 @@ TEST_CASE("the next runner is told whose session holds the migration, since when
   const Error error = error_of([&] { migrate(database, k_split, "verify", nullptr, options); });
   CHECK(error.outcome() == Outcome::busy);
   const std::string pid = std::to_string(ghost.connection().backend_pid());
-  for (const std::string& part :
-       {"pid " + pid, std::string("backfill, process "), std::string("begun at "), std::string("last sign of life ")}) {
+  for (const std::string& part : {"pid " + pid, std::string("(backfill on "), std::string("process "),
+                                  std::string("begun at "), std::string("last sign of life ")}) {
     CHECK_THAT(error.what(), Catch::Matchers::Contains(part));
   }
   database.exec(command_in(error.hint().substr(error.hint().find("select pg_terminate")), "select pg_terminate")
