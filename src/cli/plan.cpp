@@ -81,6 +81,7 @@ void add_plan_command(CLI::App& app, ChosenCommand& chosen) {
         }
         print_checks(recipe);
         print_steps("  then", recipe.validate);
+        print_steps("contract, before its locks", recipe.before_contract);
         print_steps("contract", recipe.contract);
         print_steps("rollback (instead of contract)", undo_steps(recipe));
       });

@@ -15,7 +15,7 @@ constexpr int k_most_passes = 16;
 constexpr double k_shrink = 0.93;
 /// With an index or none, a row that moves costs little more than one that stays.
 constexpr int k_few_indexes = 1;
-constexpr int k_most_passes_with_few = 8;
+constexpr int k_most_passes_with_few = 4;
 /// Rounding up of the room that was estimated would move rows.
 constexpr double k_caution = 0.9;
 // The server's page format: PageHeaderData and ItemIdData (src/include/storage/bufpage.h, itemid.h).

@@ -102,6 +102,9 @@ void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, 
   build.unique = true;
   build.definition.kind = Expression::Kind::index;
   build.definition.sql = fmt::format(" using btree ({})", quote_identifier(column));
+  build.shown = constraint;
+  build.keys = {quote_identifier(column)};
+  build.may_be_violated = true;
   build.after_fill = after_fill;
   build.drop_on_rollback = !after_fill;
   table.contract.push_back(alter_table(table, fmt::format("add constraint {} unique using index {}",
@@ -145,15 +148,18 @@ void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields
   };
   if (const Value* check = fields.find("check"); check != nullptr && free(*check)) {
     ConstraintAdd& constraint = table.constraints.emplace_back();
-    constraint.name = check->text("name");
+    constraint.name = constraint.shown = check->text("name");
     constraint.check = expression_field(*check, "constraint", "check " + constraint.name, "boolean");
     constraint.check.kind = Expression::Kind::check;
     constraint.check.renamed = renamed;
   }
   if (const Value* references = fields.find("references"); references != nullptr && free(*references)) {
     ConstraintAdd& constraint = table.constraints.emplace_back();
-    constraint.name = references->text("name");
+    constraint.name = constraint.shown = references->text("name");
     constraint.references = QualifiedName{draft.plan().schema, references->text("table")};
+    constraint.columns = {physical};
+    constraint.referenced_columns = {references->text("column")};
+    constraint.at = references->at;
     constraint.foreign_key = fmt::format("foreign key ({}) references {} ({})", quote_identifier(physical),
                                          constraint.references->sql(), quote_identifier(references->text("column")));
     if (const std::string action = references->text("on_delete"); !action.empty()) {
@@ -183,6 +189,18 @@ void drop_at_contract(TableDraft& table, const Column& column, std::vector<std::
       table.locked_at_contract.push_back(constraint.references);
     }
   }
+}
+
+std::string carry_privileges(const TableDraft& table, const std::string& from, const std::string& to) {
+  return "do " + quote_literal(fmt::format(
+                     R"(declare one record; begin
+for one in select x.privilege_type, x.is_grantable, case x.grantee when 0 then 'public' else pg_catalog.quote_ident(r.rolname) end as grantee
+  from pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x left join pg_catalog.pg_roles r on r.oid = x.grantee
+  where a.attrelid = {0}::pg_catalog.regclass and a.attname = {1}
+loop
+  execute pg_catalog.format('grant %s (%I) on %s to %s%s', one.privilege_type, {2}, {0}, one.grantee, case when one.is_grantable then ' with grant option' end);
+end loop; end)",
+                     quote_literal(table.table->name.sql()), quote_literal(from), quote_literal(to)));
 }
 
 std::string mapping_label(const std::vector<std::string>& olds, const std::vector<std::string>& news) {

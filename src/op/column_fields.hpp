@@ -41,6 +41,10 @@ void add_unique(Draft& draft, TableDraft& table, const std::string& constraint, 
 /// the locks that dropping a foreign key takes on the other table.
 void drop_at_contract(TableDraft& table, const Column& column, std::vector<std::string> replaced = {});
 
+/// A statement that gives a column what another one has of privileges at that moment: some may have been granted since
+/// expand.
+std::string carry_privileges(const TableDraft& table, const std::string& from, const std::string& to);
+
 /// "full_name → first_name, last_name".
 std::string mapping_label(const std::vector<std::string>& olds, const std::vector<std::string>& news);
 

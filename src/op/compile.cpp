@@ -8,7 +8,9 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/op/draft.hpp"
+#include "ecmigrate/op/spread.hpp"
 #include "mapping_sql.hpp"
+#include "sql_text.hpp"
 
 namespace ecmigrate {
 
@@ -196,8 +198,15 @@ class TableCompiler {
       m_recipe.trials.push_back(compile_trial(m_table, mapping));
     }
     for (const ConstraintAdd& constraint : m_table.constraints) {
-      if (constraint.foreign_key.empty() && constraint.validate) {
+      // A foreign key is asked whenever its columns change, so at every fill, validated or not.
+      const bool key = !constraint.foreign_key.empty();
+      if (key ? constraint.enforced && !constraint.operators.empty() : constraint.validate) {
         m_recipe.trials.push_back(compile_constraint_trial(m_table, constraint));
+      }
+    }
+    for (const IndexBuild& index : m_table.indexes) {
+      if (index.may_be_violated && !has_volatile_values()) {
+        m_recipe.trials.push_back(compile_unique_trial(m_table, index));
       }
     }
     for (Trial& trial : m_recipe.trials) {
@@ -214,17 +223,24 @@ class TableCompiler {
     if (synced.key.size() == 1) {
       const std::string& type = m_table.table->find_column(synced.key.front())->type;
       if (type == "integer" || type == "bigint") {
-        // Neighbours on a page have neighbouring numbers. Multiples of the golden ratio (here of 2^32) spread these
-        // evenly, whatever the step between them, where a hash is only even on average. Every scan computes this for
-        // every row: no more than keeps the product from overflowing.
+        // Neighbours on a page have neighbouring numbers. Multiples spread these evenly, whatever the step between
+        // them, where a hash is only even on average. Every scan computes this for every row: no more than keeps the
+        // product from overflowing.
         const std::string column = "this." + quote_identifier(synced.key.front());
-        synced.spread =
-            fmt::format("{} * 2654435769", type == "integer" ? column : fmt::format("({} & 1073741823)", column));
+        synced.spread = fmt::format("{} * {}", type == "integer" ? column : fmt::format("({} & 1073741823)", column),
+                                    spread_multiplier(m_draft.plan().name));
       }
     }
     synced.user_update_triggers =
         std::ranges::any_of(m_table.table->triggers, [](const Trigger& trigger) { return trigger.on_update; });
     m_recipe.synced.push_back(std::move(synced));
+  }
+
+  /// What `up` gives is another value each time: then it cannot be said today whether values will be unique.
+  [[nodiscard]] bool has_volatile_values() const {
+    return std::ranges::any_of(m_table.mappings, [](const Mapping& mapping) {
+      return std::ranges::any_of(mapping.news, [](const NewColumn& column) { return column.up.volatile_value; });
+    });
   }
 
   void indexes() {
@@ -236,7 +252,7 @@ class TableCompiler {
       step.index = index.name;
       step.sql.push_back(fmt::format("create {}index concurrently {} on {}{}", index.unique ? "unique " : "",
                                      quote_identifier(index.name.name), m_table.table->name.sql(),
-                                     index.definition.sql));
+                                     with_tablespace(index.definition.sql, index.tablespace)));
       step.cost = "builds the index beside reads and writes";
       if (index.drop_on_rollback) {
         Action& undo = step.undo.emplace();
@@ -246,7 +262,10 @@ class TableCompiler {
         undo.sql = {fmt::format("drop index concurrently if exists {}", index.name.sql())};
         undo.cost = "waits for transactions that use it, beside reads and writes";
       }
-      (index.after_fill ? m_recipe.after_fill : m_recipe.expand).push_back(step);
+      (index.before_contract ? m_recipe.before_contract
+       : index.after_fill    ? m_recipe.after_fill
+                             : m_recipe.expand)
+          .push_back(step);
     }
   }
 
@@ -397,8 +416,11 @@ class TableCompiler {
   std::optional<SyncTriggerSql> m_sync;
 };
 
-void check_repeatable(Draft& draft, const Expression& expression, bool has_way_back) {
-  if (!expression.repeatable && has_way_back && draft.plan().deterministic) {
+void check_repeatable(Draft& draft, const Expression& expression, bool has_way_back, bool is_up) {
+  if (expression.volatile_value && is_up && draft.plan().deterministic) {
+    draft.warn(fmt::format("{} gives another value each time it is asked: verify can tell only whether rows are filled",
+                           expression.what));
+  } else if (!expression.repeatable && has_way_back && draft.plan().deterministic) {
     draft.complain(
         expression.at,
         fmt::format("{} gives another value each time it is asked, so verify could not compare", expression.what),
@@ -527,11 +549,11 @@ Recipe compile(Draft& draft) {
     complain_of_unsteady_columns(draft, table);
     for (const Mapping& mapping : table.mappings) {
       for (const NewColumn& column : mapping.news) {
-        check_repeatable(draft, column.up, !mapping.olds.empty());
+        check_repeatable(draft, column.up, !mapping.olds.empty(), true);
       }
       for (const OldColumn& old : mapping.olds) {
         if (old.down) {
-          check_repeatable(draft, *old.down, !mapping.news.empty());
+          check_repeatable(draft, *old.down, !mapping.news.empty(), false);
         }
       }
     }

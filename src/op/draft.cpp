@@ -8,6 +8,8 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/op/kind.hpp"
+#include "fold.hpp"
+#include "refusals.hpp"
 
 namespace ecmigrate {
 
@@ -84,7 +86,7 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   return &made;
 }
 
-const Column* Draft::column(const TableDraft& draft, const std::string& name, Location at) {
+const Column* Draft::column(const TableDraft& draft, const std::string& name, Location at, bool may_be_generated) {
   const Column* found = draft.table->find_column(name);
   if (found == nullptr) {
     std::vector<std::string_view> names;
@@ -94,7 +96,7 @@ const Column* Draft::column(const TableDraft& draft, const std::string& name, Lo
     const auto nearest = nearest_word(name, names);
     complain(at, fmt::format("column \"{}\" of \"{}\" does not exist", name, draft.table->name.display()),
              nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string());
-  } else if (found->generated) {
+  } else if (found->generated && !may_be_generated) {
     complain(at, fmt::format("column \"{}\" is generated: it cannot be kept in step by a trigger", name));
     return nullptr;
   }
@@ -278,7 +280,7 @@ void complain_of_steps_between(Draft& draft) {
 
 Draft draft_plan(const Plan& plan, const Catalog& catalog) {
   Draft draft(plan, catalog);
-  for (const PlannedOperation& operation : plan.operations) {
+  for (const PlannedOperation& operation : fold_alterations(plan.operations)) {
     find_operation_kind(operation.kind)->contribute(operation, plan, catalog, draft);
     for (TableDraft& table : draft.tables()) {
       for (Mapping& mapping : table.mappings) {
@@ -288,6 +290,7 @@ Draft draft_plan(const Plan& plan, const Catalog& catalog) {
   }
   for (const TableDraft& table : draft.tables()) {
     complain_of_lost_indexes(draft, table);
+    look_around(draft, table);
   }
   complain_of_steps_between(draft);
   draft.throw_complaints();

@@ -357,13 +357,31 @@ SyncedMapping compile_mapping(const TableDraft& draft, const Mapping& mapping, b
   return compiled;
 }
 
+namespace {
+
+/// The rows as expand leaves them, before anything is filled; `%s` is the leaf.
+std::string rows_to_try(const TableDraft& draft) {
+  std::string added;
+  for (const auto& [name, column] : draft.plain_columns) {
+    const bool filled = std::ranges::any_of(draft.mappings, [&wanted = name](const Mapping& mapping) {
+      return std::ranges::find(mapping.news, wanted, &NewColumn::name) != mapping.news.end();
+    });
+    if (!filled) {
+      added += fmt::format(", {} as {}", assigned(column.second, column.first), quote_identifier(name));
+    }
+  }
+  return fmt::format("(select this.*{} from %s as this) as this", added);
+}
+
+}  // namespace
+
 Trial compile_trial(const TableDraft& draft, const Mapping& mapping) {
   Trial trial;
   trial.table = draft.table->name;
   trial.leaves = draft.table->leaves;
   trial.key = primary_key(*draft.table);
   trial.label = mapping.label;
-  trial.source = "(select this.* from %s as this) as this";
+  trial.source = rows_to_try(draft);
   std::vector<std::string> null_terms;
   for (const Mapping* stage : mappings_up_to(draft, mapping)) {
     for (const NewColumn& column : stage->news) {
@@ -393,7 +411,10 @@ Trial compile_trial(const TableDraft& draft, const Mapping& mapping) {
   return trial;
 }
 
-Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& constraint) {
+namespace {
+
+/// Looks at the rows as they will be.
+Trial trial_of_rows(const TableDraft& draft) {
   Trial trial;
   for (const Mapping& mapping : draft.mappings) {
     if (!mapping.news.empty()) {
@@ -401,18 +422,69 @@ Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& con
     }
   }
   if (trial.source.empty()) {
-    trial.source = "(select this.* from %s as this) as this";
+    trial.source = rows_to_try(draft);
   }
   trial.table = draft.table->name;
   trial.leaves = draft.table->leaves;
   trial.key = primary_key(*draft.table);
-  trial.label = constraint.name;
   trial.evaluated.clear();
   trial.null_in.clear();
   trial.lossy.clear();
+  return trial;
+}
+
+/// Orphans: keys without a null that point at no row, and with MATCH FULL those that are null in part.
+std::string violates_foreign_key(const ConstraintAdd& constraint) {
+  std::vector<std::string> nulls;
+  std::vector<std::string> equal;
+  for (std::size_t i = 0; i < constraint.columns.size(); ++i) {
+    const std::string column = field_of("this", constraint.columns[i]);
+    nulls.push_back(column + " is null");
+    equal.push_back(fmt::format("{} {} {}", field_of("pointed_at", constraint.referenced_columns[i]),
+                                constraint.operators[i], column));
+  }
+  return fmt::format("not ({}) and not exists (select from {} as pointed_at where {}){}", any_of(nulls),
+                     constraint.references->sql(), all_of(equal),
+                     constraint.foreign_key.find(" match full") == std::string::npos
+                         ? std::string()
+                         : fmt::format(" or ({}) and not ({})", any_of(nulls), all_of(nulls)));
+}
+
+}  // namespace
+
+Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& constraint) {
+  Trial trial = trial_of_rows(draft);
+  trial.label = constraint.shown;
+  if (!constraint.foreign_key.empty()) {
+    trial.violates = violates_foreign_key(constraint);
+    return trial;
+  }
   const std::size_t open = constraint.check.sql.find('(');
   trial.violates =
       fmt::format("({}) is false", constraint.check.sql.substr(open + 1, constraint.check.sql.rfind(')') - open - 1));
+  return trial;
+}
+
+Trial compile_unique_trial(const TableDraft& draft, const IndexBuild& index) {
+  Trial trial = trial_of_rows(draft);
+  trial.label = index.shown;
+  std::vector<std::string> keys;
+  std::vector<std::string> not_null;
+  for (std::size_t i = 0; i < index.keys.size(); ++i) {
+    keys.push_back(fmt::format("({}) as key_{}", index.keys[i], i));
+    not_null.push_back(fmt::format("({}) is not null", index.keys[i]));
+    std::string shown = index.keys[i];
+    if (shown.size() > 2 && shown.starts_with('"') && quote_identifier(shown.substr(1, shown.size() - 2)) == shown) {
+      shown = shown.substr(1, shown.size() - 2);
+    }
+    for (const auto& [visible, physical] : index.definition.renamed) {
+      shown = shown == physical ? visible : shown;
+    }
+    trial.unique.push_back(shown);
+  }
+  const std::string rows = fmt::format("{} and {}", index.predicate.empty() ? "true" : index.predicate,
+                                       index.nulls_are_equal ? "true" : all_of(not_null));
+  trial.source = fmt::format("(select {} from {} where {}) as this", join(keys, ", "), trial.source, rows);
   return trial;
 }
 

@@ -60,6 +60,9 @@ Trial compile_trial(const TableDraft& draft, const Mapping& mapping);
 /// application and also of other columns of the row, so one row that violates it would fail its clients.
 Trial compile_constraint_trial(const TableDraft& draft, const ConstraintAdd& constraint);
 
+/// The trial of a unique index on all rows as they will be: what is there twice would end its build, long after expand.
+Trial compile_unique_trial(const TableDraft& draft, const IndexBuild& index);
+
 /// Columns of the primary key, or nothing.
 std::vector<std::string> primary_key(const Table& table);
 

@@ -8,6 +8,7 @@
 #include "ecmigrate/base/text.hpp"
 #include "mapping_sql.hpp"
 #include "rename.hpp"
+#include "sql_text.hpp"
 
 namespace ecmigrate {
 
@@ -47,6 +48,7 @@ class TypeChange {
       m_table.contract.push_back(fmt::format("alter sequence {} owned by {}.{}", *m_old.owned_sequence,
                                              m_table.table->name.sql(), quote_identifier(m_copy)));
     }
+    m_table.contract.push_back(carry_privileges(m_table, m_old.name, m_copy));
     drop_at_contract(m_table, m_old);
     if (!m_visible) {
       m_table.contract.push_back(
@@ -82,6 +84,11 @@ class TypeChange {
       }
     }
     for (const Index& index : m_table.table->indexes) {
+      if (m_table.table->partitioned && index.unique && reads(index.columns, m_old.name)) {
+        m_draft.refuse(at, fmt::format("{} is partitioned: \"{}\" cannot be built anew beside the traffic",
+                                       m_table.table->name.display(), index.name));
+        return false;
+      }
       if (index.constraint_type == 'x' && reads(index.columns, m_old.name)) {
         m_draft.refuse(at,
                        fmt::format("exclusion constraint \"{}\" cannot be built beside the traffic", index.constraint));
@@ -147,12 +154,30 @@ class TypeChange {
     return expression;
   }
 
+  /// Whether different values stay different for certain; what else `up` gives is tried on the rows.
+  [[nodiscard]] bool keeps_different() const {
+    static const std::vector<std::string> k_widening{"smallint", "integer", "bigint"};
+    const auto from = std::ranges::find(k_widening, m_old.type);
+    return !m_fields.has("up") && from != k_widening.end() &&
+           std::find(from, k_widening.end(), m_type.type) != k_widening.end();
+  }
+
   static std::string timing(const Index& index) {
     return std::string(index.deferrable ? " deferrable" : "") + (index.initially_deferred ? " initially deferred" : "");
   }
 
   void carry_indexes() {
-    for (const auto& [index, copy] : copy_indexes(m_draft, m_table, m_old, m_copy)) {
+    // Under the old name nobody needs the copy's own uniqueness, and ON CONFLICT of the application would trip over it;
+    // a deferrable constraint cannot be asked for by name of a column at all.
+    const auto late = [&](const Index& index) { return index.unique && (!m_visible || index.deferrable); };
+    for (const auto& [index, copy] : copy_indexes(m_draft, m_table, m_old, m_copy, CopyUse::lasting)) {
+      IndexBuild& build =
+          *std::ranges::find(m_table.indexes, copy, [](const IndexBuild& one) { return one.name.name; });
+      build.before_contract = late(*index);
+      build.may_be_violated = build.unique && !keeps_different();
+      if (!build.before_contract) {
+        warn_of_conflicts(m_draft, *index);
+      }
       m_table.drops.back().replaced.push_back(index->name);
       if (index->constraint_type == 'p' || index->constraint_type == 'u') {
         m_table.contract.push_back(alter(fmt::format(
@@ -186,24 +211,20 @@ class TypeChange {
       }
       ConstraintAdd& copy = m_table.constraints.emplace_back();
       copy.name = m_draft.object_name(m_table.table->name, "copy", constraint.name);
+      copy.shown = constraint.name;
       if (constraint.type == 'c') {
         const std::size_t open = constraint.definition.find('(');
+        const Expression& down = *m_table.mappings.back().olds.front().down;
         copy.check.kind = Expression::Kind::check;
         copy.check.text = constraint.definition.substr(open + 1, constraint.definition.rfind(')') - open - 1);
+        copy.check.alternatives = {without_literal_types(copy.check.text),
+                                   with_column_as(copy.check.text, m_old.name,
+                                                  "(" + (down.converted.empty() ? down.text : down.converted) + "\n)")};
         copy.check.what = "constraint " + constraint.name;
         copy.check.renamed = visible_names();
         copy.no_inherit = constraint.no_inherit;
       } else {
-        std::vector<std::string> columns;
-        for (const std::string& name : constraint.columns) {
-          columns.push_back(quote_identifier(name == m_old.name ? m_copy : name));
-        }
-        std::string rest = constraint.definition.substr(constraint.definition.find(") REFERENCES ") + 1);
-        if (rest.ends_with(" NOT VALID")) {
-          rest.resize(rest.size() - 10);
-        }
-        copy.foreign_key = fmt::format("foreign key ({}){}", join(columns, ", "), rest);
-        copy.references = constraint.references;
+        copy_foreign_key(constraint, copy);
       }
       copy.validate = constraint.validated;
       m_table.drops.back().replaced.push_back(constraint.name);
@@ -215,6 +236,33 @@ class TypeChange {
                                                quote_literal(*constraint.comment)));
       }
     }
+  }
+
+  /// From its parts, as the catalog's text of it names the old column, in ON DELETE SET NULL (…) too.
+  void copy_foreign_key(const Constraint& constraint, ConstraintAdd& copy) const {
+    const auto quoted = [&](const std::vector<std::string>& names) {
+      std::vector<std::string> list;
+      for (const std::string& name : names) {
+        list.push_back(quote_identifier(name == m_old.name ? m_copy : name));
+      }
+      return join(list, ", ");
+    };
+    std::vector<std::string> referenced;
+    for (const std::string& name : constraint.referenced_columns) {
+      referenced.push_back(quote_identifier(name));
+    }
+    copy.foreign_key =
+        fmt::format("foreign key ({}) references {} ({}){}{}{}{}{}", quoted(constraint.columns),
+                    constraint.references.sql(), join(referenced, ", "), constraint.matching, constraint.on_delete,
+                    constraint.set_columns.empty() ? "" : " (" + quoted(constraint.set_columns) + ")",
+                    constraint.deferral, constraint.enforced ? "" : " not enforced");
+    copy.references = constraint.references;
+    copy.referenced_columns = constraint.referenced_columns;
+    for (const std::string& name : constraint.columns) {
+      copy.columns.push_back(name == m_old.name ? m_copy : name);
+    }
+    copy.enforced = constraint.enforced;
+    copy.at = m_fields.at;
   }
 
   const Value& m_fields;
@@ -236,7 +284,7 @@ bool keeps_stored_values(const Table& table, const Column& column, const TypeFac
   const bool checked = std::ranges::any_of(table.constraints, [&](const Constraint& constraint) {
     return constraint.type == 'c' && reads(constraint.columns, column.name);
   });
-  if (checked || !column.collation.empty()) {
+  if (checked || column.costly_in_place || !column.collation.empty()) {
     return false;
   }
   const std::string varchar = "character varying";

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <ranges>
+#include <utility>
 
 #include "contract_guard.hpp"
+#include "ddl_trial.hpp"
 #include "dependents.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -120,13 +122,56 @@ struct Migration::Run {
     return done;
   }
 
-  Recipe compile_now() {
-    require_temporary_tables(session.connection());
-    const Catalog catalog = read_catalog(session.connection(), plan);
-    may_replace_role = may_replace_replication_role(session.connection());
+  Recipe compile_now(const Catalog& catalog) {
     Draft draft = draft_plan(plan, catalog);
     probe_expressions(session.connection(), draft);
     return ecmigrate::compile(draft);
+  }
+
+  /// What contract cannot do as long as there are things that somebody has to see to first.
+  [[nodiscard]] std::vector<LongWork> try_all_steps(const Recipe& recipe, bool contract_too) {
+    std::vector<std::string> phases{"expand", "backfill", "verify"};
+    if (contract_too) {
+      phases.emplace_back("before_contract");
+      phases.emplace_back("contract");
+    }
+    return try_steps(session, recipe, phases);
+  }
+
+  /// The recipe, and what contract would meet. Where a type cannot change in place without long work under the lock, it
+  /// changes through a copy.
+  std::pair<Recipe, Dependents> compile_and_try(bool to_begin) {
+    require_temporary_tables(session.connection());
+    Catalog catalog = read_catalog(session.connection(), plan);
+    may_replace_role = may_replace_replication_role(session.connection());
+    bool told = !to_begin;
+    for (;;) {
+      Recipe recipe = compile_now(catalog);
+      if (!std::exchange(told, true)) {
+        journal.check_may_install();
+        name_missing_right();
+      }
+      Dependents dependents = find_dependents(session, recipe.drops);
+      const std::vector<LongWork> work = try_all_steps(recipe, dependents.blocking.empty());
+      bool other_way = false;
+      for (const LongWork& one : work) {
+        for (const ColumnDrop& change : recipe.drops) {
+          Table& table = catalog.tables.at(change.table);
+          // A copy in a partitioned table would get no indexes.
+          if (change.type_change && !table.partitioned && changes_type(one, change)) {
+            std::ranges::find(table.columns, change.column, &Column::name)->costly_in_place = true;
+            other_way = true;
+            session.report(event::Note{event::Note::Level::info,
+                                       fmt::format("{}.{} changes its type through a copy: in place, contract {}",
+                                                   change.table.display(), change.column, one.what)});
+          }
+        }
+      }
+      if (!other_way) {
+        refuse_long_work(work);
+        return {std::move(recipe), std::move(dependents)};
+      }
+    }
   }
 
   [[noreturn]] static void refuse_beside(const std::string& other) {
@@ -136,11 +181,7 @@ struct Migration::Run {
 
   /// Everything that can be known before the first lock.
   Recipe prepare(bool to_begin) {
-    Recipe recipe = compile_now();
-    if (to_begin) {
-      journal.check_may_install();
-      name_missing_right();
-    }
+    const auto [recipe, dependents] = compile_and_try(to_begin);
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
@@ -149,7 +190,6 @@ struct Migration::Run {
       try_on_rows(session, trial);
     }
     std::vector<std::string> warnings = recipe.warnings;
-    const Dependents dependents = find_dependents(session, recipe.drops);
     for (const std::string& text : dependents.blocking) {
       warnings.push_back(fmt::format("contract will be refused as long as there is {}", text));
     }
@@ -392,6 +432,9 @@ void Migration::contract() {
       (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
     run.check_still_true();
     refuse_if_columns_are_needed(run.session, run.record->recipe);
+    // Before the state says that there is no way back: what cannot be built ends here.
+    run.run_steps("before_contract", run.record->recipe.before_contract);
+    refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
     run.set_state(State::contracting);
   } else if (run.record->state != State::contracting) {
     run.out_of_order("contract", run.record->state == State::expanding      ? "expand"

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -41,9 +42,13 @@ class Trying {
       std::string source = m_trial.source;
       const std::size_t at = source.rfind("%s");  // the plan's own texts stand before it
       m_source = source.replace(at, 2, leaf.sql());
-      leaf_pages();
+      if (m_trial.unique.empty()) {
+        leaf_pages();
+      } else {
+        look_for_duplicates();
+      }
     }
-    if (!m_trial.violates.empty()) {
+    if (!m_trial.violates.empty() || !m_trial.unique.empty()) {
       return;
     }
     m_session.report(m_result);
@@ -162,6 +167,37 @@ class Trying {
                   fmt::format("{} row {} violates \"{}\"", m_result.relation, rows.text(0, 0), m_trial.label),
                   "From expand on every write of such a row would fail, the old application's too: mend the rows "
                   "first, or give `up`. Nothing was changed.");
+    }
+  }
+
+  /// In one query, as equal values may lie anywhere in the table.
+  void look_for_duplicates() {
+    std::vector<std::string> columns;
+    for (std::size_t i = 0; i < m_trial.unique.size(); ++i) {
+      columns.push_back(fmt::format("key_{}", i));
+    }
+    std::optional<pg::Rows> rows;
+    try {
+      rows = m_session.connection()
+                 .script(fmt::format(
+                     "begin read only; select n, pg_catalog.concat_ws(', ', {0}) from (select count(*) as n, {0} "
+                     "from {1} group by {0} having count(*) > 1 limit 1) as found; commit",
+                     join(columns, ", "), m_source))
+                 .front();
+    } catch (const pg::SqlError& error) {
+      if (error.connection_lost() || error.is_class(pg::sqlstate::k_syntax_error_or_access_rule_violation)) {
+        throw;
+      }
+      m_session.warn(
+          fmt::format("\"{}\" cannot be tried on the rows of {}: {}", m_trial.label, m_result.relation, error.what()));
+      return;
+    }
+    if (rows->size() > 0) {
+      throw Error(Outcome::refused,
+                  fmt::format("{}: {} rows with {} = {}, where unique index \"{}\" allows one", m_result.relation,
+                              with_thousands(rows->integer(0, 0)), join(m_trial.unique, ", "),
+                              abbreviate(rows->text(0, 1), 60), m_trial.label),
+                  "Mend the rows first, or let `up` keep them apart. Nothing was changed.");
     }
   }
 

@@ -7,6 +7,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "table_surroundings.hpp"
 
 namespace ecmigrate {
 
@@ -48,7 +49,14 @@ select a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, 
   array_to_string(a.attoptions, ', '),
   case when a.attidentity = '' then pg_get_serial_sequence({2}, a.attname) end,
   (select json_agg(json_build_array(case x.grantee when 0 then 'public' else quote_ident(r.rolname) end, x.privilege_type, x.is_grantable))
-     from aclexplode(a.attacl) x left join pg_roles r on r.oid = x.grantee)
+     from aclexplode(a.attacl) x left join pg_roles r on r.oid = x.grantee),
+  (with recursive under(type, modifier, constrained) as (
+     select t.typbasetype, t.typtypmod, t.typnotnull or exists (select from pg_constraint k where k.contypid = t.oid) where t.typtype = 'd'
+     union all select b.typbasetype, b.typtypmod, u.constrained or b.typnotnull or exists (select from pg_constraint k where k.contypid = b.oid)
+     from under u join pg_type b on b.oid = u.type where b.typtype = 'd')
+   select json_build_array(format_type(u.type, u.modifier), coalesce((select quote_ident(n.nspname) || '.' || quote_ident(l.collname)
+     from pg_collation l join pg_namespace n on n.oid = l.collnamespace where l.oid = a.attcollation and a.attcollation <> b.typcollation), ''))
+   from under u join pg_type b on b.oid = u.type where b.typtype <> 'd' and u.constrained)
 from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 where a.attrelid = {0} and a.attnum > 0 and not a.attisdropped order by a.attnum;
 select i.relname, x.indisunique, x.indisprimary, x.indisreplident, x.indisclustered, k.conname, k.contype, coalesce(k.condeferrable, false),
@@ -57,17 +65,37 @@ select i.relname, x.indisunique, x.indisprimary, x.indisreplident, x.indiscluste
                 and e.refclassid = 'pg_class'::regclass and e.refobjid = x.indrelid and e.refobjsubid = a.attnum))),
   substr(pg_get_indexdef(x.indexrelid), length(format('CREATE %sINDEX %I ON %s%I.%I', case when x.indisunique then 'UNIQUE ' else '' end,
      i.relname, case when i.relkind = 'I' then 'ONLY ' else '' end, n.nspname, c.relname)) + 1),
-  coalesce(k.condeferred, false), case when k.oid is null then obj_description(i.oid, 'pg_class') else obj_description(k.oid, 'pg_constraint') end
+  coalesce(k.condeferred, false), case when k.oid is null then obj_description(i.oid, 'pg_class') else obj_description(k.oid, 'pg_constraint') end,
+  x.indisvalid, s.spcname, coalesce(has_tablespace_privilege(s.oid, 'create'), true),
+  (select json_agg(case d.deptype when 'P' then 'index ' || d.refobjid::regclass else pg_describe_object(d.classid, d.objid, d.objsubid) end)
+     from pg_depend d where d.refclassid = 'pg_class'::regclass and (d.refobjid = i.oid and d.deptype = 'n'
+       or d.classid = 'pg_class'::regclass and d.objid = i.oid and d.deptype = 'P' and d.refobjid in (select h.inhparent from pg_inherits h where h.inhrelid = i.oid)))
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
   left join pg_constraint k on k.conindid = x.indexrelid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')
+  left join pg_tablespace s on s.oid = i.reltablespace
 where x.indrelid = {0} order by i.relname;
 select k.conname, k.contype, (select json_agg(a.attname order by u.place) from unnest(k.conkey) with ordinality u(attnum, place)
      join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.attnum), pg_get_constraintdef(k.oid), k.convalidated, n.nspname, r.relname, k.connoinherit,
-  obj_description(k.oid, 'pg_constraint')
+  obj_description(k.oid, 'pg_constraint'),
+  (select json_agg(a.attname order by u.place) from unnest(k.confkey) with ordinality u(attnum, place)
+     join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.attnum),
+  case k.confmatchtype when 'f' then ' match full' else '' end
+    || case k.confupdtype when 'r' then ' on update restrict' when 'c' then ' on update cascade' when 'n' then ' on update set null'
+       when 'd' then ' on update set default' else '' end,
+  case k.confdeltype when 'r' then ' on delete restrict' when 'c' then ' on delete cascade' when 'n' then ' on delete set null'
+    when 'd' then ' on delete set default' else '' end,
+  -- by way of JSON, as older servers have no such columns
+  (select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = k.conrelid and to_jsonb(k) -> 'confdelsetcols' @> to_jsonb(a.attnum)),
+  case when k.condeferrable then ' deferrable' else '' end || case when k.condeferred then ' initially deferred' else '' end,
+  coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 from pg_constraint k left join pg_class r on r.oid = k.confrelid left join pg_namespace n on n.oid = r.relnamespace
 where k.conrelid = {0} order by k.conname;
-select t.tgname, t.tgtype & 3 = 3, t.tgtype & 20 <> 0, t.tgtype & 16 <> 0, t.tgenabled = 'A'
-from pg_trigger t where t.tgrelid in (select {0}::oid union select p.relid from pg_partition_tree({0}) p) and not t.tgisinternal and t.tgenabled <> 'D';
+select t.tgname, t.tgtype & 3 = 3, t.tgtype & 20 <> 0, t.tgtype & 16 <> 0, t.tgenabled = 'A',
+  (select json_agg(a.attname) from pg_attribute a where a.attrelid = t.tgrelid and a.attnum = any (t.tgattr)),
+  (select json_agg(distinct a.attname) from pg_depend d join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+     where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_class'::regclass and d.refobjid = t.tgrelid),
+  l.lanname, p.prosrc, replace(encode(t.tgargs, 'escape'), '\000', chr(10))
+from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_language l on l.oid = p.prolang where t.tgrelid in (select {0}::oid union select p.relid from pg_partition_tree({0}) p) and not t.tgisinternal and t.tgenabled <> 'D';
 select n.nspname, r.relname, k.conname, (select json_agg(a.attname) from pg_attribute a where a.attrelid = k.confrelid and a.attnum = any(k.confkey))
 from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
 where k.contype = 'f' and k.confrelid = {0} and k.conparentid = 0;
@@ -96,6 +124,11 @@ Column read_column(const pg::Rows& rows, int row) {
       column.grants.push_back({grant[0], grant[1], grant[2]});
     }
   }
+  if (!rows.is_null(row, 15)) {
+    const auto plain = nlohmann::json::parse(rows.text(row, 15));
+    column.plain_type = plain[0];
+    column.plain_collation = plain[1];
+  }
   return column;
 }
 
@@ -111,7 +144,8 @@ void read_parts(const std::vector<pg::Rows>& results, Table& table) {
     const pg::Rows& rows = results[2];
     table.indexes.push_back({rows.text(row, 0), list_of(rows, row, 8), rows.text(row, 9), rows.boolean(row, 1),
                              rows.boolean(row, 2), rows.boolean(row, 3), rows.boolean(row, 4), rows.text(row, 5),
-                             letter(rows, row, 6), rows.boolean(row, 7), rows.boolean(row, 10), rows.maybe(row, 11)});
+                             letter(rows, row, 6), rows.boolean(row, 7), rows.boolean(row, 10), rows.maybe(row, 11),
+                             rows.boolean(row, 12), rows.text(row, 13), rows.boolean(row, 14), list_of(rows, row, 15)});
   }
   for (int row = 0; row < results[3].size(); ++row) {
     const pg::Rows& rows = results[3];
@@ -122,12 +156,19 @@ void read_parts(const std::vector<pg::Rows>& results, Table& table) {
                                  rows.boolean(row, 4),
                                  {rows.text(row, 5), rows.text(row, 6)},
                                  rows.boolean(row, 7),
-                                 rows.maybe(row, 8)});
+                                 rows.maybe(row, 8),
+                                 list_of(rows, row, 9),
+                                 rows.text(row, 10),
+                                 rows.text(row, 11),
+                                 list_of(rows, row, 12),
+                                 rows.text(row, 13),
+                                 rows.boolean(row, 14)});
   }
   for (int row = 0; row < results[4].size(); ++row) {
     const pg::Rows& rows = results[4];
-    table.triggers.push_back(
-        {rows.text(row, 0), rows.boolean(row, 1), rows.boolean(row, 2), rows.boolean(row, 3), rows.boolean(row, 4)});
+    table.triggers.push_back({rows.text(row, 0), rows.boolean(row, 1), rows.boolean(row, 2), rows.boolean(row, 3),
+                              rows.boolean(row, 4), list_of(rows, row, 5), list_of(rows, row, 6), rows.text(row, 7),
+                              rows.text(row, 8), rows.text(row, 9)});
   }
   for (int row = 0; row < results[5].size(); ++row) {
     const pg::Rows& rows = results[5];
@@ -154,6 +195,7 @@ Table read_table(pg::Connection& connection, const QualifiedName& name) {
     }
   }
   read_parts(results, table);
+  read_surroundings(connection, table);
   return table;
 }
 

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
+#include "lookup_rights.hpp"
 #include "setting_dependence.hpp"
 
 namespace ecmigrate {
@@ -70,7 +72,7 @@ class TableProbe {
         return std::ranges::any_of(mapping.news, [&](const NewColumn& column) { return column.name == name; });
       });
       if (const auto type = m_table.plain_columns.find(name); !mapped && type != m_table.plain_columns.end()) {
-        actions.push_back(fmt::format("add column {} {}", quote_identifier(name), type->second));
+        actions.push_back(fmt::format("add column {} {}", quote_identifier(name), type->second.first));
       }
     }
     if (!actions.empty()) {
@@ -92,41 +94,60 @@ class TableProbe {
     for (ConstraintAdd& constraint : m_table.constraints) {
       if (constraint.foreign_key.empty()) {
         read(constraint.check);
+      } else {
+        read_foreign_key(constraint);
       }
     }
     for (IndexBuild& index : m_table.indexes) {
-      read(index.definition);
+      read(index.definition, &index);
     }
     for (Expression& expression : m_table.expressions) {
       read(expression);
     }
   }
 
-  void read(Expression& expression) {
+  void read(Expression& expression, IndexBuild* index = nullptr) {
     if (!expression.sql.empty()) {
       return;  // made by us, of quoted names alone
     }
+    std::optional<pg::SqlError> refusal = try_to_read(expression, index);
+    const std::string text = expression.text;
+    for (const std::string& alternative : expression.alternatives) {
+      if (refusal && alternative != text) {
+        expression.text = alternative;
+        if (!try_to_read(expression, index)) {
+          refusal.reset();
+        }
+      }
+    }
+    if (refusal) {
+      m_draft.complain(expression.at, column_of(refusal->what(), expression.what), refusal->hint());
+    }
+  }
 
+  std::optional<pg::SqlError> try_to_read(Expression& expression, IndexBuild* index) {
+    std::optional<pg::SqlError> refusal;
     try {
       try {
-        read_by_kind(expression);
+        read_by_kind(expression, index);
       } catch (const pg::SqlError& error) {
         if (!error.is_class(pg::sqlstate::k_syntax_error_or_access_rule_violation) || !m_table.prelude.empty() ||
             !run_prelude()) {
           throw;
         }
-        read_by_kind(expression);
+        read_by_kind(expression, index);
       }
     } catch (const pg::SqlError& error) {
       if (error.connection_lost()) {
         throw;
       }
-      m_draft.complain(expression.at, column_of(error.what(), expression.what), error.hint());
+      refusal = error;
     }
     reopen();
+    return refusal;
   }
 
-  void read_by_kind(Expression& expression) {
+  void read_by_kind(Expression& expression, IndexBuild* index) {
     m_connection.script("savepoint expression" + renames(expression, false));
     switch (expression.kind) {
       case Expression::Kind::value:
@@ -136,7 +157,7 @@ class TableProbe {
         read_check(expression);
         break;
       case Expression::Kind::index:
-        read_index(expression);
+        read_index(expression, index);
         break;
     }
   }
@@ -229,7 +250,14 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
                         expression.what, name));
       }
     }
-    if (!expression.target_type.empty()) {
+    if (const std::vector<std::string> missing = missing_lookup_rights(m_connection, m_table.table->name);
+        !missing.empty()) {
+      m_draft.refuse(expression.at,
+                     fmt::format("{} uses what roles that write {} may not use, and the trigger runs as they do:\n  {}",
+                                 expression.what, m_table.table->name.display(), join(missing, "\n  ")),
+                     "Grant it to them, or put the look into a SECURITY DEFINER function.");
+    }
+    if (!expression.target_type.empty() && expression.repeatable) {  // or it is another value each time in any case
       judge_settings(expression);
     }
   }
@@ -246,12 +274,13 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
   bool is_literal(const Expression& expression) {
     m_connection.query("savepoint literal");
     make_view("ecmigrate_literal", fmt::format("pg_catalog.pg_typeof(({}\n))", expression.text));
-    const bool literal =
-        m_connection
-            .query(
-                "select r.ev_action::text ~ ':args \\(\\{CONST :consttype 705 ' from pg_catalog.pg_rewrite r "
-                "where r.ev_class = 'pg_temp.ecmigrate_literal'::pg_catalog.regclass")
-            .boolean(0, 0);
+    const bool literal = m_connection
+                             .query(
+                                 "select r.ev_action::text ~ concat('FUNCEXPR :funcid ', "
+                                 "'pg_catalog.pg_typeof'::regproc::oid, ' [^{]*:args "
+                                 "\\(\\{CONST :consttype 705 ') from pg_catalog.pg_rewrite r "
+                                 "where r.ev_class = 'pg_temp.ecmigrate_literal'::pg_catalog.regclass")
+                             .boolean(0, 0);
     m_connection.query("rollback to savepoint literal");
     return literal;
   }
@@ -314,10 +343,52 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
             .text(0, 0);
   }
 
-  void read_index(Expression& expression) {
+  /// Between empty tables of the same shapes the server says whether it would take the key, and how it compares.
+  void read_foreign_key(ConstraintAdd& constraint) {
+    m_connection.query("savepoint expression");
+    try {
+      m_connection.query(fmt::format("create temp table ecmigrate_pointed_at (like {} including indexes)",
+                                     constraint.references->sql()));
+      std::string key = constraint.foreign_key;
+      const std::string target = " references " + constraint.references->sql();
+      key.replace(key.find(target), target.size(), " references pg_temp.ecmigrate_pointed_at");
+      m_connection.query(fmt::format("alter table {} add constraint ecmigrate_key {}", temporary(), key));
+      const pg::Rows rows = m_connection.query(fmt::format(
+          "select pg_catalog.format('operator(%I.%s)', n.nspname, o.oprname) from pg_catalog.pg_constraint k, "
+          "pg_catalog.unnest(k.conpfeqop) with ordinality u(operator, place) join pg_catalog.pg_operator o on o.oid = "
+          "u.operator join pg_catalog.pg_namespace n on n.oid = o.oprnamespace where k.conname = 'ecmigrate_key' and "
+          "k.conrelid = {}::pg_catalog.regclass order by u.place",
+          quote_literal(temporary())));
+      for (int row = 0; row < rows.size(); ++row) {
+        constraint.operators.push_back(rows.text(row, 0));
+      }
+    } catch (const pg::SqlError& error) {
+      if (error.connection_lost()) {
+        throw;
+      }
+      if (error.sqlstate() == pg::sqlstate::k_insufficient_privilege) {
+        m_draft.warn(fmt::format("foreign key {} cannot be tried on rows: {}", constraint.name, error.what()));
+      } else {
+        m_draft.complain(constraint.at, column_of(error.what(), "foreign key " + constraint.name), error.hint());
+      }
+    }
+    reopen();
+  }
+
+  void read_index(Expression& expression, IndexBuild* index) {
     m_connection.query(fmt::format("create index ecmigrate_index on {} {}\n", temporary(), expression.text));
-    const std::string definition =
-        print(expression, "select pg_get_indexdef('pg_temp.ecmigrate_index'::regclass)").text(0, 0);
+    const pg::Rows rows =
+        print(expression,
+              "select pg_get_indexdef(x.indexrelid), (select json_agg(pg_get_indexdef(x.indexrelid, n, false) order by "
+              "n) from generate_series(1, x.indnkeyatts) n), pg_get_expr(x.indpred, x.indrelid), "
+              "coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false) from pg_index x where "
+              "x.indexrelid = 'pg_temp.ecmigrate_index'::regclass");
+    const std::string definition = rows.text(0, 0);
+    if (index != nullptr && index->unique) {
+      index->keys = nlohmann::json::parse(rows.text(0, 1)).get<std::vector<std::string>>();
+      index->predicate = rows.text(0, 2);
+      index->nulls_are_equal = rows.boolean(0, 3);
+    }
     // `CREATE INDEX ecmigrate_index ON pg_temp_3.this USING …`: our own names, without spaces.
     expression.sql = definition.substr(definition.find(".this ") + 5);
   }

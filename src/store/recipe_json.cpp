@@ -69,8 +69,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ColumnDrop, table, column, repla
                                                 default_planned, comment_planned)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SyncTrigger, table, names, make)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AddedObjects, table, columns, constraints, indexes)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, contract, drops, triggers,
-                                   added)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, before_contract, contract,
+                                   drops, triggers, added)
 
 /// Format 1 kept the undos in a list of their own, joined to the steps by equal ids; and the user's SQL ran in sessions
 /// that had the settings it was written for.
@@ -99,6 +99,7 @@ static json from_format_1(json recipe) {
     }
   }
   recipe["added"] = json::array();
+  recipe["before_contract"] = json::array();
   return recipe;
 }
 

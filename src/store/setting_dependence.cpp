@@ -47,7 +47,8 @@ select
     and exists (select from zoned z where z.oid = c.prorettype or z.oid = any (c.proargtypes)))
   or exists (select from through_text t join zoned z on z.oid = t.type)
   or (exists (select from of_any) and exists (select from mentioned m join zoned z on z.oid = m.type)),
-  exists (select from called c where not exists (select from any_types a where a.oid = any (c.proargtypes)))
+  exists (select from called c where c.oid not in (select oid from zoneless)
+    and not exists (select from any_types a where a.oid = any (c.proargtypes)))
   or exists (select from through_text t where t.type not in (select oid from plain))
   or (exists (select from of_any) and exists (select from mentioned m where m.type not in (select oid from plain))))";
 

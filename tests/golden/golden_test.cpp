@@ -136,7 +136,7 @@ std::string printed(const Recipe& recipe) {
                         trial.null_in, trial.lossy);
   }
   text += printed("after the backfill", recipe.after_fill) + printed("validate", recipe.validate) +
-          printed("contract", recipe.contract);
+          printed("before contract", recipe.before_contract) + printed("contract", recipe.contract);
   for (const ColumnDrop& drop : recipe.drops) {
     text += fmt::format("== drops {}.{}\n", drop.table.display(), drop.column);
   }

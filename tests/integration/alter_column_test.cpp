@@ -167,7 +167,6 @@ TEST_CASE("a type that keeps what is stored changes in place: no copy, no rewrit
       {"", "note", "varchar"},
       {"", "price", "numeric(12,2)"},
       {"", "price", "numeric"},
-      {"create index i on item (code, n) where code <> '';", "code", "text"},
       {"alter table item add constraint k unique (code) deferrable;", "code", "varchar(50)"},
       {"alter table item add constraint k foreign key (code) references other (code);", "code", "varchar(50)"},
       {"alter table item add unique (code); create table line (code varchar(20) references item (code));", "code",
@@ -207,11 +206,13 @@ TEST_CASE("a foreign key is added without a scan, validated by verify, and gone 
 TEST_CASE("a row that a foreign key does not allow fails verify, and contract stays refused") {
   Database database;
   database.exec(k_item);
-  database.exec("insert into item (n) values (301)");
   const std::string before = database.schema();
   const std::string plan =
       plan_of("alter_column: { table: item, column: n, references: { name: k, table: other, column: id } }");
   migrate(database, plan, "expand backfill");
+  // Past the constraint, as a restore would write.
+  database.exec(
+      "set session_replication_role = replica; insert into item (n) values (301); reset session_replication_role");
   CHECK(error_of([&] { migrate(database, plan, "verify"); }).outcome() == Outcome::failed);
   CHECK(error_of([&] { migrate(database, plan, "contract"); }).outcome() == Outcome::refused);
   migrate(database, plan, "rollback");

@@ -97,7 +97,14 @@ TEST_CASE("a unique index over duplicates fails with their values and leaves no 
   Database database;
   database.exec(k_town);
   const std::string before = database.schema();
-  const Error error = error_of([&] { migrate(database, plan_of(k_unique_people), "expand"); });
+  database.exec("update town set people = id");
+  // They come when the rows of before have been looked at.
+  const pg::CallHook rival = [&](pg::CallMoment moment, int, std::string_view sql) {
+    if (moment == pg::CallMoment::before && sql.starts_with("create unique index concurrently")) {
+      database.exec("update town set people = 1 where id < 4");
+    }
+  };
+  const Error error = error_of([&] { migrate(database, plan_of(k_unique_people), "expand", nullptr, {}, rival); });
   CHECK(error.outcome() == Outcome::failed);
   CHECK_THAT(error.what(),
              Catch::Matchers::Contains("build index by_people") && Catch::Matchers::Contains("(people)=("));
@@ -116,7 +123,9 @@ TEST_CASE("duplicates in a new unique column fail the backfill's index and leave
   const std::string before = database.schema();
   const std::string plan = plan_of(
       "add_column: { table: town, up: people + 1, column: { name: more, type: int, nullable: true, unique: true } }");
+  database.exec("update town set people = id");
   migrate(database, plan, "expand");
+  database.exec("update town set people = 1 where id < 4");
   const Error error = error_of([&] { migrate(database, plan, "backfill"); });
   CHECK(error.outcome() == Outcome::failed);
   CHECK_THAT(error.what(), Catch::Matchers::Contains("(more)=("));

@@ -18,6 +18,11 @@ struct Column {
   std::string base_type;   ///< without modifier: `character varying`
   int type_modifier = -1;  ///< pg_attribute.atttypmod
   std::string collation;   ///< as SQL, only where it is not the type's default
+  /// Of a domain with constraints: the type under it, and the collation where that is not this type's default. A column
+  /// of the domain cannot be added without a rewrite of the table, one of the type can. Else empty.
+  std::string plain_type;
+  std::string plain_collation;
+  bool costly_in_place = false;  ///< the server would rewrite or rebuild something if its type changed in place
   /// Values that are equal by the type's operator are the same value: no lost trailing zeros, no case folding.
   bool equality_is_identity = true;
   bool not_null = false;
@@ -59,6 +64,10 @@ struct Index {
   bool deferrable = false;
   bool initially_deferred = false;
   std::optional<std::string> comment = std::nullopt;  ///< of the constraint where there is one
+  bool valid = true;                        ///< false: what a failed CREATE INDEX CONCURRENTLY left, or one at work
+  std::string tablespace = {};              ///< where it is not the database's own
+  bool tablespace_allowed = true;           ///< the role may create in it
+  std::vector<std::string> needed_by = {};  ///< why DROP INDEX would fail or do harm, for people
 };
 
 struct Constraint {
@@ -70,6 +79,12 @@ struct Constraint {
   QualifiedName references;  ///< of a foreign key
   bool no_inherit = false;
   std::optional<std::string> comment = std::nullopt;
+  std::vector<std::string> referenced_columns = {};  ///< of a foreign key, in the order of its own
+  std::string matching = {};                         ///< of a foreign key: ` match full on update cascade`
+  std::string on_delete = {};                        ///< of a foreign key: ` on delete set null`
+  std::vector<std::string> set_columns = {};         ///< of a foreign key: what that sets, where it is not all columns
+  std::string deferral = {};                         ///< of a foreign key: ` deferrable initially deferred`
+  bool enforced = true;
 };
 
 struct Trigger {
@@ -77,7 +92,24 @@ struct Trigger {
   bool before_row = false;
   bool on_insert_or_update = false;
   bool on_update = false;
-  bool fires_always = false;  ///< ENABLE ALWAYS: also under session_replication_role = replica
+  bool fires_always = false;                ///< ENABLE ALWAYS: also under session_replication_role = replica
+  std::vector<std::string> update_of = {};  ///< the columns of UPDATE OF
+  std::vector<std::string> watched = {};    ///< columns that its definition names: UPDATE OF and WHEN
+  std::string language = {};                ///< of its function
+  std::string source = {};                  ///< of its function, where it has text
+  std::string arguments = {};               ///< as the catalog keeps them, one after the other
+};
+
+/// A rule on the table, with the table's columns that it names.
+struct Rule {
+  std::string name;
+  std::vector<std::string> columns;
+};
+
+/// A function of the database that mentions the table.
+struct Function {
+  std::string signature;
+  std::string source;
 };
 
 /// A foreign key of another table that points here.
@@ -96,6 +128,9 @@ struct Table {
   std::vector<Constraint> constraints;
   std::vector<Trigger> triggers;
   std::vector<IncomingForeignKey> incoming;
+  std::vector<std::string> partition_key;  ///< columns that say in which partition, at any level, a row lies
+  std::vector<Rule> rules;
+  std::vector<Function> functions;    ///< that mention it and do not give its row type
   std::vector<QualifiedName> leaves;  ///< where the rows are: the table itself, or the leaves of its partitions
   bool inherits = false;              ///< has children by INHERITS, or is one: triggers and ONLY do not follow those
   bool foreign_partitions = false;    ///< has leaves that are not ordinary tables
@@ -103,6 +138,8 @@ struct Table {
   bool owned = false;                 ///< the runner's role may alter it
   bool subscribed = false;            ///< the target of a logical subscription
   bool published = false;             ///< in a publication that sends all its columns
+  bool updates_refused = false;       ///< published without replica identity: the server refuses UPDATE
+  bool may_create_beside = true;      ///< the role has CREATE on the table's schema, as every new index needs
 
   [[nodiscard]] const Column* find_column(std::string_view column) const {
     for (const Column& candidate : columns) {

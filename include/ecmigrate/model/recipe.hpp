@@ -81,6 +81,8 @@ struct Trial {
   std::vector<std::string> prelude;  ///< the plan's own SQL that has to have run before; rolled back with the trial
   std::string source;  ///< a FROM item made from the table: the row with N := up(O) added; `%s` is the leaf
   std::vector<std::string> evaluated;  ///< every `up` and `down`, as they would be assigned
+  std::vector<std::string> unique;     ///< columns of the source; rows that have them equal are too many; then nothing
+                                       ///< else is tried, and all leaves are looked at together
   std::string
       violates;  ///< predicate over the source: the row violates the constraint `label`; then nothing else is tried
   std::string null_in;       ///< predicate over the source: a NOT NULL column would be null; empty when none could
@@ -120,8 +122,9 @@ struct Recipe {
   std::vector<QualifiedName> tables;  ///< every table the migration changes
   std::vector<Step> expand;
   std::vector<SyncedTable> synced;
-  std::vector<Step> after_fill;  ///< ends the backfill phase: indexes that would have made it slow
-  std::vector<Step> validate;    ///< ends the verify phase
+  std::vector<Step> after_fill;       ///< ends the backfill phase: indexes that would have made it slow
+  std::vector<Step> validate;         ///< ends the verify phase
+  std::vector<Step> before_contract;  ///< begins the contract phase, while the way back is still open
   std::vector<Step> contract;
   std::vector<ColumnDrop> drops;
   std::vector<SyncTrigger> triggers;

@@ -23,8 +23,9 @@ struct Expression {
     index,  ///< what follows the table's name in CREATE INDEX; `sql` the same with physical column names
   };
   Kind kind = Kind::value;
-  std::string text;  ///< as in the plan
-  std::string what;  ///< "up of first_name", for messages
+  std::string text;                       ///< as in the plan
+  std::vector<std::string> alternatives;  ///< of the same meaning, read in turn where the server does not take `text`
+  std::string what;                       ///< "up of first_name", for messages
   Location at;
   std::string target_type;  ///< type of the column it is assigned to
   /// Read instead of `text` where the server would not assign that to a column of `target_type`; may be empty.
@@ -90,18 +91,31 @@ struct Mapping {
 
 struct IndexBuild {
   QualifiedName name;
+  std::string shown;  ///< the name that it, or its constraint, has or will have for people
   bool unique = false;
-  Expression definition;    ///< of kind index: ` USING btree (…) …`
-  bool after_fill = false;  ///< it would make the backfill's updates leave their pages
+  Expression definition;         ///< of kind index: ` USING btree (…) …`
+  bool after_fill = false;       ///< it would make the backfill's updates leave their pages
+  bool may_be_violated = false;  ///< unique, and the rows of today need not be so: they are looked at before expand
+  bool before_contract = false;  ///< unique for what comes after contract alone; until then it would be in the way
+  std::string tablespace;
+  std::vector<std::string> keys;  ///< of a unique one, read by the server: what may be there once, by bare names
+  std::string predicate;          ///< the same: for which rows
+  bool nulls_are_equal = false;   ///< the same: of NULLS NOT DISTINCT
   bool drop_on_rollback = true;
 };
 
 /// A constraint that expand adds NOT VALID and verify validates.
 struct ConstraintAdd {
   std::string name;
+  std::string shown;                        ///< of a copy, the original's name
   Expression check;                         ///< of kind check; unused for a foreign key
   std::string foreign_key;                  ///< `FOREIGN KEY (…) REFERENCES …`, or empty
   std::optional<QualifiedName> references;  ///< the other table of a foreign key
+  std::vector<std::string> columns;         ///< of a foreign key, physical
+  std::vector<std::string> referenced_columns;
+  std::vector<std::string> operators;  ///< of a foreign key, read by the server: referenced column, operator, column
+  bool enforced = true;
+  Location at;
   bool no_inherit = false;
   bool validate = true;  ///< false: a copy of one that is NOT VALID itself
 };
@@ -129,11 +143,12 @@ struct TableDraft {
   /// Columns that an index of the plan names and that go or are dropped at contract, with the one that stays for them:
   /// {name in the plan, physical name}.
   std::vector<std::pair<std::string, std::string>> indexed_as;
-  std::vector<std::string> new_names;                ///< columns that the plan adds, by the name the application sees
-  std::map<std::string, std::string> plain_columns;  ///< new columns outside every mapping, with their types
-  std::vector<QualifiedName> locked_at_contract;     ///< other tables that contract's statements lock
-  std::deque<Expression> expressions;                ///< further texts that the server has to read
-  std::vector<std::function<void()>> after_probe;    ///< decisions that need what the server said; run by compile
+  std::vector<std::string> new_names;  ///< columns that the plan adds, by the name the application sees
+  /// New columns outside every mapping: their types, and the value that rows have of them, once it was read.
+  std::map<std::string, std::pair<std::string, std::string>> plain_columns;
+  std::vector<QualifiedName> locked_at_contract;   ///< other tables that contract's statements lock
+  std::deque<Expression> expressions;              ///< further texts that the server has to read
+  std::vector<std::function<void()>> after_probe;  ///< decisions that need what the server said; run by compile
 };
 
 /// Collects what the operations of one plan contribute, and every complaint about them.
@@ -146,8 +161,8 @@ class Draft {
 
   /// The draft of the table that an operation's `table:` names, or nullptr after a complaint.
   TableDraft* table(const PlannedOperation& operation, std::string_view key = "table");
-  /// The column, or nullptr after a complaint that names the nearest one.
-  const Column* column(const TableDraft& draft, const std::string& name, Location at);
+  /// The column, or nullptr after a complaint that names the nearest one. Few can do anything with a generated one.
+  const Column* column(const TableDraft& draft, const std::string& name, Location at, bool may_be_generated = false);
   /// Reserves a column for one operation: complains and gives false where another operation of the plan changes it.
   bool take_column(TableDraft& draft, const Column& column, Location at);
   /// Whether a name is free for a new column; complains if not.

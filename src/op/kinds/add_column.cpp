@@ -52,11 +52,12 @@ void contribute_column(const PlannedOperation& operation, const Value& fields, D
     column.up = expression_field(operation.fields, "up", "up of " + column.name, column.type);
     add_filled(table, std::move(column), operation.number);
   } else if (column.default_sql) {
-    table.plain_columns[column.name] = column.type;
+    table.plain_columns[column.name] = {column.type, "null"};
     read_default(table, column, fields.find("default")->at);
     const Expression* value = column.default_read;
     table.after_probe.push_back([&table, column, value, number = operation.number]() mutable {
       column.default_sql = value->sql;
+      table.plain_columns[column.name].second = value->sql;
       if (value->volatile_value) {
         add_with_computed_default(table, column, *value, number);
       } else {
@@ -65,7 +66,7 @@ void contribute_column(const PlannedOperation& operation, const Value& fields, D
       }
     });
   } else if (column.nullable) {
-    table.plain_columns[column.name] = column.type;
+    table.plain_columns[column.name] = {column.type, "null"};
     table.expand.insert(
         table.expand.begin(),
         alter_table(table, fmt::format("add column {} {}", quote_identifier(column.name), column.type)));

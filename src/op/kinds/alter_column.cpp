@@ -16,6 +16,7 @@ namespace {
 void set_not_null_in_place(Draft& draft, TableDraft& table, const Column& column) {
   ConstraintAdd& constraint = table.constraints.emplace_back();
   constraint.name = draft.object_name(table.table->name, "not_null", column.name);
+  constraint.shown = "not null of " + column.name;
   constraint.check.kind = Expression::Kind::check;
   constraint.check.sql = fmt::format("check ({} is not null)", quote_identifier(column.name));
   table.contract.push_back(
@@ -60,7 +61,9 @@ void change_in_place(const Value& fields, Draft& draft, TableDraft& table, const
       table.contract.push_back(alter_table(table, fmt::format("alter column {} drop default", name)));
     } else {
       table.expressions.push_back(expression_field(fields, "default", "default of " + column.name, column.type));
-      table.contract.push_back(alter_table(table, fmt::format("alter column {} set default {}", name, given->scalar)));
+      // The line break ends a comment.
+      table.contract.push_back(
+          alter_table(table, fmt::format("alter column {} set default ({}\n)", name, given->scalar)));
     }
   }
   if (const Value* comment = fields.find("comment")) {

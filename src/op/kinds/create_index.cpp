@@ -50,7 +50,7 @@ std::string index_tail(const Value& fields, const std::vector<std::string>& colu
   std::string tail =
       fmt::format(" using {} ({})", quote_identifier(fields.text("method", "btree")), join(columns, ", "));
   if (fields.has("storage_parameters")) {
-    tail += " with (" + fields.text("storage_parameters") + ")";
+    tail += " with (" + fields.text("storage_parameters") + "\n)";
   }
   if (fields.has("predicate")) {
     tail += " where " + fields.text("predicate");
@@ -88,6 +88,8 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   IndexBuild& build = table->indexes.emplace_back();
   build.name = {table->table->name.schema, fields.text("name")};
   build.unique = fields.flag("unique", false);
+  build.shown = build.name.name;
+  build.may_be_violated = build.unique;
   build.definition.kind = Expression::Kind::index;
   build.definition.text = index_tail(fields, columns);
   build.definition.what = "index " + build.name.name;

@@ -13,15 +13,20 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
     return;
   }
   const Value& fields = operation.fields;
-  const Column* old = draft.column(*table, fields.text("column"), fields.find("column")->at);
+  const Column* old = draft.column(*table, fields.text("column"), fields.find("column")->at, true);
   if (old == nullptr || !draft.take_column(*table, *old, operation.at)) {
+    return;
+  }
+  if (fields.has("down") && old->generated) {
+    draft.complain(fields.find("down")->at, fmt::format("\"{}\" is generated: nobody writes it", old->name),
+                   "Leave `down` out.");
     return;
   }
   if (fields.has("down")) {
     Mapping& mapping = table->mappings.emplace_back();
     mapping.label = old->name;
     mapping.olds.push_back({old, expression_field(fields, "down", "down of " + old->name, old->type)});
-  } else if (old->not_null && !old->default_sql && !old->identity) {
+  } else if (old->not_null && !old->default_sql && !old->identity && !old->generated) {
     draft.complain(operation.at,
                    fmt::format("\"{}\" is NOT NULL without a default: the new application could not insert", old->name),
                    "Give `down`, the value for rows that leave it out.");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "../column_fields.hpp"
+#include "ecmigrate/base/text.hpp"
 #include "ecmigrate/op/kind.hpp"
 
 namespace ecmigrate {
@@ -23,6 +24,21 @@ void contribute(const PlannedOperation& operation, const Plan& plan, const Catal
     draft.complain(at, fmt::format("index \"{}\" holds constraint \"{}\"", name.name, index->constraint),
                    "Drop the constraint instead.");
     return;
+  }
+  if (index != owner->indexes.end()) {
+    if (owner->partitioned) {
+      draft.refuse(at, fmt::format("{} is partitioned: index \"{}\" of it cannot be dropped beside the traffic",
+                                   owner->name.display(), name.name));
+    }
+    if (index->replica_identity) {
+      draft.refuse(
+          at, fmt::format("index \"{}\" is the replica identity of {}", name.name, owner->name.display()),
+          "Without it subscribers could not find the rows that change: give the table another identity first.");
+    }
+    if (!index->needed_by.empty()) {
+      draft.refuse(at, fmt::format("index \"{}\" is needed by {}", name.name, join(index->needed_by, ", ")),
+                   "Drop or change that first.");
+    }
   }
   Step step;
   step.kind = Step::Kind::index_drop;
