@@ -192,11 +192,20 @@ void Backfill::return_window(Worker& worker) {
   }
 }
 
+/// The application's triggers are written for sessions that find its tables by their bare names.
+bool Backfill::triggers_fire() const {
+  return std::ranges::any_of(m_walks, [](const auto& walk) { return walk->table().user_update_triggers; });
+}
+
 bool Backfill::open_connection(Worker& worker) {
   try {
     worker.connection = m_session.open_connection();
-    worker.connection->script(std::string(k_worker_settings) +
-                              (m_replace_role ? "; set session_replication_role = replica" : ""));
+    worker.connection->script(std::string(k_worker_settings));
+    if (m_replace_role) {
+      worker.connection->query("set session_replication_role = replica");
+    } else if (triggers_fire()) {
+      worker.connection->query("set search_path to default");
+    }
     if (worker.connection->server_version() >= 150000) {
       worker.connection->query(k_compress);
     }

@@ -52,7 +52,8 @@ named as (
   where not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.conrelid = i.indrelid)
   union select 'a', 'statistics ' || s.stxname, s.stxname, false
   from dep d join pg_statistic_ext s on d.classid = 'pg_statistic_ext'::regclass and s.oid = d.objid)
-select distinct how, what, name, alone from named order by how, what)";
+-- as somebody writes them whose search_path is the usual one
+select distinct how, pg_catalog.regexp_replace(what, '\mpublic\.', ''), name, alone from named order by 1, 2)";
 
 std::string listed(const pg::Rows& rows, int row, const ColumnDrop& drop) {
   return fmt::format("{} (needs {}.{})", rows.text(row, 1), drop.table.display(), drop.column);

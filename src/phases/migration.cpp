@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ranges>
 #include <set>
+#include <utility>
 
 #include "contract_guard.hpp"
 #include "ddl_trial.hpp"
@@ -56,6 +57,7 @@ struct Migration::Run {
       session.take_run_lock(plan.name);
       locked = true;
     }
+    journal.check_trusted();
     if (!journal.installed()) {
       return false;
     }
@@ -213,6 +215,11 @@ struct Migration::Run {
     return ecmigrate::compile(draft);
   }
 
+  Recipe compile_now(const Catalog& catalog) {
+    tables = catalog.tables;
+    return compile_catalog(session.connection(), plan, catalog);
+  }
+
   /// As if the tables were these.
   Recipe compile_from(const Plan& from, const Tables& these) {
     Catalog catalog = read_catalog(session.connection(), from);
@@ -238,11 +245,17 @@ struct Migration::Run {
 
   /// The recipe, and what contract would meet. Where a type cannot change in place without long work under the lock, it
   /// changes through a copy.
-  std::pair<Recipe, Dependents> compile_and_try() {
+  std::pair<Recipe, Dependents> compile_and_try(bool to_begin) {
+    require_temporary_tables(session.connection());
     Catalog catalog = read_catalog(session.connection(), plan);
     may_replace_role = may_replace_replication_role(session.connection());
+    bool told = !to_begin;
     for (;;) {
-      Recipe recipe = compile_catalog(session.connection(), plan, catalog);
+      Recipe recipe = compile_now(catalog);
+      if (!std::exchange(told, true)) {
+        journal.check_may_install();
+        name_missing_right();
+      }
       Dependents dependents = find_dependents(session, recipe.drops);
       const std::vector<LongWork> work = try_all_steps(recipe, dependents.blocking.empty());
       bool other_way = false;
@@ -261,7 +274,6 @@ struct Migration::Run {
       }
       if (!other_way) {
         refuse_long_work(work);
-        tables = catalog.tables;
         return {std::move(recipe), std::move(dependents)};
       }
     }
@@ -273,8 +285,8 @@ struct Migration::Run {
   }
 
   /// Everything that can be known before the first lock.
-  Recipe prepare() {
-    const auto [recipe, dependents] = compile_and_try();
+  Recipe prepare(bool to_begin) {
+    const auto [recipe, dependents] = compile_and_try(to_begin);
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
@@ -306,8 +318,15 @@ struct Migration::Run {
     return recipe;
   }
 
+  /// Once, and not wherever something of another role's session cannot be seen.
+  void name_missing_right() const {
+    if (!sees_other_sessions(session.connection())) {
+      session.report(event::Note{event::Note::Level::info, std::string(k_without_pg_monitor)});
+    }
+  }
+
   void begin_migration() {
-    const Recipe recipe = prepare();
+    const Recipe recipe = prepare(true);
     journal.install();
     if (const auto other = journal.begin(plan, recipe, tables)) {
       refuse_beside(*other);
@@ -541,7 +560,7 @@ Recipe Migration::compile() {
       return change.recipe;
     }
   }
-  return run.prepare();
+  return run.prepare(false);
 }
 
 std::int64_t Migration::run_id() const {

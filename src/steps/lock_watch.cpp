@@ -15,14 +15,22 @@ namespace {
 constexpr std::chrono::milliseconds k_first_look{15};
 constexpr std::chrono::milliseconds k_pause{50};
 
+// Without pg_monitor pg_stat_activity gives of another role's session no more than its database and its role; that a
+// worker without a role is autovacuum's can be told, and by the table's age whether it would give way. Who waits is in
+// pg_locks, which hides nothing.
 constexpr const char* k_query = R"(
-select 'blocker', b.pid::text, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.backend_type, 'prepared transaction'),
-  coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0), coalesce(left(a.query, 500), '')
+select 'blocker', b.pid::text, coalesce(a.usename, ''), coalesce(a.application_name, ''),
+  case when b.pid = 0 then 'prepared transaction' when a.backend_type is not null then a.backend_type
+    when a.datid is not null and a.usesysid is null then 'autovacuum worker' else '' end,
+  coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0),
+  case when a.backend_type is null and a.usesysid is null and exists (select from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
+      where l.pid = b.pid and l.mode = 'ShareUpdateExclusiveLock' and l.granted and c.relkind in ('r', 't', 'm')
+        and age(c.relfrozenxid) > current_setting('autovacuum_freeze_max_age')::integer)
+    then '(to prevent wraparound)' else coalesce(left(a.query, 500), '') end
 from (select distinct unnest(pg_catalog.pg_blocking_pids($1::integer)) as pid) b left join pg_catalog.pg_stat_activity a on a.pid = b.pid
 union all
-select 'blocked', a.pid::text, '', '', '', '', coalesce(max(extract(epoch from clock_timestamp() - l.waitstart) * 1000), 0), ''
-from pg_catalog.pg_stat_activity a join pg_catalog.pg_locks l on l.pid = a.pid and not l.granted
-where a.wait_event_type = 'Lock' and $1::integer = any (pg_catalog.pg_blocking_pids(a.pid)) group by a.pid)";
+select 'blocked', l.pid::text, '', '', '', '', coalesce(max(extract(epoch from clock_timestamp() - l.waitstart) * 1000), 0), ''
+from pg_catalog.pg_locks l where not l.granted and $1::integer = any (pg_catalog.pg_blocking_pids(l.pid)) group by l.pid)";
 
 }  // namespace
 

@@ -16,6 +16,11 @@ namespace ecmigrate {
 
 namespace {
 
+/// Where a plan's expressions find names, in a transaction: as role and database have it.
+constexpr const char* k_plans_names =
+    "set local search_path to default; select pg_catalog.set_config('search_path', concat_ws(', ', "
+    "nullif(current_setting('search_path'), ''), 'pg_temp'), true)";
+
 std::string column_of(const std::string& message, const std::string& what) {
   return fmt::format("{}: {}", what, message);
 }
@@ -32,9 +37,7 @@ class TableProbe {
       : m_connection(connection), m_draft(draft), m_table(table) {}
 
   void run() {
-    m_connection.script(
-        "begin; select pg_catalog.set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), "
-        "''), 'pg_temp'), true)");
+    m_connection.script(std::string("begin; ") + k_plans_names);
     try {
       make_table();
       read_all();
@@ -176,7 +179,7 @@ class TableProbe {
       }
     }
     if (!m_table.prelude.empty()) {
-      m_connection.script("set local lock_timeout = '100ms'; " + join(m_table.prelude, ";\n"));
+      m_connection.script("set local lock_timeout = '100ms'; " + join(m_table.prelude, ";\n") + ";\n" + k_plans_names);
     }
     return !m_table.prelude.empty();
   }

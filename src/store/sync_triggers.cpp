@@ -19,7 +19,8 @@ std::string wanted_sql(const SyncTrigger& trigger) {
     names.push_back(quote_literal(name));
   }
   return fmt::format(
-      "select r.oid::pg_catalog.regclass::text as relation, n.name, r.oid::text || ' ' || n.name as key, "
+      "select pg_catalog.regexp_replace(r.oid::pg_catalog.regclass::text, '^public\\.', '') as relation, n.name, "
+      "r.oid::text || ' ' || n.name as key, "
       "pg_catalog.format('%s %s %s %s', t.oid, t.xmin, p.oid, p.xmin) as mark, t.tgenabled as enabled "
       "from (select {0}::pg_catalog.regclass::pg_catalog.oid as oid union select relid::pg_catalog.oid from "
       "pg_catalog.pg_partition_tree({0}::pg_catalog.regclass)) r "

@@ -75,7 +75,11 @@ class Session {
   void prepare(pg::Connection& connection);
   /// Whether it is still the server that the session began with, or a replica that took its place.
   void check_identity(pg::Connection& connection);
-  [[nodiscard]] std::string run_lock_holder(const std::pair<int, int>& key);
+  struct Holder {
+    std::string who;
+    std::string pid;  ///< empty where it is gone already
+  };
+  [[nodiscard]] Holder run_lock_holder(const std::pair<int, int>& key);
 
   pg::Target m_target;
   RunOptions m_options;

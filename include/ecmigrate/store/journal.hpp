@@ -56,11 +56,18 @@ class Journal {
 
   /// 0: there is none.
   [[nodiscard]] int format();
-  /// Whether there is one. Throws Error{refused} when it is of a newer format than this program knows.
+  /// Whether there is one. Throws Error{refused} when it is of a newer format than this program knows, or cannot be
+  /// read without running what somebody put there.
   [[nodiscard]] bool installed();
   /// Creates the schema and its tables, or brings those of an older format to this program's, in one transaction;
-  /// harmless when all is there. Throws Error{refused} where the role may not, and Error{lock_not_obtained}.
+  /// harmless when all is there. Throws Error{refused} where the role may not, or would trust a stranger, and
+  /// Error{lock_not_obtained}.
   void install();
+  /// Throws Error{refused}, with what to grant, where install() would.
+  void check_may_install();
+  /// To be called before anything is written: triggers, defaults and checks of a table run with the rights of who
+  /// writes. Throws Error{refused} where somebody else's would, or where a right is missing.
+  void check_trusted();
 
   std::optional<MigrationRecord> find(const std::string& name);
   /// The migration, other than `name`, that is not finished and works on one of the tables; nothing if there is none.
@@ -115,6 +122,12 @@ class Journal {
                          const std::string& json);
 
  private:
+  void check_readable();
+  bool can_store(const std::string& text);
+  /// The text as the database can store it: in one that is not UTF-8, without our typography and, if need be, with `?`
+  /// for what it has no character for.
+  std::string storable(const std::string& text);
+
   pg::Connection& m_connection;
 };
 
