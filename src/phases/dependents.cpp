@@ -82,29 +82,6 @@ Dependents find_dependents(Session& session, const std::vector<ColumnDrop>& drop
   return found;
 }
 
-std::vector<std::string> find_broken_triggers(Session& session, const std::vector<SyncTrigger>& triggers) {
-  std::vector<std::string> broken;
-  for (const SyncTrigger& trigger : triggers) {
-    for (const std::string& name : trigger.names) {
-      const pg::Rows rows = session.connection().query(
-          "select t.tgrelid::pg_catalog.regclass::text, t.tgenabled from pg_catalog.pg_trigger t where t.tgname = $2 "
-          "and "
-          "(t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (select relid from "
-          "pg_catalog.pg_partition_tree($1::pg_catalog.regclass)))",
-          {trigger.table.sql(), name});
-      if (rows.size() == 0) {
-        broken.push_back(fmt::format("{} on {} is missing", name, trigger.table.display()));
-      }
-      for (int row = 0; row < rows.size(); ++row) {
-        if (rows.text(row, 1) == "D" || rows.text(row, 1) == "R") {
-          broken.push_back(fmt::format("{} on {} is disabled", name, rows.text(row, 0)));
-        }
-      }
-    }
-  }
-  return broken;
-}
-
 std::vector<std::string> find_later_triggers(Session& session, const std::vector<SyncTrigger>& triggers) {
   std::vector<std::string> later;
   for (const SyncTrigger& trigger : triggers) {

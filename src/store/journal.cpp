@@ -45,8 +45,11 @@ std::string utc(const char* time) {
 }
 
 std::string migration_columns() {
-  return fmt::format("name, state, plan, plan_hash, recipe, recipe_format, {}, {}", utc("started_at"),
-                     utc("changed_at"));
+  // Through to_jsonb, as a journal of an older format has no such columns.
+  return fmt::format(
+      "name, state, plan, plan_hash, recipe, recipe_format, {}, {}, to_jsonb(migrations)->>'tables', "
+      "to_jsonb(migrations)->>'trigger_marks'",
+      utc("started_at"), utc("changed_at"));
 }
 
 MigrationRecord record_of(const pg::Rows& rows, int row) {
@@ -64,6 +67,10 @@ MigrationRecord record_of(const pg::Rows& rows, int row) {
   record.recipe = recipe_from_json(rows.text(row, 4), static_cast<int>(rows.integer(row, 5)));
   record.started_at = rows.text(row, 6);
   record.changed_at = rows.text(row, 7);
+  if (!rows.is_null(row, 8)) {
+    record.tables = tables_from_json(rows.text(row, 8));
+  }
+  record.trigger_marks = rows.text(row, 9);
   return record;
 }
 
@@ -205,7 +212,7 @@ std::optional<std::string> Journal::other_on(const std::string& name, const std:
   return std::nullopt;
 }
 
-std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe) {
+std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe, const Tables& tables) {
   if (!can_store(plan.canonical)) {
     throw Error(Outcome::plan_invalid, "the plan has characters that this database's encoding has not",
                 "Write its names and its description without them. Nothing was changed.");
@@ -226,13 +233,26 @@ std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe
   m_connection.script(fmt::format(
       "{1} delete from ecmigrate.migrations where name = {0}; "
       "insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version, description, "
-      "plan_file) "
-      "values ({0}, 'expanding', {2}, encode(sha256(convert_to({2}, 'UTF8')), 'hex'), {3}, {4}, {5}, {6}, {7})",
+      "plan_file, tables) "
+      "values ({0}, 'expanding', {2}, encode(sha256(convert_to({2}, 'UTF8')), 'hex'), {3}, {4}, {5}, {6}, {7}, {8})",
       quote_literal(plan.name), forget, quote_literal(plan.canonical), quote_literal(recipe_json), k_recipe_format,
-      quote_literal(ECMIGRATE_VERSION), quote_literal(description), quote_literal(file)));
+      quote_literal(ECMIGRATE_VERSION), quote_literal(description), quote_literal(file),
+      quote_literal(storable(tables_to_json(tables)))));
   record_columns(plan.name, recipe.tables, false);
   m_connection.query("commit");
   return std::nullopt;
+}
+
+void Journal::change_plan(const Plan& plan, const Recipe& recipe) {
+  m_connection.query(
+      "update ecmigrate.migrations set plan = $2, plan_hash = encode(sha256(convert_to($2, 'UTF8')), 'hex'), recipe = "
+      "$3, recipe_format = $4, version = $5, description = $6, plan_file = $7 where name = $1",
+      {plan.name, plan.canonical, recipe_to_json(recipe), std::to_string(k_recipe_format), ECMIGRATE_VERSION,
+       plan.description, plan.file});
+}
+
+void Journal::record_trigger_marks(const std::string& name, const std::string& marks) {
+  m_connection.query("update ecmigrate.migrations set trigger_marks = $2 where name = $1", {name, marks});
 }
 
 void Journal::record_columns(const std::string& name, const std::vector<QualifiedName>& tables, bool added) {

@@ -58,8 +58,14 @@ class TableProbe {
   [[nodiscard]] std::string temporary() const { return "pg_temp." + quote_identifier(m_table.table->name.name); }
 
   void make_table() {
-    m_connection.query(fmt::format("create temp table {} (like {})", quote_identifier(m_table.table->name.name),
-                                   m_table.table->name.sql()));
+    // From the facts, not LIKE the table: those may be of a moment before the table was changed.
+    std::vector<std::string> columns;
+    for (const Column& column : m_table.table->columns) {
+      columns.push_back(fmt::format("{} {}{}", quote_identifier(column.name), column.type,
+                                    column.collation.empty() ? "" : " collate " + column.collation));
+    }
+    m_connection.query(
+        fmt::format("create temp table {} ({})", quote_identifier(m_table.table->name.name), join(columns, ", ")));
     std::vector<std::string> actions;
     for (const Mapping& mapping : m_table.mappings) {
       for (const NewColumn& column : mapping.news) {

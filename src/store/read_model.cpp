@@ -100,7 +100,7 @@ std::string details_sql(int format) {
   sql += list_of(newest("backfill") + " union all " + newest("verify")) + " as progress, ";
   sql += list_of(fmt::format("select distinct on (relation) relation, rows, pending + inconsistent - repaired as "
                              "differences, {} as at from ecmigrate.verifications "
-                             "where {} order by relation, id desc",
+                             "where {} and at >= m.started_at order by relation, id desc",
                              ms("at"), of_m)) +
          " as verifications, ";
   sql +=

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <set>
 #include <stop_token>
@@ -28,7 +29,10 @@ struct RunOptions {
   bool repair_pending = false;
   enum class Side { none, old_columns, new_columns } repair = Side::none;
   std::set<std::string> accept_drop;  ///< names of dependents that contract may drop
-  std::string target;                 ///< for the journal, see RunStart
+  std::string confirmed;              ///< --confirm: the name of the migration that may lose data or change its plan
+  /// Asks whoever sits at the terminal to type the migration's name; empty where nobody does.
+  std::function<bool(const std::string& question)> ask{};
+  std::string target;  ///< for the journal, see RunStart
 };
 
 /// One runner's dealings with one server: its connections, clock, stop request and observer. Owned by one thread; the
