@@ -9,6 +9,7 @@
 #include "bad_rows.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/fill/relation_rows.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
 #include "next_batch.hpp"
 
@@ -193,8 +194,9 @@ void Backfill::return_window(Worker& worker) {
 }
 
 /// The application's triggers are written for sessions that find its tables by their bare names.
-bool Backfill::triggers_fire() const {
-  return std::ranges::any_of(m_walks, [](const auto& walk) { return walk->table().user_update_triggers; });
+bool Backfill::triggers_fire() {
+  return std::ranges::any_of(
+      m_walks, [&](const auto& walk) { return has_update_triggers(m_session.connection(), walk->relation()); });
 }
 
 bool Backfill::open_connection(Worker& worker) {

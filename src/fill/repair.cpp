@@ -33,15 +33,15 @@ bool is_smaller_worth_a_try(const pg::SqlError& error) {
 
 }  // namespace
 
-Repair::Repair(Session& session, const SyncedTable& table, const QualifiedName& relation, bool replace_replication_role)
+Repair::Repair(Session& session, const QualifiedName& relation, bool replace_replication_role)
     : m_session(session),
       m_relation(relation),
       m_target(session.options().pace.target_batch),
       m_sizer(static_cast<double>(m_target.count()), k_first_batch_pages, k_most_batch_pages),
       m_role(replace_replication_role && !has_foreign_keys(session.connection(), relation)
                  ? "set local session_replication_role = replica; "
-             : table.user_update_triggers ? "set local search_path to default; "
-                                          : "") {}
+             : has_update_triggers(session.connection(), relation) ? "set local search_path to default; "
+                                                                   : "") {}
 
 std::int64_t Repair::run(const std::string& set, const std::string& condition, std::int64_t from, std::int64_t to) {
   WindowRecord window;

@@ -15,7 +15,7 @@ namespace ecmigrate {
 class Repair {
  public:
   /// Borrows session and relation.
-  Repair(Session& session, const SyncedTable& table, const QualifiedName& relation, bool replace_replication_role);
+  Repair(Session& session, const QualifiedName& relation, bool replace_replication_role);
 
   /// Sets what the list says where the condition holds, on pages `from` to before `to`; gives how many rows that were.
   /// Throws Error{lock_not_obtained} when a row stays locked for longer than the lock budget.

@@ -44,7 +44,7 @@ class Verification {
       : m_session(session),
         m_table(table),
         m_relation(relation),
-        m_repair(session, table, m_relation, replace_replication_role),
+        m_repair(session, m_relation, replace_replication_role),
         m_sizer(k_batch_ms, k_first_batch_pages, k_most_batch_pages) {}
 
   event::VerifyFinished run() {
