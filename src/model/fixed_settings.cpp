@@ -16,6 +16,10 @@ std::string fixed(std::string_view set) {
   return sql;
 }
 
+std::string one_statement(const std::string& sql) {
+  return fmt::format("do $settings$ begin {}; end $settings$", sql);
+}
+
 /// Of the language itself, and of what the server prints of its catalog.
 std::string others(std::string_view set) {
   return fmt::format(
@@ -41,11 +45,11 @@ std::string users_settings_for_now() {
   for (const auto& setting : k_fixed_settings) {
     sql += fmt::format("; set local {} to default", setting.first);
   }
-  return sql;
+  return one_statement(sql);
 }
 
 std::string no_longer_users_settings() {
-  return fixed("set local");
+  return one_statement(fixed("set local"));
 }
 
 }  // namespace ecmigrate

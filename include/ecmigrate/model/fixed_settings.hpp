@@ -29,7 +29,7 @@ std::string own_settings();
 std::string own_settings_for_now();
 
 /// Inside a transaction, for SQL that the user wrote: names and styles as role, database and connection string say; and
-/// after it, ours again.
+/// after it, ours again. One statement each.
 std::string users_settings_for_now();
 std::string no_longer_users_settings();
 
