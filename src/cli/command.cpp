@@ -56,6 +56,13 @@ void end_run(Migration& migration, JournalRecorder& recorder, Observer& observer
   }
 }
 
+bool typed_name(const std::string& question, const std::string& name) {
+  fmt::print(stderr, "{} Type the migration's name to go on ({}): ", question, name);
+  std::string answer;
+  std::getline(std::cin, answer);
+  return trim(answer) == name;
+}
+
 RunEnd failed_end(Outcome outcome, const std::string& message, const std::string& hint) {
   return {std::string(outcome_row(outcome).name), message, hint, ""};
 }
@@ -116,6 +123,10 @@ RunOptions RunFlags::options(const Plan& plan) const {
                    : repair == "new" ? RunOptions::Side::new_columns
                                      : RunOptions::Side::none;
   options.accept_drop = {accept_drop.begin(), accept_drop.end()};
+  options.confirmed = confirm;
+  if (isatty(STDIN_FILENO) != 0) {
+    options.ask = [name = plan.name](const std::string& question) { return typed_name(question + ".", name); };
+  }
   return options;
 }
 
@@ -172,11 +183,7 @@ void confirm_contract(const RunFlags& flags, const Plan& plan) {
     throw Error(Outcome::refused, "contract drops data for good and there is no terminal to ask at",
                 fmt::format("Give --confirm {}", plan.name));
   }
-  fmt::print(stderr, "contract drops the old columns of \"{0}\" for good. Type the migration's name to go on ({0}): ",
-             plan.name);
-  std::string answer;
-  std::getline(std::cin, answer);
-  if (trim(answer) != plan.name) {
+  if (!typed_name(fmt::format("contract drops the old columns of \"{}\" for good.", plan.name), plan.name)) {
     throw Error(Outcome::refused, "not confirmed; nothing was changed");
   }
 }
@@ -192,6 +199,13 @@ void add_lock_flags(CLI::App& command, RunFlags& flags) {
       ->type_name("TIME");
   command.add_option("--run-lock-wait", flags.run_lock_wait, "How long to wait for another runner; default 10s")
       ->type_name("TIME");
+}
+
+void add_confirm_flag(CLI::App& command, RunFlags& flags) {
+  command
+      .add_option("--confirm", flags.confirm,
+                  "The migration's name, where data may be lost or the plan has changed and no terminal can ask")
+      ->type_name("NAME");
 }
 
 void add_pace_flags(CLI::App& command, RunFlags& flags) {

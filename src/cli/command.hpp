@@ -81,5 +81,6 @@ void confirm_contract(const RunFlags& flags, const Plan& plan);
 void add_plan_argument(CLI::App& command, RunFlags& flags);
 void add_lock_flags(CLI::App& command, RunFlags& flags);
 void add_pace_flags(CLI::App& command, RunFlags& flags);
+void add_confirm_flag(CLI::App& command, RunFlags& flags);
 
 }  // namespace ecmigrate

@@ -10,6 +10,7 @@
 
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
 
@@ -104,6 +105,9 @@ void compare(const CompareFlags& flags, Invocation& invocation) {
   if (flags.record) {
     target =
         std::make_unique<pg::Connection>(pg::Target{connection_string(invocation.flags), "ecmigrate compare", nullptr});
+    if (!target->through_pooler()) {
+      target->script(own_settings());
+    }
     Journal(*target).install();
     target.reset();  // a server would not copy a database that we are connected to
   }
@@ -115,7 +119,9 @@ void compare(const CompareFlags& flags, Invocation& invocation) {
   std::fflush(stdout);
   if (flags.record) {
     pg::Connection connection({connection_string(invocation.flags), "ecmigrate compare", nullptr});
+    connection.script("begin; " + own_settings_for_now());
     Journal(connection).record_comparison(plan.name, comparison.rows, comparison.server, json);
+    connection.script("commit");
     invocation.result.message = fmt::format("recorded in the journal of {}", connection.description());
   }
 }

@@ -16,6 +16,7 @@ CLI::App* add_phase(CLI::App& app, ChosenCommand& chosen, const std::string& nam
   CLI::App* command = app.add_subcommand(name, description);
   add_plan_argument(*command, *flags);
   add_lock_flags(*command, *flags);
+  add_confirm_flag(*command, *flags);
   command->callback([&chosen, flags, next, work] {
     chosen = [flags, next, work](Invocation& invocation) {
       with_migration(invocation, *flags, [&](Migration& migration, const Plan& plan) {
@@ -74,8 +75,6 @@ void add_phase_commands(CLI::App& app, ChosenCommand& chosen) {
                   confirm_contract(given, plan);
                   migration.contract();
                 });
-  contract->add_option("--confirm", flags->confirm, "The migration's name, where no terminal can ask for it")
-      ->type_name("NAME");
   contract
       ->add_option("--accept-drop", flags->accept_drop,
                    "An index, constraint or statistics object that may go with a dropped column")
@@ -102,8 +101,7 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen) {
       ->add_option("--index-wait", flags->index_wait,
                    "How long a concurrent index may wait for transactions; default: as long as it takes")
       ->type_name("TIME");
-  command->add_option("--confirm", flags->confirm, "The migration's name, for --through contract without a terminal")
-      ->type_name("NAME");
+  add_confirm_flag(*command, *flags);
   command
       ->add_option("--accept-drop", flags->accept_drop,
                    "An index, constraint or statistics object that may go with a dropped column")

@@ -7,8 +7,10 @@
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/report/answers.hpp"
+#include "ecmigrate/store/catalog_reader.hpp"
 #include "ecmigrate/store/event_json.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/read_model.hpp"
@@ -156,7 +158,10 @@ void show_status(const StatusFlags& status, Invocation& invocation) {
   }
   invocation.result.migration = name;
   pg::Connection connection({connection_string(invocation.flags), "ecmigrate status", nullptr});
+  connection.script("begin read only; " + own_settings_for_now());
   const JournalView view = read_journal(connection, name);
+  const bool sees_all = sees_other_sessions(connection);
+  connection.script("commit");
   const std::vector<MigrationView>& found = view.migrations;
   bool work_left = found.empty() && !name.empty();
   Json list = Json::array();
@@ -173,6 +178,9 @@ void show_status(const StatusFlags& status, Invocation& invocation) {
     std::fflush(stdout);
   } else if (found.empty()) {
     fmt::print("{}\n", name.empty() ? std::string("no migrations") : fmt::format("{:<40} planned", name));
+  }
+  if (!sees_all && !found.empty() && !invocation.flags.report.json) {
+    fmt::print("note: {}\n", k_without_pg_monitor);
   }
   if (found.size() == 1) {
     invocation.result.state = found.front().state_text;

@@ -5,6 +5,7 @@
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
@@ -31,7 +32,9 @@ void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& chan
   const std::string name = read_plan(flags.plan_file).name;
   invocation.result.migration = name;
   pg::Connection connection({connection_string(invocation.flags), "ecmigrate " + invocation.result.command, nullptr});
+  connection.script("begin; " + own_settings_for_now());
   Journal journal(connection);
+  journal.check_trusted();
   const auto record = journal.installed() ? journal.find(name) : std::nullopt;
   if (!record) {
     throw Error(Outcome::refused, fmt::format("\"{}\" was never begun", name),
@@ -39,8 +42,9 @@ void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& chan
   }
   invocation.result.state = state_name(record->state);
   const event::Steered steered{change(connection, name), connection.query("select current_user").text(0, 0)};
-  invocation.observer.on(steered);
   journal.record_event(name, 0, steered);
+  connection.script("commit");
+  invocation.observer.on(steered);
   invocation.result.changed = true;
 }
 
@@ -55,6 +59,11 @@ std::string set_limits(pg::Connection& connection, const std::string& name, cons
                   "For example max_wal_rate=8MB/s.");
     }
     pairs.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+    if (is_query(pairs.back().first)) {
+      throw Error(Outcome::usage,
+                  fmt::format("{} is SQL, which the runner takes from its plan or its flags alone", pairs.back().first),
+                  "Stop the backfill, and run it again with the query.");
+    }
     if (const std::string wrong = set_limit(limits, pairs.back().first, pairs.back().second); !wrong.empty()) {
       throw Error(Outcome::usage, fmt::format("{}: {}", pairs.back().first, wrong));
     }

@@ -9,6 +9,7 @@
 #include "bad_rows.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/fill/relation_rows.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
 #include "next_batch.hpp"
 
@@ -193,11 +194,21 @@ void Backfill::return_window(Worker& worker) {
   }
 }
 
+/// The application's triggers are written for sessions that find its tables by their bare names.
+bool Backfill::triggers_fire() {
+  return std::ranges::any_of(
+      m_walks, [&](const auto& walk) { return has_update_triggers(m_session.connection(), walk->relation()); });
+}
+
 bool Backfill::open_connection(Worker& worker) {
   try {
     worker.connection = m_session.open_connection();
-    worker.connection->script(std::string(k_worker_settings) +
-                              (m_replace_role ? "; set session_replication_role = replica" : ""));
+    worker.connection->script(std::string(k_worker_settings));
+    if (m_replace_role) {
+      worker.connection->query("set session_replication_role = replica");
+    } else if (triggers_fire()) {
+      worker.connection->query("set search_path to default");
+    }
     if (worker.connection->server_version() >= 150000) {
       worker.connection->query(k_compress);
     }

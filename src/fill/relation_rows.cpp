@@ -71,4 +71,15 @@ std::string fill_pending(const SyncedTable& table) {
   return join(lists, ", ");
 }
 
+bool has_update_triggers(pg::Connection& connection, const QualifiedName& relation) {
+  // tgtype: 16 update.
+  return connection
+      .query(
+          "select exists (select from pg_catalog.pg_trigger t join pg_catalog.pg_proc p on p.oid = t.tgfoid join "
+          "pg_catalog.pg_namespace n on n.oid = p.pronamespace where t.tgrelid = $1::pg_catalog.regclass and not "
+          "t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 16 <> 0 and n.nspname <> 'ecmigrate')",
+          {relation.sql()})
+      .boolean(0, 0);
+}
+
 }  // namespace ecmigrate

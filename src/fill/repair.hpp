@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ecmigrate/fill/walk.hpp"
+#include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/session/session.hpp"
 
 namespace ecmigrate {

@@ -92,6 +92,10 @@ constexpr std::array<std::pair<std::string_view, Setter>, k_pace_limits.size()> 
 
 }  // namespace
 
+bool is_query(std::string_view name) {
+  return name == "pause_query" || name == "abort_query";
+}
+
 std::string set_limit(PaceLimits& limits, std::string_view name, const std::string& value) {
   const auto setter = std::ranges::find(k_setters, name, &std::pair<std::string_view, Setter>::first);
   if (setter != k_setters.end()) {

@@ -6,7 +6,7 @@ namespace ecmigrate {
 
 std::vector<Step> undo_steps(const Recipe& recipe) {
   std::vector<Step> undos;
-  for (const std::vector<Step>* phase : {&recipe.after_fill, &recipe.expand}) {
+  for (const std::vector<Step>* phase : {&recipe.before_contract, &recipe.after_fill, &recipe.expand}) {
     for (const Step& step : *phase | std::views::reverse) {
       if (step.undo) {
         undos.push_back({*step.undo, step.id, std::nullopt});

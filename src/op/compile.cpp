@@ -294,25 +294,10 @@ class TableCompiler {
     }
   }
 
-  /// The trigger must have been on until this very moment; asked under the lock.
-  [[nodiscard]] std::string trigger_guard() const {
-    std::vector<std::string> names;
-    for (const std::string& name : m_sync->trigger_names) {
-      names.push_back(quote_literal(name));
-    }
-    return fmt::format(
-        "do $guard$ begin if (select count(*) from pg_catalog.pg_trigger where tgrelid = {}::pg_catalog.regclass and "
-        "tgname in ({}) and tgenabled in ('O', 'A')) <> {} then raise exception using message = {}; end if; end "
-        "$guard$",
-        quote_literal(m_table.table->name.sql()), join(names, ", "), names.size(),
-        quote_literal(fmt::format("the sync trigger of {} is missing or disabled", m_table.table->name.display())));
-  }
-
   void contract_step() {
     Step step;
     step.id = id("shape");
     if (m_sync) {
-      step.sql.push_back(trigger_guard());
       std::ranges::copy(m_sync->drop, std::back_inserter(step.sql));
     }
     // SET NOT NULL is proved by the validated check, which therefore goes in a later statement: in one ALTER TABLE the

@@ -29,10 +29,8 @@ std::string same(std::string_view a, std::string_view b, bool equality_is_identi
   if (equality_is_identity) {
     return fmt::format("{} is not distinct from {}", a, b);
   }
-  return fmt::format(
-      "({})::pg_catalog.text collate pg_catalog.\"C\" is not distinct from ({})::pg_catalog.text collate "
-      "pg_catalog.\"C\"",
-      a, b);
+  // As they are stored: a text would have the digits and styles of the session that compares.
+  return fmt::format("pg_catalog.record_image_eq(row({}), row({}))", a, b);
 }
 
 bool has_not_null(const Mapping& mapping) {
@@ -52,7 +50,7 @@ bool is_staged(const TableDraft& draft, const Mapping& mapping) {
                              [&](const NewColumn& column) { return reads_new_columns(draft, column.up); });
 }
 
-/// Whether a column that the plan adds can be compared by its type's equality; as text where that is not known.
+/// Whether a column that the plan adds can be compared by its type's equality; as it is stored where that is not known.
 bool added_equality_is_identity(const TableDraft& draft, const std::string& name) {
   for (const Mapping& mapping : draft.mappings) {
     for (const NewColumn& column : mapping.news) {
@@ -176,9 +174,7 @@ std::string differs(std::string_view a, std::string_view b, bool equality_is_ide
   if (equality_is_identity) {
     return fmt::format("{} is distinct from {}", a, b);
   }
-  return fmt::format(
-      "({})::pg_catalog.text collate pg_catalog.\"C\" is distinct from ({})::pg_catalog.text collate pg_catalog.\"C\"",
-      a, b);
+  return fmt::format("pg_catalog.record_image_ne(row({}), row({}))", a, b);
 }
 
 std::string unfilled(const Mapping& mapping, std::string_view row) {

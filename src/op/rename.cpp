@@ -104,6 +104,7 @@ void rename_through_copy(Draft& draft, TableDraft& table, const Column& old, con
   table.contract.push_back(
       alter_table(table, fmt::format("rename column {} to {}", quote_identifier(old.name), quote_identifier(to))));
   table.drops.push_back({table.table->name, to, copies});
+  table.drops.back().successor = old.name;
 }
 
 }  // namespace ecmigrate

@@ -50,6 +50,10 @@ class TypeChange {
     }
     m_table.contract.push_back(carry_privileges(m_table, m_old.name, m_copy));
     drop_at_contract(m_table, m_old);
+    ColumnDrop& drop = m_table.drops.back();
+    drop.successor = m_copy;
+    drop.default_planned = m_fields.has("default");
+    drop.comment_planned = m_fields.has("comment");
     if (!m_visible) {
       m_table.contract.push_back(
           alter(fmt::format("rename column {} to {}", quote_identifier(m_copy), quote_identifier(m_final))));

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/pace/question.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
@@ -46,9 +47,9 @@ std::string question_sql(std::string query) {
   return fmt::format("select * from (\n{}\n) as ecmigrate_question limit 1", query);
 }
 
-/// The first value of the user's query.
+/// The first value of the user's query, which finds what it would find in psql.
 bool says_stop(pg::Connection& connection, const std::string& query) {
-  connection.query("begin read only");
+  connection.script("begin read only; " + users_settings_for_now());
   bool stop = false;
   try {
     const pg::Rows rows = connection.query(question_sql(query));
@@ -80,7 +81,10 @@ void read_steering(const Journal::Steering& steering, LoadReading& reading, Pace
   reading.throttle = steering.throttle;
   reading.throttled = steering.throttled;
   for (const auto& [name, value] : steering.limits) {
-    set_limit(limits, name, value);  // checked when it was stored
+    // Who may write into the journal has the right to steer, not the runner's rights.
+    if (!is_query(name)) {
+      set_limit(limits, name, value);  // checked when it was stored
+    }
   }
 }
 

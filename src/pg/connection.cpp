@@ -33,7 +33,16 @@ SqlError error_of(const PGresult* result) {
     sqlstate = sqlstate::k_connection_failure;
     message = trim(PQresultErrorMessage(result));
   }
-  return SqlError(sqlstate, message, field(result, PG_DIAG_MESSAGE_HINT), position.empty() ? 0 : std::stoi(position));
+  std::string hint = field(result, PG_DIAG_MESSAGE_HINT);
+  const bool undefined = sqlstate == sqlstate::k_undefined_function || sqlstate == sqlstate::k_undefined_table ||
+                         sqlstate == sqlstate::k_undefined_object;
+  if (undefined && field(result, PG_DIAG_CONTEXT).find("function") != std::string::npos) {
+    // Our sessions have none of the application's schemas in their search_path.
+    hint =
+        "A function looks for it in the search_path of the session, which is not the same for everybody: name its "
+        "schema in the function, or give the function a path of its own (ALTER FUNCTION … SET search_path = …).";
+  }
+  return SqlError(sqlstate, message, hint, position.empty() ? 0 : std::stoi(position));
 }
 
 void ignore_notice(void*, const PGresult*) {}
@@ -112,6 +121,8 @@ void Connection::connect() {
   if (!m_target.conninfo.empty()) {
     add("dbname", m_target.conninfo.c_str());
   }
+  // Plans and everything of ours are UTF-8, whatever PGCLIENTENCODING or the connection string says.
+  add("client_encoding", "UTF8");
   add("fallback_application_name", m_target.application_name.c_str());
   keys.push_back(nullptr);
   values.push_back(nullptr);
@@ -273,6 +284,12 @@ void Connection::cancel() const {
 
 int Connection::server_version() const {
   return PQserverVersion(m_connection.get());
+}
+
+bool Connection::has_every_character() const {
+  const char* encoding = PQparameterStatus(m_connection.get(), "server_encoding");
+  const std::string_view name = encoding == nullptr ? "" : encoding;
+  return name.empty() || name == "UTF8" || name == "SQL_ASCII";
 }
 
 bool Connection::on_this_machine() const {

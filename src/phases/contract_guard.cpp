@@ -6,6 +6,7 @@
 
 #include "dependents.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/store/sync_triggers.hpp"
 #include "ecmigrate/store/walks.hpp"
 
 namespace ecmigrate {
@@ -39,10 +40,18 @@ std::vector<std::string> unwalked_leaves(Session& session, const std::string& mi
   return names;
 }
 
-std::optional<Error> why_doubt(Session& session, const Plan& plan, const Recipe& recipe, std::int64_t run) {
-  if (const auto broken = find_broken_triggers(session, recipe.triggers); !broken.empty()) {
-    return Error(Outcome::refused, "the sync trigger was not there all the time:\n  " + join(broken, "\n  "),
-                 "Writes may have passed it by. Roll back, or enable it and verify again.");
+std::optional<Error> why_doubt(Session& session, const Plan& plan, const Recipe& recipe, const std::string& marks,
+                               std::int64_t run) {
+  const TriggerFaults faults = find_trigger_faults(session.connection(), recipe.triggers, marks);
+  if (!faults.broken.empty()) {
+    return Error(Outcome::refused, "the sync trigger was not there all the time:\n  " + join(faults.broken, "\n  "),
+                 fmt::format("Writes may have passed it by. Run: ecmigrate expand {} (makes it again), then verify "
+                             "--repair.",
+                             plan.file));
+  }
+  if (!faults.changed.empty()) {
+    return Error(Outcome::refused, "the sync trigger was not there all the time:\n  " + join(faults.changed, "\n  "),
+                 fmt::format("Writes may have passed it by. Run: ecmigrate verify {}", plan.file));
   }
   if (const auto later = find_later_triggers(session, recipe.triggers); !later.empty()) {
     return Error(
@@ -77,8 +86,34 @@ void refuse_if_columns_are_needed(Session& session, const Recipe& recipe) {
   }
 }
 
-std::vector<Step> guarded_contract(const std::string& migration, const Recipe& recipe) {
+void add_trigger_guards(std::vector<Step>& steps, const std::vector<SyncTrigger>& triggers, const std::string& marks,
+                        const std::string& hint) {
+  for (Step& step : steps) {
+    for (const SyncTrigger& trigger : triggers) {
+      // Not the steps that lock it for another's sake: by then it may be gone.
+      const bool drops = std::ranges::any_of(step.sql, [&](const std::string& statement) {
+        return statement.starts_with("drop trigger") && statement.ends_with(" on " + trigger.table.sql());
+      });
+      if (drops) {
+        step.sql.insert(step.sql.begin(), trigger_guard_sql(trigger, marks, hint));
+      }
+    }
+  }
+}
+
+std::vector<Step> guarded_contract(const Plan& plan, const Recipe& recipe, const std::string& marks,
+                                   const Drift& drift) {
   std::vector<Step> steps = recipe.contract;
+  for (const auto& [drop, statements] : drift.carry) {
+    const std::string goes =
+        fmt::format("alter table {} drop column {}", drop.first.sql(), quote_identifier(drop.second));
+    for (Step& step : steps) {
+      if (std::ranges::find(step.sql, goes) != step.sql.end()) {
+        step.sql.insert(step.sql.begin(), statements.begin(), statements.end());
+      }
+    }
+  }
+  add_trigger_guards(steps, recipe.triggers, marks, fmt::format("Run: ecmigrate verify {}", plan.file));
   for (Step& step : steps) {
     for (const SyncedTable& table : recipe.synced) {
       if (std::ranges::find(step.locks, table.table, &LockRequest::relation) != step.locks.end()) {
@@ -86,7 +121,7 @@ std::vector<Step> guarded_contract(const std::string& migration, const Recipe& r
             step.sql.begin(),
             fmt::format(
                 "do $guard$ begin if {} then raise exception using message = {}; end if; end $guard$",
-                unwalked_sql(migration, table.table),
+                unwalked_sql(plan.name, table.table),
                 quote_literal(fmt::format("a partition of {} came after the backfill", table.table.display()))));
       }
     }

@@ -52,7 +52,8 @@ named as (
   where not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.conrelid = i.indrelid)
   union select 'a', 'statistics ' || s.stxname, s.stxname, false
   from dep d join pg_statistic_ext s on d.classid = 'pg_statistic_ext'::regclass and s.oid = d.objid)
-select distinct how, what, name, alone from named order by how, what)";
+-- as somebody writes them whose search_path is the usual one
+select distinct how, pg_catalog.regexp_replace(what, '\mpublic\.', ''), name, alone from named order by 1, 2)";
 
 std::string listed(const pg::Rows& rows, int row, const ColumnDrop& drop) {
   return fmt::format("{} (needs {}.{})", rows.text(row, 1), drop.table.display(), drop.column);
@@ -79,29 +80,6 @@ Dependents find_dependents(Session& session, const std::vector<ColumnDrop>& drop
     }
   }
   return found;
-}
-
-std::vector<std::string> find_broken_triggers(Session& session, const std::vector<SyncTrigger>& triggers) {
-  std::vector<std::string> broken;
-  for (const SyncTrigger& trigger : triggers) {
-    for (const std::string& name : trigger.names) {
-      const pg::Rows rows = session.connection().query(
-          "select t.tgrelid::pg_catalog.regclass::text, t.tgenabled from pg_catalog.pg_trigger t where t.tgname = $2 "
-          "and "
-          "(t.tgrelid = $1::pg_catalog.regclass or t.tgrelid in (select relid from "
-          "pg_catalog.pg_partition_tree($1::pg_catalog.regclass)))",
-          {trigger.table.sql(), name});
-      if (rows.size() == 0) {
-        broken.push_back(fmt::format("{} on {} is missing", name, trigger.table.display()));
-      }
-      for (int row = 0; row < rows.size(); ++row) {
-        if (rows.text(row, 1) == "D" || rows.text(row, 1) == "R") {
-          broken.push_back(fmt::format("{} on {} is disabled", name, rows.text(row, 0)));
-        }
-      }
-    }
-  }
-  return broken;
 }
 
 std::vector<std::string> find_later_triggers(Session& session, const std::vector<SyncTrigger>& triggers) {

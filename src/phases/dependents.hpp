@@ -14,9 +14,6 @@ struct Dependents {
 };
 Dependents find_dependents(Session& session, const std::vector<ColumnDrop>& drops);
 
-/// The sync triggers of the recipe that are missing or disabled, as text for people.
-std::vector<std::string> find_broken_triggers(Session& session, const std::vector<SyncTrigger>& triggers);
-
 /// Triggers of the application that were made after expand and fire behind a sync trigger, so that it does not see what
 /// they change, as text for people.
 std::vector<std::string> find_later_triggers(Session& session, const std::vector<SyncTrigger>& triggers);

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <ranges>
+#include <set>
+#include <utility>
 
 #include "contract_guard.hpp"
 #include "ddl_trial.hpp"
 #include "dependents.hpp"
+#include "drift.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/fill/backfill.hpp"
@@ -16,12 +19,15 @@
 #include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/pace/question.hpp"
 #include "ecmigrate/pace/windows.hpp"
+#include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/steps/step_runner.hpp"
 #include "ecmigrate/store/catalog_reader.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/probe.hpp"
+#include "ecmigrate/store/sync_triggers.hpp"
 #include "ecmigrate/store/walks.hpp"
 #include "lock_need.hpp"
+#include "plan_change.hpp"
 #include "trial.hpp"
 
 namespace ecmigrate {
@@ -29,14 +35,6 @@ namespace ecmigrate {
 namespace {
 
 constexpr int k_most_shown = 20;
-
-/// The first place where two texts differ, with what stands around it.
-std::string first_difference(const std::string& before, const std::string& after) {
-  const auto [a, b] = std::ranges::mismatch(before, after);
-  const auto from = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, a - before.begin() - 40));
-  return fmt::format("\n  was: …{}\n  now: …{}", abbreviate(before.substr(from), 120),
-                     abbreviate(after.substr(from), 120));
-}
 
 }  // namespace
 
@@ -52,6 +50,7 @@ struct Migration::Run {
   bool changed = false;
   bool locked = false;
   bool may_replace_role = false;
+  Tables tables;  ///< that the recipe was just compiled from
   std::vector<BadRow> bad_rows;
 
   /// Takes the run lock and reads where the migration stands. False when it was never begun.
@@ -60,13 +59,16 @@ struct Migration::Run {
       session.take_run_lock(plan.name);
       locked = true;
     }
+    journal.check_trusted();
     if (!journal.installed()) {
       return false;
     }
     journal.install();  // one of an older format
     record = journal.find(plan.name);
     if (record) {
-      check_same_plan();
+      follow_plan(command);
+    }
+    if (record) {
       begin_run(command);
     }
     return record.has_value();
@@ -78,14 +80,82 @@ struct Migration::Run {
     }
   }
 
-  void check_same_plan() const {
-    const bool over = record->state == State::contracted || record->state == State::rolled_back;
-    if (record->plan != plan.canonical && record->state != State::rolled_back) {
-      throw Error(
-          Outcome::refused,
-          fmt::format("\"{}\" was started with another plan{}", plan.name,
-                      first_difference(record->plan, plan.canonical)),
-          over ? "Give the changed plan a new name." : "Restore the plan; or roll back with the old one first.");
+  [[nodiscard]] bool plan_differs() const {
+    return record->plan != plan.canonical && record->state != State::rolled_back;
+  }
+
+  std::set<std::string> begun(const std::string& phase) {
+    const std::vector<std::string> ids = journal.started_steps(plan.name, phase);
+    return {ids.begin(), ids.end()};
+  }
+
+  /// Both plans are compiled from the tables as they were before expand, whatever stands there by now.
+  PlanChange read_change() {
+    if (record->state == State::contracted || !record->tables) {
+      throw Error(Outcome::refused,
+                  fmt::format("\"{}\" was started with another plan{}", plan.name,
+                              first_difference(record->plan, plan.canonical)),
+                  record->state == State::contracted ? "Give the changed plan a new name."
+                                                     : "Restore the plan; or roll back with the old one first.");
+    }
+    Plan old = parse_plan(record->plan, plan.name + ".yaml");
+    old.name = plan.name;
+    old.file = plan.file;
+    const Recipe was = compile_from(old, *record->tables);
+    const Recipe now = compile_from(plan, *record->tables);
+    try {
+      return change_plan(plan.name, record->recipe, was, now,
+                         {begun("expand"), begun("after_fill"), begun("verify"), begun("before_contract"),
+                          begun("contract"), begun("rollback")},
+                         record->state);
+    } catch (const Error& error) {
+      throw Error(error.outcome(), error.what() + first_difference(record->plan, plan.canonical), error.hint());
+    }
+  }
+
+  /// Takes over what a changed plan says of parts that have not run.
+  void follow_plan(const std::string& command) {
+    if (!plan_differs()) {
+      return;
+    }
+    if (record->state == State::expanding && begun("expand").empty()) {
+      if (command != "rollback") {
+        record.reset();  // nothing has run: it begins anew
+      }
+      return;
+    }
+    PlanChange change;
+    try {
+      change = read_change();
+    } catch (const Error& error) {
+      if (command != "rollback" || record->state == State::contracted) {
+        throw;
+      }
+      confirm(fmt::format("the plan of \"{}\" has changed; rollback goes by the plan as it was, since {}", plan.name,
+                          error.what()));
+      return;
+    }
+    if (const auto other = journal.other_on(plan.name, change.recipe.tables)) {
+      refuse_beside(*other);
+    }
+    const std::string text = fmt::format("the plan of \"{}\" has changed in parts that have not run{}{}", plan.name,
+                                         change.texts.empty() ? "" : ":\n  ", join(change.texts, "\n  "));
+    if (!change.only_mends_rollback && !change.texts.empty()) {
+      confirm(text);
+    }
+    session.report(event::Note{event::Note::Level::info, text});
+    journal.change_plan(plan, change.recipe);
+    record->plan = plan.canonical;
+    record->recipe = change.recipe;
+    set_state(change.state);
+  }
+
+  /// Whoever runs the command has to say the migration's name, by --confirm or at the terminal.
+  void confirm(const std::string& what) const {
+    const RunOptions& options = session.options();
+    if (options.confirmed != plan.name && !(options.ask && options.ask(what))) {
+      throw Error(Outcome::refused, what,
+                  fmt::format("Nothing was changed. To go on, give --confirm {}.", shell_quote(plan.name)));
     }
   }
 
@@ -117,15 +187,52 @@ struct Migration::Run {
   }
 
   int run_steps(const std::string& phase, const std::vector<Step>& steps) {
-    const int done = StepRunner(session, journal, plan.name, id, phase).run(steps);
-    changed = changed || done > 0;
-    return done;
+    try {
+      const int done = StepRunner(session, journal, plan.name, id, phase).run(steps);
+      changed = changed || done > 0;
+      return done;
+    } catch (const pg::SqlError& error) {
+      if (error.connection_lost()) {
+        throw;
+      }
+      throw pg::SqlError(error.sqlstate(), error.what(),
+                         fmt::format("{}{}{}", error.hint(), error.hint().empty() ? "" : "\n", way_out(phase)),
+                         error.position());
+    }
+  }
+
+  /// What can be done about a step that fails each time it is tried.
+  std::string way_out(const std::string& phase) {
+    const std::string command = phase == "after_fill" ? "backfill" : phase == "before_contract" ? "contract" : phase;
+    const bool back = phase != "rollback" && (phase != "contract" || begun("contract").empty());
+    return fmt::format(
+        "Mend the cause, or change the statement in the plan (what has not run may change), then run: "
+        "ecmigrate {} {}{}",
+        command, plan.file, back ? fmt::format("; or go back: ecmigrate rollback {}", plan.file) : "");
+  }
+
+  static Recipe compile_catalog(pg::Connection& connection, const Plan& plan, const Catalog& catalog) {
+    Draft draft = draft_plan(plan, catalog);
+    probe_expressions(connection, draft);
+    return ecmigrate::compile(draft);
   }
 
   Recipe compile_now(const Catalog& catalog) {
-    Draft draft = draft_plan(plan, catalog);
-    probe_expressions(session.connection(), draft);
-    return ecmigrate::compile(draft);
+    tables = catalog.tables;
+    return compile_catalog(session.connection(), plan, catalog);
+  }
+
+  /// As if the tables were these.
+  Recipe compile_from(const Plan& from, const Tables& these) {
+    Catalog catalog = read_catalog(session.connection(), from);
+    std::erase_if(catalog.table_of_index, [&](const auto& entry) { return these.contains(entry.second); });
+    for (const auto& [name, table] : these) {
+      catalog.tables[name] = table;
+      for (const Index& index : table.indexes) {
+        catalog.table_of_index[{name.schema, index.name}] = name;
+      }
+    }
+    return compile_catalog(session.connection(), from, catalog);
   }
 
   /// What contract cannot do as long as there are things that somebody has to see to first.
@@ -140,11 +247,17 @@ struct Migration::Run {
 
   /// The recipe, and what contract would meet. Where a type cannot change in place without long work under the lock, it
   /// changes through a copy.
-  std::pair<Recipe, Dependents> compile_and_try() {
+  std::pair<Recipe, Dependents> compile_and_try(bool to_begin) {
+    require_temporary_tables(session.connection());
     Catalog catalog = read_catalog(session.connection(), plan);
     may_replace_role = may_replace_replication_role(session.connection());
+    bool told = !to_begin;
     for (;;) {
       Recipe recipe = compile_now(catalog);
+      if (!std::exchange(told, true)) {
+        journal.check_may_install();
+        name_missing_right();
+      }
       Dependents dependents = find_dependents(session, recipe.drops);
       const std::vector<LongWork> work = try_all_steps(recipe, dependents.blocking.empty());
       bool other_way = false;
@@ -174,9 +287,9 @@ struct Migration::Run {
   }
 
   /// Everything that can be known before the first lock.
-  Recipe prepare() {
+  Recipe prepare(bool to_begin) {
     check_questions();
-    const auto [recipe, dependents] = compile_and_try();
+    const auto [recipe, dependents] = compile_and_try(to_begin);
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
@@ -209,10 +322,17 @@ struct Migration::Run {
     return recipe;
   }
 
+  /// Once, and not wherever something of another role's session cannot be seen.
+  void name_missing_right() const {
+    if (!sees_other_sessions(session.connection())) {
+      session.report(event::Note{event::Note::Level::info, std::string(k_without_pg_monitor)});
+    }
+  }
+
   void begin_migration() {
-    const Recipe recipe = prepare();
+    const Recipe recipe = prepare(true);
     journal.install();
-    if (const auto other = journal.begin(plan, recipe)) {
+    if (const auto other = journal.begin(plan, recipe, tables)) {
       refuse_beside(*other);
     }
     record = journal.find(plan.name);
@@ -288,11 +408,110 @@ struct Migration::Run {
   }
 
   /// What was verified is no longer known: verify, and before it perhaps the backfill, has to be run again.
-  void check_still_true() {
-    if (const auto doubt = why_doubt(session, plan, record->recipe, id)) {
+  void check_still_true(const std::string& marks) {
+    if (const auto doubt = why_doubt(session, plan, record->recipe, marks, id)) {
       set_state(State::backfilled);
       throw Error(*doubt);
     }
+  }
+
+  /// Sync triggers that are missing or off are made again. What was written meanwhile, verify has to find.
+  bool remake_triggers() {
+    const std::vector<SyncTrigger>& all = record->recipe.triggers;
+    std::vector<Step> steps;
+    for (const SyncTrigger& trigger : all) {
+      if (!trigger.make.empty() && !find_trigger_faults(session.connection(), {trigger}, {}).broken.empty()) {
+        Step& step = steps.emplace_back();
+        step.id = fmt::format("{}.sync trigger in run {}", trigger.table.display(), id);
+        step.title = "make the sync trigger of " + trigger.table.display() + " again";
+        step.locks = {{trigger.table, LockMode::access_exclusive}};
+        step.sql = trigger.make;
+        step.cost = "catalogue only";
+      }
+    }
+    if (steps.empty()) {
+      return false;
+    }
+    run_steps("expand", steps);
+    set_state(std::min(record->state, State::backfilled));
+    session.warn(
+        "writes may have passed the sync trigger by: `verify --repair` finds and mends what they left, "
+        "`--repair=new` where the new version wrote");
+    return true;
+  }
+
+  /// Nothing where an older program began the migration: then what was there at expand is not known.
+  Drift drift() {
+    return record->tables ? find_drift(record->recipe, *record->tables, read_catalog(session.connection(), plan).tables,
+                                       session.options().accept_drop)
+                          : Drift{};
+  }
+
+  void refuse_lost(const Drift& drift) const {
+    if (!drift.lost.empty()) {
+      throw Error(
+          Outcome::refused,
+          "somebody changed these since expand, and contract would lose the change:\n  " + join(drift.lost, "\n  "),
+          fmt::format("Put it back, contract, and change it again on the new column; --accept-drop NAME lets "
+                      "go what would go. Or go back, and begin again from what is there now: ecmigrate "
+                      "rollback {}",
+                      plan.file));
+    }
+  }
+
+  /// Indexes of ours that somebody dropped: contract would look for them in vain, each time anew.
+  void rebuild_dropped_indexes() {
+    const Recipe& recipe = record->recipe;
+    for (const auto& [phase, all] : {std::pair("expand", &recipe.expand), std::pair("after_fill", &recipe.after_fill),
+                                     std::pair("before_contract", &recipe.before_contract)}) {
+      const std::vector<std::string> done = journal.done_steps(plan.name, phase);
+      std::vector<Step> dropped = *all;
+      std::erase_if(dropped, [&](const Step& step) {
+        return step.kind != Action::Kind::index_build || std::ranges::find(done, step.id) == done.end() ||
+               has_valid_index(session.connection(), *step.index);
+      });
+      for (const Step& step : dropped) {
+        session.warn(fmt::format("{} was dropped by somebody, and is built again", step.index->display()));
+        journal.record_step(plan.name, phase, step.id, false);
+      }
+      run_steps(phase, dropped);
+    }
+  }
+
+  /// Rollback keeps what the new version wrote only if the sync trigger has carried it over.
+  void check_nothing_is_lost() const {
+    if (record->trigger_marks.empty() && record->state == State::expanding) {
+      return;  // nothing to write to was ever complete
+    }
+    const TriggerFaults faults =
+        find_trigger_faults(session.connection(), record->recipe.triggers, record->trigger_marks);
+    if (faults.broken.empty() && faults.changed.empty()) {
+      return;
+    }
+    std::vector<std::string> lines = faults.broken;
+    lines.insert(lines.end(), faults.changed.begin(), faults.changed.end());
+    confirm(fmt::format(
+        "the sync trigger was not there all the time:\n  {}\nwhat the new version wrote past it would be "
+        "lost with the new columns; {}`ecmigrate verify --repair=new {}` brings it over",
+        join(lines, "\n  "),
+        faults.broken.empty() ? "" : fmt::format("`ecmigrate expand {}` makes it again, ", plan.file), plan.file));
+  }
+
+  /// The undos of what was begun; each table's with a last look, under its lock, at its sync trigger.
+  std::vector<Step> guarded_rollback() {
+    // What was never begun need not be undone, and might be somebody else's by now.
+    Recipe begun = record->recipe;
+    keep_begun("expand", begun.expand);
+    keep_begun("after_fill", begun.after_fill);
+    keep_begun("before_contract", begun.before_contract);
+    std::vector<Step> steps = undo_steps(begun);
+    if (!record->trigger_marks.empty() && session.options().confirmed != plan.name) {
+      add_trigger_guards(
+          steps, record->recipe.triggers, record->trigger_marks,
+          fmt::format("Writes of the new version may have passed it by. To drop them, give --confirm {}.",
+                      shell_quote(plan.name)));
+    }
+    return steps;
   }
 
   void backfill(bool look_again) {
@@ -343,11 +562,16 @@ Recipe Migration::compile() {
   if (run.journal.installed()) {
     run.record = run.journal.find(run.plan.name);
     if (run.record && run.record->state != State::rolled_back) {
-      run.check_same_plan();
-      return run.record->recipe;
+      if (!run.plan_differs()) {
+        return run.record->recipe;
+      }
+      const PlanChange change = run.read_change();
+      run.session.report(
+          event::Note{event::Note::Level::info, "the plan has changed since expand:\n  " + join(change.texts, "\n  ")});
+      return change.recipe;
     }
   }
-  return run.prepare();
+  return run.prepare(false);
 }
 
 std::int64_t Migration::run_id() const {
@@ -367,7 +591,9 @@ void Migration::expand() {
     if (run.record->state == State::rolling_back) {
       run.out_of_order("expand", "rollback");
     }
-    run.already(std::string(state_name(run.record->state)));
+    if (run.record->state >= State::contracting || !run.remake_triggers()) {
+      run.already(std::string(state_name(run.record->state)));
+    }
     return;
   }
   if (!run.record || run.record->state == State::rolled_back) {
@@ -375,6 +601,10 @@ void Migration::expand() {
   }
   run.run_steps("expand", run.record->recipe.expand);
   run.journal.record_columns(run.plan.name, run.record->recipe.tables, true);
+  if (run.record->trigger_marks.empty()) {
+    run.journal.record_trigger_marks(run.plan.name,
+                                     trigger_marks(run.session.connection(), run.record->recipe.triggers));
+  }
   run.set_state(State::expanded);
 }
 
@@ -400,7 +630,8 @@ void Migration::verify() {
                                : run.record->state == State::rolling_back ? "rollback"
                                                                           : "backfill");
   }
-  run.check_still_true();
+  run.check_still_true({});
+  const std::string marks = trigger_marks(run.session.connection(), run.record->recipe.triggers);
   const std::int64_t differences = run.compare_tables();
   if (differences > 0) {
     run.set_state(State::backfilled);
@@ -412,6 +643,7 @@ void Migration::verify() {
   for (const SyncedTable& table : run.record->recipe.synced) {
     analyze_new_columns(run.session, table);
   }
+  run.journal.record_trigger_marks(run.plan.name, marks);
   run.set_state(State::verified);
 }
 
@@ -426,8 +658,10 @@ void Migration::contract() {
   }
   if (run.record->state == State::verified ||
       (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
-    run.check_still_true();
+    run.check_still_true(run.record->trigger_marks);
     refuse_if_columns_are_needed(run.session, run.record->recipe);
+    run.refuse_lost(run.drift());
+    run.rebuild_dropped_indexes();
     // Before the state says that there is no way back: what cannot be built ends here.
     run.run_steps("before_contract", run.record->recipe.before_contract);
     refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
@@ -439,7 +673,14 @@ void Migration::contract() {
                                  : run.record->state == State::rolling_back ? "rollback"
                                                                             : "backfill");
   }
-  run.run_steps("contract", guarded_contract(run.plan.name, run.record->recipe));
+  try {
+    run.run_steps("contract", guarded_contract(run.plan, run.record->recipe, run.record->trigger_marks, run.drift()));
+  } catch (const pg::SqlError& error) {
+    if (!error.connection_lost() && run.begun("contract").empty()) {
+      run.set_state(State::verified);  // nothing of it is there
+    }
+    throw;
+  }
   run.set_state(State::contracted);
 }
 
@@ -460,14 +701,17 @@ void Migration::rollback() {
     throw Error(
         Outcome::refused,
         fmt::format("\"{}\" is {}: the old columns are gone", run.plan.name, state_name(run.record->state)),
-        run.record->state == State::contracted ? "Write a plan that goes the other way." : "Run contract to its end.");
+        run.record->state == State::contracted
+            ? "Write a plan that goes the other way."
+            : fmt::format("Run: ecmigrate contract {}. A statement of it that fails may be changed in the plan.",
+                          run.plan.file));
   }
+  if (run.record->state != State::rolling_back) {
+    run.check_nothing_is_lost();
+  }
+  const std::vector<Step> steps = run.guarded_rollback();
   run.set_state(State::rolling_back);
-  // What was never begun need not be undone, and might be somebody else's by now.
-  Recipe begun = run.record->recipe;
-  run.keep_begun("expand", begun.expand);
-  run.keep_begun("after_fill", begun.after_fill);
-  run.run_steps("rollback", undo_steps(begun));
+  run.run_steps("rollback", steps);
   run.set_state(State::rolled_back);
 }
 

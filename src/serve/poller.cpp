@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/store/journal.hpp"
 
@@ -16,8 +17,7 @@ namespace {
 // Read only and autocommit: no snapshot outlives a statement, or it would keep the backfill's dead rows. The page gives
 // way to everybody: a table that is locked is not waited for.
 constexpr std::string_view k_settings =
-    "set default_transaction_read_only = on; set statement_timeout = '1s'; set lock_timeout = '50ms'; set "
-    "client_min_messages = warning; "
+    "set default_transaction_read_only = on; set statement_timeout = '1s'; set lock_timeout = '50ms'; "
     "set idle_in_transaction_session_timeout = '5s'; set timezone = 'UTC'";
 
 /// More than the server's own limit on a statement.
@@ -119,7 +119,7 @@ void Poller::look(Picture& picture, const std::set<std::string>& wanted) {
 void Poller::connect(Picture& picture) {
   auto connection = std::make_unique<pg::Connection>(m_target);
   connection->give_up(k_patience, m_stop);
-  connection->script(std::string(k_settings));
+  connection->script(own_settings() + "; " + std::string(k_settings));
   picture.database.target = connection->description();
   picture.database.role = connection->query("select current_user").text(0, 0);
   m_connection = std::move(connection);

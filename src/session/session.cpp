@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate {
@@ -15,12 +18,15 @@ constexpr std::chrono::milliseconds k_reconnect_for{60'000};
 constexpr std::chrono::milliseconds k_reconnect_pause{500};
 
 // A session's own statement_timeout or lock_timeout (set for the role, say) must not cut a long step short; ours are
-// set per transaction. row_security = off turns rows that would be hidden into an error. A runner whose host died
-// must not keep a lock.
+// set per transaction. row_security = off turns rows that would be hidden into an error. A runner whose host died must
+// not keep a lock: the server asks after a silent one, and counts unanswered data, for about a minute. Without the last
+// it would only do so once a long statement has ended; a server on a system that cannot look will not have it.
 constexpr std::string_view k_settings =
     "set statement_timeout = 0; set lock_timeout = 0; set row_security = off; set idle_in_transaction_session_timeout "
     "= '30s'; set idle_session_timeout = 0; "
-    "set standard_conforming_strings = on; set client_min_messages = warning";
+    "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3; set "
+    "tcp_user_timeout = '60s'; do $$ begin set client_connection_check_interval = '10s'; exception when others then "
+    "null; end $$";
 
 // Nothing that it asks is worth a long wait; a query of the user's may be slow.
 constexpr std::string_view k_watcher_settings = "set statement_timeout = '10s'; set lock_timeout = '2s'";
@@ -47,7 +53,7 @@ void Session::prepare(pg::Connection& connection) {
   if (connection.server_version() < 140000) {
     throw Error(Outcome::cannot_connect, fmt::format("{}: version 14 or newer is needed", connection.description()));
   }
-  connection.script(std::string(k_settings));
+  connection.script(own_settings() + "; " + std::string(k_settings));
   const pg::Rows facts = connection.query(
       "select pg_catalog.pg_is_in_recovery(), (select setting::integer from pg_catalog.pg_settings where name = "
       "'deadlock_timeout')");
@@ -123,26 +129,43 @@ void Session::check_stop() const {
   }
 }
 
-std::string Session::run_lock_holder(const std::pair<int, int>& key) {
+Session::Holder Session::run_lock_holder(const std::pair<int, int>& key) {
+  // Of another role's session only pid and role can be seen without pg_monitor.
   const pg::Rows rows = m_connection->query(
-      "select a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), clock_timestamp() - a.backend_start, "
-      "pg_catalog.to_regclass('ecmigrate.runs') is not null "
+      "select a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), extract(epoch from clock_timestamp() "
+      "- a.backend_start) * 1000, coalesce(host(a.client_addr), ''), pg_catalog.to_regclass('ecmigrate.runs') is not "
+      "null "
       "from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid "
       "where l.locktype = 'advisory' and l.database = (select oid from pg_catalog.pg_database where datname = "
       "current_database()) "
       "and l.classid = $1::oid and l.objid = $2::bigint::oid and l.granted",
       {std::to_string(key.first), std::to_string(static_cast<std::uint32_t>(key.second))});
   if (rows.size() == 0) {
-    return "another runner";
+    return {"another runner", ""};
   }
-  std::string where;
-  if (rows.boolean(0, 4)) {  // before the very first expand has made the journal, there is nothing to ask
+  std::string who = fmt::format("pid {} {}{}{}", rows.text(0, 0), rows.text(0, 1), rows.text(0, 2).empty() ? "" : "@",
+                                rows.text(0, 2));
+  if (rows.boolean(0, 5)) {  // before the very first expand has made the journal, there is nothing to ask
     const pg::Rows run = m_connection->query(
-        "select command, host from ecmigrate.runs where backend = $1 order by id desc limit 1", {rows.text(0, 0)});
-    where = run.size() == 0 ? std::string() : fmt::format(" ({} on {})", run.text(0, 0), run.text(0, 1));
+        "select command, host, process, to_char(started_at at time zone 'utc', 'YYYY-MM-DD HH24:MI'), "
+        "extract(epoch from clock_timestamp() - seen_at) * 1000 from ecmigrate.runs "
+        "where backend = $1 and finished_at is null order by id desc limit 1",
+        {rows.text(0, 0)});
+    if (run.size() > 0) {
+      who += fmt::format(" ({} on {}, process {}, begun at {} UTC", run.text(0, 0), run.text(0, 1), run.text(0, 2),
+                         run.text(0, 3));
+      who += run.is_null(0, 4)
+                 ? ")"
+                 : fmt::format(", last sign of life {} ago)", format_milliseconds(std::max(0.0, run.number(0, 4))));
+    }
   }
-  return fmt::format("pid {} {}@{}{} for {}", rows.text(0, 0), rows.text(0, 1), rows.text(0, 2), where,
-                     rows.text(0, 3));
+  if (!rows.text(0, 4).empty()) {
+    who += " from " + rows.text(0, 4);
+  }
+  if (!rows.is_null(0, 3)) {
+    who += fmt::format(", connected for {}", format_milliseconds(rows.number(0, 3)));
+  }
+  return {who, rows.text(0, 0)};
 }
 
 void Session::take_run_lock(const std::string& migration) {
@@ -155,16 +178,21 @@ void Session::take_run_lock(const std::string& migration) {
             .boolean(0, 0)) {
       return;
     }
-    const std::string holder = run_lock_holder(key);
+    const Holder holder = run_lock_holder(key);
     if (m_clock.now() >= deadline) {
-      throw Error(Outcome::busy, fmt::format("migration \"{}\" is held by {}", migration, holder),
-                  "Wait for it, or end it; nothing has to be cleaned up afterwards.");
+      throw Error(Outcome::busy, fmt::format("migration \"{}\" is held by {}", migration, holder.who),
+                  holder.pid.empty()
+                      ? "Wait for it, or end it; nothing has to be cleaned up afterwards."
+                      : fmt::format("Wait for it. If its host is gone, the server finds out within about a minute; to "
+                                    "end it now, as the same role: select pg_terminate_backend({}). Nothing has to be "
+                                    "cleaned up afterwards.",
+                                    holder.pid));
     }
     if (!told) {
-      report(
-          event::Note{event::Note::Level::info,
-                      fmt::format("waiting for the run lock of \"{}\": held by {}; giving up in {}", migration, holder,
-                                  format_milliseconds(static_cast<double>((deadline - m_clock.now()).count())))});
+      report(event::Note{
+          event::Note::Level::info,
+          fmt::format("waiting for the run lock of \"{}\": held by {}; giving up in {}", migration, holder.who,
+                      format_milliseconds(static_cast<double>((deadline - m_clock.now()).count())))});
       told = true;
     }
     m_clock.sleep(k_run_lock_poll, m_stop);

@@ -15,11 +15,22 @@ constexpr std::chrono::milliseconds k_first_look{15};
 constexpr std::chrono::milliseconds k_shortest_pause{50};
 constexpr std::chrono::milliseconds k_longest_pause{1'000};
 
-// pg_blocking_pids and pg_locks take all partitions of the lock table, so they are asked only of those who wait.
+// Without pg_monitor pg_stat_activity gives of another role's session no more than its database and its role; that a
+// worker without a role is autovacuum's can be told, and by the table's age whether it would give way. Who waits is then
+// in pg_locks, which hides nothing. pg_blocking_pids and pg_locks take all partitions of the lock table, so they are
+// asked only of those who wait.
 constexpr const char* k_query = R"(
-with waiting as materialized (select a.pid from pg_catalog.pg_stat_activity a where a.wait_event_type = 'Lock')
-select 'blocker', b.pid::text, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.backend_type, 'prepared transaction'),
-  coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0), coalesce(left(a.query, 500), '')
+with waiting as materialized (
+  select a.pid from pg_catalog.pg_stat_activity a where a.wait_event_type = 'Lock'
+  union select l.pid from pg_catalog.pg_locks l where not l.granted and not pg_catalog.pg_has_role('pg_read_all_stats', 'usage'))
+select 'blocker', b.pid::text, coalesce(a.usename, ''), coalesce(a.application_name, ''),
+  case when b.pid = 0 then 'prepared transaction' when a.backend_type is not null then a.backend_type
+    when a.datid is not null and a.usesysid is null then 'autovacuum worker' else '' end,
+  coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.xact_start) * 1000, 0),
+  case when a.backend_type is null and a.usesysid is null and exists (select from pg_catalog.pg_locks l join pg_catalog.pg_class c on c.oid = l.relation
+      where l.pid = b.pid and l.mode = 'ShareUpdateExclusiveLock' and l.granted and c.relkind in ('r', 't', 'm')
+        and age(c.relfrozenxid) > current_setting('autovacuum_freeze_max_age')::integer)
+    then '(to prevent wraparound)' else coalesce(left(a.query, 500), '') end
 from (select distinct p.pid from waiting w cross join lateral unnest(pg_catalog.pg_blocking_pids(w.pid)) as p(pid) where w.pid = $1::integer) b
   left join pg_catalog.pg_stat_activity a on a.pid = b.pid
 union all

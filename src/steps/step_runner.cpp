@@ -91,6 +91,13 @@ std::string describe(const Blocker& blocker) {
   if (blocker.pid == 0) {
     return "a prepared transaction (see pg_prepared_xacts)";
   }
+  if (blocker.state.empty() && blocker.backend_type.empty()) {
+    return fmt::format("pid {} {} (the rest is hidden without pg_monitor)", blocker.pid,
+                       blocker.user.empty() ? "?" : blocker.user);
+  }
+  if (blocker.user.empty() && blocker.transaction_age_ms <= 0) {
+    return fmt::format("pid {} {}", blocker.pid, blocker.backend_type);
+  }
   return fmt::format("pid {} {}@{}, {} for {}", blocker.pid, blocker.user.empty() ? "?" : blocker.user,
                      blocker.application.empty() ? blocker.backend_type : blocker.application,
                      blocker.state.empty() ? "running" : blocker.state,

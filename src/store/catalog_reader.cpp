@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "table_surroundings.hpp"
 
@@ -17,10 +18,11 @@ std::vector<std::string> list_of(const pg::Rows& rows, int row, int column) {
                                    : nlohmann::json::parse(rows.text(row, column)).get<std::vector<std::string>>();
 }
 
-/// Types whose equality is identity: two values that are equal are the same value. Others are compared as text, or
-/// 1.0 and 1.00 (numeric), 24:00 and 1 day (interval) or Ann and ANN (citext) would be taken for the same.
+/// Types whose equality is identity: two values that are equal are the same value. Others are compared as they are
+/// stored, or 1.0 and 1.00 (numeric), 0 and -0 (real), 24:00 and 1 day (interval) or Ann and ANN (citext) would be
+/// taken for the same.
 constexpr std::string_view k_equality_is_identity = R"(
-  (t.typtype = 'e' or t.typname in ('bool', 'int2', 'int4', 'int8', 'oid', 'text', 'varchar', 'bpchar', 'name', 'uuid',
+  (t.typtype = 'e' or t.typname in ('bool', 'int2', 'int4', 'int8', 'oid', 'text', 'varchar', 'name', 'uuid',
     'date', 'timestamp', 'timestamptz', 'bytea') and t.typnamespace = 'pg_catalog'::regnamespace)
   and coalesce((select l.collisdeterministic from pg_collation l where l.oid = a.attcollation), true))";
 
@@ -229,7 +231,7 @@ void collect_types(const Value& value, std::set<std::string>& types) {
 /// What the server makes of a type's name; only CREATE TABLE takes every spelling.
 TypeFacts read_type(pg::Connection& connection, const std::string& text) {
   TypeFacts facts{text, text, -1, false, ""};
-  connection.query("begin");
+  connection.script("begin; set local search_path to default");
   try {
     connection.query("create temp table ecmigrate_type (value " + text + ")");
     const pg::Rows rows = connection
@@ -295,6 +297,32 @@ void read_names(pg::Connection& connection, const Plan& plan, std::set<Qualified
 }
 
 }  // namespace
+
+bool has_valid_index(pg::Connection& connection, const QualifiedName& name) {
+  return connection
+      .query(
+          "select exists (select from pg_catalog.pg_index i where i.indexrelid = pg_catalog.to_regclass($1) and "
+          "i.indisvalid and i.indisready and i.indislive)",
+          {name.sql()})
+      .boolean(0, 0);
+}
+
+void require_temporary_tables(pg::Connection& connection) {
+  const pg::Rows rows = connection.query(
+      "select quote_ident(current_user), quote_ident(current_database()), "
+      "pg_catalog.has_database_privilege(current_database(), 'temporary')");
+  if (!rows.boolean(0, 2)) {
+    throw Error(
+        Outcome::refused,
+        fmt::format("{} may make no temporary tables in {}, and a plan's types and expressions are tried on one",
+                    rows.text(0, 0), rows.text(0, 1)),
+        fmt::format("Have its owner run: grant temporary on database {} to {};", rows.text(0, 1), rows.text(0, 0)));
+  }
+}
+
+bool sees_other_sessions(pg::Connection& connection) {
+  return connection.query("select pg_catalog.pg_has_role('pg_read_all_stats', 'usage')").boolean(0, 0);
+}
 
 bool may_replace_replication_role(pg::Connection& connection) {
   // Since PostgreSQL 15 the right to set a parameter can be granted.

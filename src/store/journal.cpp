@@ -31,13 +31,25 @@ do $$ begin
 end $$;
 )";
 
+// New tables belong to whom the others belong to, or the next of several roles could not use them.
+constexpr std::string_view k_as_owner = R"(
+do $$ declare owner name := pg_catalog.pg_get_userbyid((select nspowner from pg_catalog.pg_namespace where nspname = 'ecmigrate')); begin
+  if owner <> current_user and pg_catalog.pg_has_role(owner, 'member') then
+    execute pg_catalog.format('set local role %I', owner);
+  end if;
+end $$;
+)";
+
 std::string utc(const char* time) {
   return fmt::format("to_char({} at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')", time);
 }
 
 std::string migration_columns() {
-  return fmt::format("name, state, plan, plan_hash, recipe, recipe_format, {}, {}", utc("started_at"),
-                     utc("changed_at"));
+  // Through to_jsonb, as a journal of an older format has no such columns.
+  return fmt::format(
+      "name, state, plan, plan_hash, recipe, recipe_format, {}, {}, to_jsonb(migrations)->>'tables', "
+      "to_jsonb(migrations)->>'trigger_marks'",
+      utc("started_at"), utc("changed_at"));
 }
 
 MigrationRecord record_of(const pg::Rows& rows, int row) {
@@ -55,6 +67,10 @@ MigrationRecord record_of(const pg::Rows& rows, int row) {
   record.recipe = recipe_from_json(rows.text(row, 4), static_cast<int>(rows.integer(row, 5)));
   record.started_at = rows.text(row, 6);
   record.changed_at = rows.text(row, 7);
+  if (!rows.is_null(row, 8)) {
+    record.tables = tables_from_json(rows.text(row, 8));
+  }
+  record.trigger_marks = rows.text(row, 9);
   return record;
 }
 
@@ -62,6 +78,11 @@ std::string host_name() {
   std::array<char, 256> name{};
   gethostname(name.data(), name.size() - 1);
   return name.data();
+}
+
+[[noreturn]] void refuse_characters() {
+  throw Error(Outcome::plan_invalid, "the plan has characters that this database's encoding has not",
+              "Write its names and its description without them. Nothing was changed.");
 }
 
 std::vector<std::string> first_column(const pg::Rows& rows) {
@@ -74,6 +95,38 @@ std::vector<std::string> first_column(const pg::Rows& rows) {
 
 }  // namespace
 
+bool Journal::can_store(const std::string& text) {
+  if (m_connection.has_every_character()) {
+    return true;
+  }
+  try {
+    m_connection.query("select length($1)", {text});
+    return true;
+  } catch (const pg::SqlError& error) {
+    if (error.sqlstate() != pg::sqlstate::k_untranslatable_character) {
+      throw;
+    }
+    return false;
+  }
+}
+
+std::string Journal::storable(const std::string& text) {
+  if (can_store(text)) {
+    return text;
+  }
+  std::string plain = text;
+  for (const auto& [ours, instead] : {std::pair{"→", "->"}, std::pair{"…", "..."}}) {
+    for (std::size_t at = 0; (at = plain.find(ours, at)) != std::string::npos;) {
+      plain.replace(at, std::string_view(ours).size(), instead);
+    }
+  }
+  if (!can_store(plain)) {
+    std::ranges::replace_if(
+        plain, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+  }
+  return plain;
+}
+
 int Journal::format() {
   const pg::Rows tables = m_connection.query(
       "select pg_catalog.to_regclass('ecmigrate.progress') is not null, pg_catalog.to_regclass('ecmigrate.journal') is "
@@ -85,6 +138,16 @@ int Journal::format() {
 }
 
 bool Journal::installed() {
+  check_readable();
+  if (!m_connection
+           .query("select coalesce(pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace('ecmigrate'), 'usage'), "
+                  "true)")
+           .boolean(0, 0)) {
+    throw pg::SqlError(
+        std::string(pg::sqlstate::k_insufficient_privilege), "this role may not read the journal, schema ecmigrate",
+        "Have its owner run: grant usage on schema ecmigrate to …; grant select on all tables in schema ecmigrate to …",
+        0);
+  }
   const int found = format();
   if (found > k_journal_format) {
     throw Error(Outcome::refused,
@@ -97,6 +160,7 @@ bool Journal::installed() {
 
 void Journal::install() {
   const bool exists = installed();
+  check_may_install();
   if (format() == k_journal_format) {
     return;
   }
@@ -105,7 +169,7 @@ void Journal::install() {
   m_connection.script("begin; set local lock_timeout = '2s'; select pg_catalog.pg_advisory_xact_lock(1701011815, 0)");
   try {
     const int found = format();
-    std::string sql(found == 0 ? k_make_schema : std::string_view());
+    std::string sql(found == 0 ? k_make_schema : k_as_owner);
     for (int next = found; next < k_journal_format; ++next) {
       sql += k_journal_formats[static_cast<std::size_t>(next)];
     }
@@ -153,7 +217,13 @@ std::optional<std::string> Journal::other_on(const std::string& name, const std:
   return std::nullopt;
 }
 
-std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe) {
+std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe, const Tables& tables) {
+  if (!can_store(plan.canonical)) {
+    refuse_characters();
+  }
+  const std::string recipe_json = storable(recipe_to_json(recipe));  // of our own characters only labels have any
+  const std::string description = storable(plan.description);
+  const std::string file = storable(plan.file);
   // Beginnings one after the other, or two migrations on one table would not see each other.
   m_connection.script("begin; select pg_catalog.pg_advisory_xact_lock(1701011815, 1)");
   if (auto other = other_on(plan.name, recipe.tables)) {
@@ -161,19 +231,36 @@ std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe
     return other;
   }
   std::string forget;
-  for (const std::string_view table : {"steps", "walks", "windows", "bad_rows", "progress", "steering"}) {
+  for (const std::string_view table :
+       {"steps", "walks", "windows", "bad_rows", "progress", "verifications", "steering"}) {
     forget += fmt::format("delete from ecmigrate.{} where migration = {}; ", table, quote_literal(plan.name));
   }
   m_connection.script(fmt::format(
       "{1} delete from ecmigrate.migrations where name = {0}; "
       "insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version, description, "
-      "plan_file) "
-      "values ({0}, 'expanding', {2}, encode(sha256(convert_to({2}, 'UTF8')), 'hex'), {3}, {4}, {5}, {6}, {7})",
-      quote_literal(plan.name), forget, quote_literal(plan.canonical), quote_literal(recipe_to_json(recipe)),
-      k_recipe_format, quote_literal(ECMIGRATE_VERSION), quote_literal(plan.description), quote_literal(plan.file)));
+      "plan_file, tables) "
+      "values ({0}, 'expanding', {2}, encode(sha256(convert_to({2}, 'UTF8')), 'hex'), {3}, {4}, {5}, {6}, {7}, {8})",
+      quote_literal(plan.name), forget, quote_literal(plan.canonical), quote_literal(recipe_json), k_recipe_format,
+      quote_literal(ECMIGRATE_VERSION), quote_literal(description), quote_literal(file),
+      quote_literal(storable(tables_to_json(tables)))));
   record_columns(plan.name, recipe.tables, false);
   m_connection.query("commit");
   return std::nullopt;
+}
+
+void Journal::change_plan(const Plan& plan, const Recipe& recipe) {
+  if (!can_store(plan.canonical)) {
+    refuse_characters();
+  }
+  m_connection.query(
+      "update ecmigrate.migrations set plan = $2, plan_hash = encode(sha256(convert_to($2, 'UTF8')), 'hex'), recipe = "
+      "$3, recipe_format = $4, version = $5, description = $6, plan_file = $7 where name = $1",
+      {plan.name, plan.canonical, storable(recipe_to_json(recipe)), std::to_string(k_recipe_format), ECMIGRATE_VERSION,
+       storable(plan.description), storable(plan.file)});
+}
+
+void Journal::record_trigger_marks(const std::string& name, const std::string& marks) {
+  m_connection.query("update ecmigrate.migrations set trigger_marks = $2 where name = $1", {name, marks});
 }
 
 void Journal::record_columns(const std::string& name, const std::vector<QualifiedName>& tables, bool added) {
@@ -212,7 +299,7 @@ std::int64_t Journal::begin_run(const std::string& name, const RunStart& start) 
           "$9::bigint, "
           "'max_rows_rate', $10::double precision, 'max_wal_rate', $11::double precision)) returning id",
           {name, start.command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid()),
-           start.plan_file, start.target, std::to_string(start.limits.target_batch.count()),
+           storable(start.plan_file), storable(start.target), std::to_string(start.limits.target_batch.count()),
            std::to_string(start.limits.max_replica_lag.count()), std::to_string(start.limits.max_rows_rate),
            std::to_string(start.limits.max_wal_rate)})
       .integer(0, 0);
@@ -226,7 +313,7 @@ void Journal::end_run(std::int64_t run, const RunEnd& end) {
   m_connection.query(
       "update ecmigrate.runs set finished_at = clock_timestamp(), outcome = $2, message = $3, hint = $4, next = $5 "
       "where id = $1",
-      {std::to_string(run), end.outcome, end.message, end.hint, end.next});
+      {std::to_string(run), end.outcome, storable(end.message), storable(end.hint), storable(end.next)});
 }
 
 std::vector<std::string> Journal::done_steps(const std::string& name, const std::string& phase) {
@@ -270,16 +357,16 @@ void Journal::record_verification(const std::string& name, std::int64_t run, con
 }
 
 void Journal::record_event(const std::string& name, std::int64_t run, const Event& event) {
+  const std::string data = storable(event_to_json(event));
   m_connection.query("insert into ecmigrate.events (migration, run, data) values ($1, $2, $3)",
-                     {name, std::to_string(run), event_to_json(event)});
+                     {name, std::to_string(run), data});
   if (const auto* failed = std::get_if<event::LockTryFailed>(&event)) {
     m_connection.query(
         "insert into ecmigrate.lock_tries (migration, run, phase, step, relation, mode, try, waited_ms, retry_in_ms, "
         "blockers) "
         "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb->'blockers')",
         {name, std::to_string(run), failed->phase, failed->step, failed->relation, failed->mode,
-         std::to_string(failed->tries), std::to_string(failed->waited_ms), std::to_string(failed->retry_in_ms),
-         event_to_json(event)});
+         std::to_string(failed->tries), std::to_string(failed->waited_ms), std::to_string(failed->retry_in_ms), data});
   }
 }
 
@@ -291,7 +378,7 @@ void Journal::record_progress(const std::string& name, std::int64_t run, const e
 void Journal::record_comparison(const std::string& migration, std::int64_t rows, const std::string& server,
                                 const std::string& json) {
   m_connection.query("insert into ecmigrate.comparisons (migration, rows, server, data) values ($1, $2, $3, $4)",
-                     {migration, std::to_string(rows), server, json});
+                     {migration, std::to_string(rows), server, storable(json)});
 }
 
 }  // namespace ecmigrate

@@ -10,7 +10,7 @@ namespace ecmigrate {
 /// journal, and what it writes and reads has to stay.
 ///
 /// Format 1 has no table `journal`; from 2 on that says which format it is.
-inline constexpr std::array<std::string_view, 2> k_journal_formats{
+inline constexpr std::array<std::string_view, 3> k_journal_formats{
     // 1: migrations and their states, runs, steps, locks, walks, verifications; events and progress as JSON
     R"(
 create table if not exists ecmigrate.migrations (
@@ -92,6 +92,12 @@ create index locks_migration on ecmigrate.locks (migration, id);
 create index progress_phase on ecmigrate.progress (migration, phase, id);
 create index lock_tries_migration on ecmigrate.lock_tries (migration, id);
 create index verifications_migration on ecmigrate.verifications (migration, id);
+)",
+    // 3: what somebody else may change between the phases: the tables as they were, the sync triggers, partitions by
+    // oid
+    R"(
+alter table ecmigrate.migrations add column tables jsonb, add column trigger_marks jsonb;
+alter table ecmigrate.walks add column oid bigint;
 )"};
 
 }  // namespace ecmigrate

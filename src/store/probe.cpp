@@ -16,6 +16,11 @@ namespace ecmigrate {
 
 namespace {
 
+/// Where a plan's expressions find names, in a transaction: as role and database have it.
+constexpr const char* k_plans_names =
+    "set local search_path to default; select pg_catalog.set_config('search_path', concat_ws(', ', "
+    "nullif(current_setting('search_path'), ''), 'pg_temp'), true)";
+
 std::string column_of(const std::string& message, const std::string& what) {
   return fmt::format("{}: {}", what, message);
 }
@@ -32,9 +37,7 @@ class TableProbe {
       : m_connection(connection), m_draft(draft), m_table(table) {}
 
   void run() {
-    m_connection.script(
-        "begin; select pg_catalog.set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), "
-        "''), 'pg_temp'), true)");
+    m_connection.script(std::string("begin; ") + k_plans_names);
     try {
       make_table();
       read_all();
@@ -55,8 +58,14 @@ class TableProbe {
   [[nodiscard]] std::string temporary() const { return "pg_temp." + quote_identifier(m_table.table->name.name); }
 
   void make_table() {
-    m_connection.query(fmt::format("create temp table {} (like {})", quote_identifier(m_table.table->name.name),
-                                   m_table.table->name.sql()));
+    // From the facts, not LIKE the table: those may be of a moment before the table was changed.
+    std::vector<std::string> columns;
+    for (const Column& column : m_table.table->columns) {
+      columns.push_back(fmt::format("{} {}{}", quote_identifier(column.name), column.type,
+                                    column.collation.empty() ? "" : " collate " + column.collation));
+    }
+    m_connection.query(
+        fmt::format("create temp table {} ({})", quote_identifier(m_table.table->name.name), join(columns, ", ")));
     std::vector<std::string> actions;
     for (const Mapping& mapping : m_table.mappings) {
       for (const NewColumn& column : mapping.news) {
@@ -170,7 +179,7 @@ class TableProbe {
       }
     }
     if (!m_table.prelude.empty()) {
-      m_connection.script("set local lock_timeout = '100ms'; " + join(m_table.prelude, ";\n"));
+      m_connection.script("set local lock_timeout = '100ms'; " + join(m_table.prelude, ";\n") + ";\n" + k_plans_names);
     }
     return !m_table.prelude.empty();
   }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 
 namespace ecmigrate {
 
@@ -75,8 +76,17 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AddedObjects, table, columns, constraints, in
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, before_contract, contract,
                                    drops, triggers, added)
 
-/// Format 1 kept the undos in a list of their own, joined to the steps by equal ids.
+/// Format 1 kept the undos in a list of their own, joined to the steps by equal ids; and the user's SQL ran in sessions
+/// that had the settings it was written for.
 static json from_format_1(json recipe) {
+  for (const char* phase : {"expand", "contract", "rollback"}) {
+    for (json& step : recipe.at(phase)) {
+      if (step.at("id").get<std::string>().starts_with("sql ")) {
+        step["sql"].insert(step["sql"].begin(), users_settings_for_now());
+        step["sql"].push_back(no_longer_users_settings());
+      }
+    }
+  }
   for (const json& undo : recipe.at("rollback")) {
     bool joined = false;
     for (const char* phase : {"expand", "after_fill"}) {

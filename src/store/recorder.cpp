@@ -2,6 +2,7 @@
 
 #include "ecmigrate/base/clock.hpp"
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate {
@@ -24,8 +25,7 @@ constexpr std::chrono::milliseconds k_patience{8'000};
 
 // Neither a lock on the journal's tables nor a synchronous replica that is gone may hold the recorder up for long.
 constexpr std::string_view k_settings =
-    "set synchronous_commit = off; set statement_timeout = '5s'; set lock_timeout = '2s'; set client_min_messages = "
-    "warning";
+    "set synchronous_commit = off; set statement_timeout = '5s'; set lock_timeout = '2s'";
 
 }  // namespace
 
@@ -127,7 +127,7 @@ bool JournalRecorder::write(const Item& item, const std::stop_token& stop) {
     if (!m_connection) {
       m_connection.emplace(m_target);
       m_connection->give_up(k_patience, stop);
-      m_connection->script(std::string(k_settings));
+      m_connection->script(own_settings() + "; " + std::string(k_settings));
     }
     Journal journal(*m_connection);
     if (const auto* progress = std::get_if<event::Progress>(&item.event)) {

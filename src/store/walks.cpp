@@ -41,7 +41,7 @@ std::vector<WindowRecord> windows_of(const pg::Rows& rows) {
 std::string leaves_query(const std::string& migration, const QualifiedName& table) {
   return fmt::format(
       "select n.nspname, c.relname, exists (select from ecmigrate.walks w where w.migration = {0} and w.finished "
-      "and pg_catalog.to_regclass(w.relation) = c.oid) as walked "
+      "and coalesce(w.oid = c.oid::bigint, pg_catalog.to_regclass(w.relation) = c.oid)) as walked "
       "from (select {1}::pg_catalog.regclass::oid as oid union select p.relid from "
       "pg_catalog.pg_partition_tree({1}::pg_catalog.regclass) p) t "
       "join pg_catalog.pg_class c on c.oid = t.oid and c.relkind <> 'p' join pg_catalog.pg_namespace n on n.oid = "
@@ -66,8 +66,9 @@ std::string WalkJournal::of_window(const QualifiedName& relation, const WalkReco
 
 std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
   const pg::Rows rows = m_connection.query(
+      // A relation of the same name that is another one was never walked.
       "update ecmigrate.walks set run = $3 where migration = $1 and relation = $2 returning round, filenode, pages, "
-      "next_page, finished, again",
+      "next_page, finished and coalesce(oid = $2::pg_catalog.regclass::pg_catalog.oid::bigint, true), again",
       {m_migration, relation.sql(), std::to_string(m_run)});
   if (rows.size() == 0) {
     return std::nullopt;
@@ -96,15 +97,16 @@ std::optional<WalkRecord> WalkJournal::claim(const QualifiedName& relation) {
 
 void WalkJournal::begin(const QualifiedName& relation, const WalkRecord& walk) {
   // The places of bad rows may be other rows' now; those that still cannot be filled are met again.
-  m_connection.script(
-      fmt::format("begin; delete from ecmigrate.bad_rows where migration = {0} and relation = {1}; "
-                  "insert into ecmigrate.walks (migration, relation, run, round, filenode, pages, again) values ({0}, "
-                  "{1}, {2}, {3}, {4}, {5}, {6}) "
-                  "on conflict (migration, relation) do update set run = excluded.run, round = excluded.round, "
-                  "filenode = excluded.filenode, "
-                  "pages = excluded.pages, again = excluded.again, next_page = 0, finished = false; commit",
-                  quote_literal(m_migration), quote_literal(relation.sql()), m_run, walk.round, walk.filenode,
-                  walk.pages, walk.again));
+  m_connection.script(fmt::format(
+      "begin; delete from ecmigrate.bad_rows where migration = {0} and relation = {1}; "
+      "insert into ecmigrate.walks (migration, relation, run, round, filenode, pages, again, oid) values ({0}, "
+      "{1}, {2}, {3}, {4}, {5}, {6}, {1}::pg_catalog.regclass::pg_catalog.oid::bigint) "
+      "on conflict (migration, relation) do update set run = excluded.run, round = excluded.round, "
+      "filenode = excluded.filenode, "
+      "pages = excluded.pages, again = excluded.again, oid = excluded.oid, next_page = 0, finished = false; "
+      "commit",
+      quote_literal(m_migration), quote_literal(relation.sql()), m_run, walk.round, walk.filenode, walk.pages,
+      walk.again));
 }
 
 bool WalkJournal::open_window(const QualifiedName& relation, const WalkRecord& walk, const WindowRecord& window) {

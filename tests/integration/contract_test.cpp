@@ -245,8 +245,12 @@ TEST_CASE("contract is refused when the sync trigger was disabled or dropped by 
     database.exec(tampering);
     database.exec("update person set name = 'Some Body' where id = 7");
     CHECK_THAT(contract_refused(database, k_split, {}, "backfilled").what(), Catch::Matchers::Contains("sync trigger"));
-    // The way out that the hint names.
-    migrate(database, k_split, "rollback");
+    // The way out that the hint names, or the way back for those who know what they lose.
+    migrate(database, k_split, "expand");
+    CHECK(error_of([&] { migrate(database, k_split, "verify"); }).outcome() == Outcome::differences_found);
+    RunOptions confirmed;
+    confirmed.confirmed = "split";
+    migrate(database, k_split, "rollback", nullptr, confirmed);
     CHECK(database.value("select count(*) from pg_trigger where not tgisinternal") == "0");
   }
 }
@@ -266,7 +270,7 @@ TEST_CASE("a trigger disabled after contract's look is found under the lock, and
     });
   });
   REQUIRE(tampered);
-  CHECK_THAT(error.what(), Catch::Matchers::Contains("sync trigger of person is missing or disabled"));
+  CHECK_THAT(error.what(), Catch::Matchers::Contains("sync trigger of person is missing, disabled, or was made again"));
   database.exec("alter table person enable trigger user");
   CHECK(database.schema() == before);
   migrate(database, k_split, "verify contract");

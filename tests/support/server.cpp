@@ -138,7 +138,11 @@ Database::Database(std::string on) : m_server(std::move(on)) {
   static std::atomic<int> number{0};
   m_name = fmt::format("test_{}_{}", getpid(), ++number);
   pg::Connection maintenance({m_server + " dbname=postgres", "test", nullptr});
-  maintenance.query("create database " + m_name);
+  // Another encoding than UTF-8 for a whole run of the tests (tests/versions.sh).
+  const char* encoding = std::getenv("ECMIGRATE_TEST_ENCODING");
+  maintenance.query(
+      "create database " + m_name +
+      (encoding == nullptr ? std::string() : fmt::format(" encoding '{}' locale 'C' template template0", encoding)));
   m_connection = connect();
 }
 

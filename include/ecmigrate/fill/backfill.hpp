@@ -48,6 +48,7 @@ class Backfill {
   void give_work();
   bool find_window(Worker& worker);
   void return_window(Worker& worker);
+  [[nodiscard]] bool triggers_fire();
   bool open_connection(Worker& worker);
   void send(Worker& worker);
   void wait();

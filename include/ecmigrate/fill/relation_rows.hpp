@@ -38,4 +38,7 @@ std::vector<std::string> filled_columns(const SyncedTable& table);
 /// SET list that fills what is pending, and only that, of every mapping of the table.
 std::string fill_pending(const SyncedTable& table);
 
+/// Whether the application has triggers that an UPDATE of the relation fires now: some may have come after expand.
+bool has_update_triggers(pg::Connection& connection, const QualifiedName& relation);
+
 }  // namespace ecmigrate

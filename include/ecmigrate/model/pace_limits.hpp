@@ -72,6 +72,8 @@ inline constexpr std::array<PaceLimitName, 18> k_pace_limits{{
 }};
 
 /// Sets a limit from text. Gives what is wrong with the value, lowercase, or nothing.
+/// Its value is SQL.
+bool is_query(std::string_view name);
 std::string set_limit(PaceLimits& limits, std::string_view name, const std::string& value);
 
 }  // namespace ecmigrate

@@ -109,6 +109,8 @@ class Connection {
 
   [[nodiscard]] int backend_pid() const { return m_backend_pid; }
   [[nodiscard]] int server_version() const;
+  /// The database's: every character of ours can be stored in it.
+  [[nodiscard]] bool has_every_character() const;
   /// The server was reached through a socket file or the loopback interface.
   [[nodiscard]] bool on_this_machine() const;
   /// "shop on db1:5432 as migrator, PostgreSQL 15.18": never a password.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <set>
 #include <stop_token>
@@ -28,7 +29,10 @@ struct RunOptions {
   bool repair_pending = false;
   enum class Side { none, old_columns, new_columns } repair = Side::none;
   std::set<std::string> accept_drop;  ///< names of dependents that contract may drop
-  std::string target;                 ///< for the journal, see RunStart
+  std::string confirmed;              ///< --confirm: the name of the migration that may lose data or change its plan
+  /// Asks whoever sits at the terminal to type the migration's name; empty where nobody does.
+  std::function<bool(const std::string& question)> ask{};
+  std::string target;  ///< for the journal, see RunStart
 };
 
 /// One runner's dealings with one server: its connections, clock, stop request and observer. Owned by one thread; the
@@ -71,7 +75,11 @@ class Session {
   void prepare(pg::Connection& connection);
   /// Whether it is still the server that the session began with, or a replica that took its place.
   void check_identity(pg::Connection& connection);
-  [[nodiscard]] std::string run_lock_holder(const std::pair<int, int>& key);
+  struct Holder {
+    std::string who;
+    std::string pid;  ///< empty where it is gone already
+  };
+  [[nodiscard]] Holder run_lock_holder(const std::pair<int, int>& key);
 
   pg::Target m_target;
   RunOptions m_options;

@@ -12,11 +12,12 @@
 #include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/model/state.hpp"
 #include "ecmigrate/pg/connection.hpp"
+#include "ecmigrate/store/catalog_json.hpp"
 
 namespace ecmigrate {
 
 /// The format of the journal that this program makes; src/store/journal_formats.hpp says what each is.
-inline constexpr int k_journal_format = 2;
+inline constexpr int k_journal_format = 3;
 
 /// What the journal says of one migration.
 struct MigrationRecord {
@@ -25,6 +26,9 @@ struct MigrationRecord {
   std::string plan;       ///< Plan::canonical of the plan it was started with
   std::string plan_hash;  ///< SHA-256, hexadecimal
   Recipe recipe;
+  /// As they were before expand; nothing where an older program began it.
+  std::optional<Tables> tables;
+  std::string trigger_marks;  ///< of the sync triggers as they were when they were last known to have missed nothing
   std::string started_at;
   std::string changed_at;
 };
@@ -52,18 +56,28 @@ class Journal {
 
   /// 0: there is none.
   [[nodiscard]] int format();
-  /// Whether there is one. Throws Error{refused} when it is of a newer format than this program knows.
+  /// Whether there is one. Throws Error{refused} when it is of a newer format than this program knows, or cannot be
+  /// read without running what somebody put there.
   [[nodiscard]] bool installed();
   /// Creates the schema and its tables, or brings those of an older format to this program's, in one transaction;
-  /// harmless when all is there. Throws Error{refused} where the role may not, and Error{lock_not_obtained}.
+  /// harmless when all is there. Throws Error{refused} where the role may not, or would trust a stranger, and
+  /// Error{lock_not_obtained}.
   void install();
+  /// Throws Error{refused}, with what to grant, where install() would.
+  void check_may_install();
+  /// To be called before anything is written: triggers, defaults and checks of a table run with the rights of who
+  /// writes. Throws Error{refused} where somebody else's would, or where a right is missing.
+  void check_trusted();
 
   std::optional<MigrationRecord> find(const std::string& name);
   /// The migration, other than `name`, that is not finished and works on one of the tables; nothing if there is none.
   std::optional<std::string> other_on(const std::string& name, const std::vector<QualifiedName>& tables);
   /// Starts a migration in state `expanding`, forgetting an earlier one of that name that was rolled back. Gives the
   /// name of another that is under way on one of its tables, and then starts nothing.
-  std::optional<std::string> begin(const Plan& plan, const Recipe& recipe);
+  std::optional<std::string> begin(const Plan& plan, const Recipe& recipe, const Tables& tables);
+  /// From now on the migration goes by this plan and recipe.
+  void change_plan(const Plan& plan, const Recipe& recipe);
+  void record_trigger_marks(const std::string& name, const std::string& marks);
   /// Keeps those columns of the tables that are not on record yet: PostgreSQL forgets a dropped one's name and type.
   /// `added`: the migration made them.
   void record_columns(const std::string& name, const std::vector<QualifiedName>& tables, bool added);
@@ -108,6 +122,12 @@ class Journal {
                          const std::string& json);
 
  private:
+  void check_readable();
+  bool can_store(const std::string& text);
+  /// The text as the database can store it: in one that is not UTF-8, without our typography and, if need be, with `?`
+  /// for what it has no character for.
+  std::string storable(const std::string& text);
+
   pg::Connection& m_connection;
 };
 

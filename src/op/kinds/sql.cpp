@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/op/kind.hpp"
 
@@ -20,7 +21,7 @@ std::string in_one_transaction(const std::string& sql) {
 Action action_of(const PlannedOperation& operation, const std::string& sql) {
   Action action;
   action.title = fmt::format("sql of operation {}", operation.number);
-  action.sql = {in_one_transaction(sql)};
+  action.sql = {users_settings_for_now(), in_one_transaction(sql), no_longer_users_settings()};
   action.cost = "yours: not analysed";
   return action;
 }
