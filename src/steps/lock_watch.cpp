@@ -16,9 +16,9 @@ constexpr std::chrono::milliseconds k_shortest_pause{50};
 constexpr std::chrono::milliseconds k_longest_pause{1'000};
 
 // Without pg_monitor pg_stat_activity gives of another role's session no more than its database and its role; that a
-// worker without a role is autovacuum's can be told, and by the table's age whether it would give way. Who waits is then
-// in pg_locks, which hides nothing. pg_blocking_pids and pg_locks take all partitions of the lock table, so they are
-// asked only of those who wait.
+// worker without a role is autovacuum's can be told, and by the table's age whether it would give way. Who waits is
+// then in pg_locks, which hides nothing. pg_blocking_pids and pg_locks take all partitions of the lock table, so they
+// are asked only of those who wait.
 constexpr const char* k_query = R"(
 with waiting as materialized (
   select a.pid from pg_catalog.pg_stat_activity a where a.wait_event_type = 'Lock'
