@@ -27,7 +27,7 @@ warnings() {
 
 tidy() {
   configure && sources 'src/*.cpp' | grep -v src/serve/embed/ |
-    xargs --max-procs="$jobs" --max-args=4 clang-tidy -p $folder --quiet 2>/dev/null
+    xargs --max-procs="$jobs" --max-args=4 clang-tidy -p $folder --quiet --extra-arg=-Wno-unknown-warning-option 2>/dev/null
 }
 
 # Errors of undefined behaviour end the program too. The server's own memory is not ours to look at, and what the

@@ -196,8 +196,9 @@ void Backfill::return_window(Worker& worker) {
 
 /// The application's triggers are written for sessions that find its tables by their bare names.
 bool Backfill::triggers_fire() {
-  return std::ranges::any_of(
-      m_walks, [&](const auto& walk) { return has_update_triggers(m_session.connection(), walk->relation()); });
+  return std::ranges::any_of(m_walks, [&](const auto& walk) {
+    return update_triggers_fire(m_session.connection(), walk->relation(), m_replace_role);
+  });
 }
 
 bool Backfill::open_connection(Worker& worker) {
@@ -206,7 +207,8 @@ bool Backfill::open_connection(Worker& worker) {
     worker.connection->script(std::string(k_worker_settings));
     if (m_replace_role) {
       worker.connection->query("set session_replication_role = replica");
-    } else if (triggers_fire()) {
+    }
+    if (triggers_fire()) {
       worker.connection->query("set search_path to default");
     }
     if (worker.connection->server_version() >= 150000) {

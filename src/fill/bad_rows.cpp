@@ -81,9 +81,7 @@ void retry_bad_rows(Session& session, RelationWalk& walk, bool replace_replicati
     try {
       session.connection().script(fmt::format(
           "begin; set local ecmigrate.fill = 'on'; set local lock_timeout = '500ms'; {}{}; commit",
-          replace_replication_role ? "set local session_replication_role = replica; "
-          : has_update_triggers(session.connection(), walk.relation()) ? "set local search_path to default; "
-                                                                       : "",
+          writer_settings(session.connection(), walk.relation(), replace_replication_role),
           walk.update(fmt::format("this.ctid = {}::tid and ({})", quote_literal(row.ctid), walk.pending()))));
     } catch (const pg::SqlError& error) {
       if (!row_is_at_fault(error) && error.sqlstate() != pg::sqlstate::k_lock_not_available) {

@@ -71,15 +71,23 @@ std::string fill_pending(const SyncedTable& table) {
   return join(lists, ", ");
 }
 
-bool has_update_triggers(pg::Connection& connection, const QualifiedName& relation) {
+bool update_triggers_fire(pg::Connection& connection, const QualifiedName& relation, bool as_replica) {
   // tgtype: 16 update.
   return connection
       .query(
           "select exists (select from pg_catalog.pg_trigger t join pg_catalog.pg_proc p on p.oid = t.tgfoid join "
           "pg_catalog.pg_namespace n on n.oid = p.pronamespace where t.tgrelid = $1::pg_catalog.regclass and not "
-          "t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 16 <> 0 and n.nspname <> 'ecmigrate')",
-          {relation.sql()})
+          "t.tgisinternal and t.tgenabled in ('A', $2) and t.tgtype & 16 <> 0 and n.nspname <> 'ecmigrate')",
+          {relation.sql(), as_replica ? "R" : "O"})
       .boolean(0, 0);
+}
+
+std::string writer_settings(pg::Connection& connection, const QualifiedName& relation, bool as_replica) {
+  std::string settings = as_replica ? "set local session_replication_role = replica; " : "";
+  if (update_triggers_fire(connection, relation, as_replica)) {
+    settings += "set local search_path to default; ";
+  }
+  return settings;
 }
 
 }  // namespace ecmigrate

@@ -38,10 +38,8 @@ Repair::Repair(Session& session, const QualifiedName& relation, bool replace_rep
       m_relation(relation),
       m_target(session.options().pace.target_batch),
       m_sizer(static_cast<double>(m_target.count()), k_first_batch_pages, k_most_batch_pages),
-      m_role(replace_replication_role && !has_foreign_keys(session.connection(), relation)
-                 ? "set local session_replication_role = replica; "
-             : has_update_triggers(session.connection(), relation) ? "set local search_path to default; "
-                                                                   : "") {}
+      m_role(writer_settings(session.connection(), relation,
+                             replace_replication_role && !has_foreign_keys(session.connection(), relation))) {}
 
 std::int64_t Repair::run(const std::string& set, const std::string& condition, std::int64_t from, std::int64_t to) {
   WindowRecord window;

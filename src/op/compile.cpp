@@ -7,6 +7,7 @@
 #include "carried_default.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/op/spread.hpp"
 #include "mapping_sql.hpp"
@@ -326,25 +327,35 @@ class TableCompiler {
 
   void finish_columns(const Mapping& mapping, std::vector<std::string>& sql) const {
     std::vector<std::string> set;
+    std::vector<std::string> planned;
     std::vector<std::string> drop;
     for (const NewColumn& column : mapping.news) {
       const std::string name = quote_identifier(column.name);
       if (!column.not_null_check.empty()) {
-        set.push_back(fmt::format("alter column {} set not null", name));
+        set.push_back(column.not_null_name.empty()
+                          ? fmt::format("alter column {} set not null", name)
+                          : fmt::format("add constraint {} not null {}", quote_identifier(column.not_null_name), name));
         drop.push_back("drop constraint " + quote_identifier(column.not_null_check));
       }
       if (column.default_sql) {
-        // In the plan's own words, so that the catalog shows them as it would after plain DDL; the line break ends a
-        // comment.
-        set.push_back(fmt::format(
-            "alter column {} set default {}", name,
-            column.default_read != nullptr ? fmt::format("({}\n)", column.default_read->text) : *column.default_sql));
+        // In the plan's own words and settings, so that the catalog shows them as it would after plain DDL; the line
+        // break ends a comment.
+        if (column.default_read != nullptr) {
+          planned.push_back(fmt::format("alter column {} set default ({}\n)", name, column.default_read->text));
+        } else {
+          set.push_back(fmt::format("alter column {} set default {}", name, *column.default_sql));
+        }
       } else if (column.interim_default) {
         set.push_back(fmt::format("alter column {} drop default", name));
       }
     }
     if (!set.empty()) {
       sql.push_back(alter(join(set, ", ")));
+    }
+    if (!planned.empty()) {
+      sql.push_back(users_settings_for_now());
+      sql.push_back(alter(join(planned, ", ")));
+      sql.push_back(no_longer_users_settings());
     }
     if (!drop.empty()) {
       sql.push_back(alter(join(drop, ", ")));

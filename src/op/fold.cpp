@@ -17,7 +17,7 @@ bool same_column(const PlannedOperation& a, const PlannedOperation& b) {
 
 bool contradict(const PlannedOperation& a, const PlannedOperation& b) {
   return std::ranges::any_of(b.fields.members, [&](const auto& member) {
-    return !names_the_column(member.first) && a.fields.has(member.first);
+    return !names_the_column(member.name) && a.fields.has(member.name);
   });
 }
 
@@ -33,7 +33,7 @@ std::vector<PlannedOperation> fold_alterations(const std::vector<PlannedOperatio
       continue;
     }
     for (const auto& member : operation.fields.members) {
-      if (!names_the_column(member.first)) {
+      if (!names_the_column(member.name)) {
         first->fields.members.push_back(member);
       }
     }

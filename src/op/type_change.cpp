@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "column_fields.hpp"
+#include "ecmigrate/base/quote.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "mapping_sql.hpp"
 #include "rename.hpp"
@@ -58,6 +59,7 @@ class TypeChange {
       m_table.contract.push_back(
           alter(fmt::format("rename column {} to {}", quote_identifier(m_copy), quote_identifier(m_final))));
     }
+    name_not_null();
     m_table.indexed_as.emplace_back(m_old.name, m_copy);
     carry_indexes();
     carry_constraints();
@@ -67,6 +69,27 @@ class TypeChange {
 
  private:
   [[nodiscard]] std::string alter(const std::string& action) const { return alter_table(m_table, action); }
+
+  /// From 18 on a NOT NULL is a constraint with a name, which plain ALTER COLUMN TYPE keeps.
+  void name_not_null() {
+    NewColumn& column = m_table.mappings.back().news.front();
+    if (column.not_null_check.empty() || m_draft.catalog().server_version < 180000) {
+      return;
+    }
+    const std::vector<Constraint>& constraints = m_table.table->constraints;
+    const auto own = std::ranges::find_if(constraints, [&](const Constraint& constraint) {
+      return constraint.type == 'n' && constraint.columns == std::vector<std::string>{m_old.name};
+    });
+    const std::string last =
+        own != constraints.end() ? own->name : fmt::format("{}_{}_not_null", m_table.table->name.name, m_final);
+    if (own == constraints.end() && (last.size() > k_max_identifier_bytes ||
+                                     std::ranges::find(constraints, last, &Constraint::name) != constraints.end())) {
+      return;
+    }
+    column.not_null_name = m_draft.object_name(m_table.table->name, "required", m_copy);
+    m_table.contract.push_back(alter(
+        fmt::format("rename constraint {} to {}", quote_identifier(column.not_null_name), quote_identifier(last))));
+  }
 
   /// While the plan's texts about the new column are read, it answers to the old name too (unless it has its own).
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> visible_names() const {

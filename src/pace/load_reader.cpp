@@ -94,7 +94,7 @@ void check_question(pg::Connection& connection, const std::string& name, const s
   if (query.empty()) {
     return;
   }
-  connection.query("begin read only");
+  connection.script("begin read only; " + users_settings_for_now());
   std::optional<Error> failed;
   try {
     connection.query("explain " + question_sql(query));

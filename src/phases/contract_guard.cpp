@@ -6,6 +6,7 @@
 
 #include "dependents.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/store/sync_triggers.hpp"
 #include "ecmigrate/store/walks.hpp"
 
@@ -24,6 +25,48 @@ bool has_bad_rows(Session& session, const std::string& migration, const Recipe& 
     }
   }
   return false;
+}
+
+/// The plan's own `sql` of contract that comes before the column goes.
+std::vector<std::string> own_sql_before(const Recipe& recipe, const ColumnDrop& drop) {
+  std::vector<std::string> statements;
+  for (const Step& step : recipe.contract) {
+    if (std::ranges::find(step.locks, drop.table, &LockRequest::relation) != step.locks.end()) {
+      break;
+    }
+    if (is_plans_own_sql(step)) {
+      statements.insert(statements.end(), step.sql.begin(), step.sql.end());
+    }
+  }
+  return statements;
+}
+
+/// What is left once `statements` have run; they are rolled back. It may be the plan that drops the view.
+Dependents dependents_after(Session& session, const ColumnDrop& drop, const std::vector<std::string>& statements) {
+  const auto timeout = session.options().lock_timeout;
+  pg::Connection& connection = session.connection();
+  connection.script(fmt::format("begin; set local lock_timeout = {}", timeout.count()));
+  const auto undo = [&] { connection.query("rollback"); };
+  try {
+    for (const std::string& statement : statements) {
+      connection.query(statement);
+    }
+    Dependents found = find_dependents(session, {drop});
+    undo();
+    return found;
+  } catch (const pg::SqlError& error) {
+    if (error.connection_lost()) {
+      throw;
+    }
+    undo();
+    if (error.sqlstate() == pg::sqlstate::k_lock_not_available) {
+      throw Error(Outcome::lock_not_obtained,
+                  fmt::format("the plan's own sql, which may drop what needs {}.{}, waited {} ms for a lock",
+                              drop.table.display(), drop.column, timeout.count()),
+                  "It was only tried, and nothing was changed: run the same command again.");
+    }
+    throw;
+  }
 }
 
 }  // namespace
@@ -74,7 +117,16 @@ std::optional<Error> why_doubt(Session& session, const Plan& plan, const Recipe&
 }
 
 void refuse_if_columns_are_needed(Session& session, const Recipe& recipe) {
-  const Dependents dependents = find_dependents(session, recipe.drops);
+  Dependents dependents;
+  for (const ColumnDrop& drop : recipe.drops) {
+    Dependents found = find_dependents(session, {drop});
+    const std::vector<std::string> before = own_sql_before(recipe, drop);
+    if (!before.empty() && (!found.blocking.empty() || !found.lost.empty())) {
+      found = dependents_after(session, drop, before);
+    }
+    dependents.blocking.insert(dependents.blocking.end(), found.blocking.begin(), found.blocking.end());
+    dependents.lost.insert(dependents.lost.end(), found.lost.begin(), found.lost.end());
+  }
   if (!dependents.blocking.empty()) {
     throw Error(Outcome::refused, "these need a column that contract drops:\n  " + join(dependents.blocking, "\n  "),
                 "Drop or change them first; nothing was locked or changed.");

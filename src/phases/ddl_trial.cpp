@@ -9,6 +9,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/store/table_clones.hpp"
 
 namespace ecmigrate {
@@ -25,6 +26,9 @@ const std::vector<Step>& steps_of(const Recipe& recipe, const std::string& phase
 
 /// The sync trigger is not on the copy, and the plan's own `sql` could do anything.
 bool left_out(const std::string& statement) {
+  if (statement == users_settings_for_now() || statement == no_longer_users_settings()) {
+    return false;
+  }
   constexpr std::array<std::string_view, 5> k_beginnings{"do ", "create function ", "create trigger ", "drop trigger ",
                                                          "drop function "};
   return std::ranges::any_of(k_beginnings, [&](std::string_view words) { return statement.starts_with(words); }) ||
@@ -76,8 +80,8 @@ class Trying {
   }
 
   void try_step(const std::string& phase, const Step& step) {
-    if (step.kind == Step::Kind::transaction && step.locks.empty()) {
-      return;  // the plan's own `sql`: it names what it likes, and is not analysed
+    if (is_plans_own_sql(step)) {
+      return;  // it names what it likes, and is not analysed
     }
     if (!m_clones) {
       return;

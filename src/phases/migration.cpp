@@ -299,8 +299,10 @@ struct Migration::Run {
       try_on_rows(session, trial);
     }
     std::vector<std::string> warnings = recipe.warnings;
+    const bool own_sql = std::ranges::any_of(recipe.contract, [](const Step& step) { return is_plans_own_sql(step); });
     for (const std::string& text : dependents.blocking) {
-      warnings.push_back(fmt::format("contract will be refused as long as there is {}", text));
+      warnings.push_back(fmt::format("contract will be refused as long as there is {}{}", text,
+                                     own_sql ? ", unless the plan's own sql of contract removes it first" : ""));
     }
     for (const std::string& text : dependents.lost) {
       warnings.push_back(fmt::format("contract would also drop {}, and will ask for --accept-drop", text));

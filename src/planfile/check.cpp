@@ -127,7 +127,7 @@ Value Checker::object(const Node& node, std::span<const Field> fields, const std
   keys(node, fields, path);
   for (const Node::Member& member : node.members) {
     if (const Field* field = find_field(fields, member.key)) {
-      out.members.emplace_back(member.key, value(member.value, *field, below(path, member.key)));
+      out.members.push_back({member.key, value(member.value, *field, below(path, member.key))});
     }
   }
   return out;
@@ -252,7 +252,7 @@ Value Checker::map_of(const Node& node, const Field& element, const std::string&
     add(node.at, path + ": the map is empty");
   }
   for (const Node::Member& member : node.members) {
-    out.members.emplace_back(member.key, value(member.value, element, below(path, shown(member.key))));
+    out.members.push_back({member.key, value(member.value, element, below(path, shown(member.key)))});
   }
   return out;
 }

@@ -134,7 +134,7 @@ Plan to_plan(const Node& root, Checker& checker) {
     if (field->name == planfile::k_operations) {
       plan.operations = read_operations(member.value, checker);
     } else {
-      top.members.emplace_back(member.key, checker.value(member.value, *field, member.key));
+      top.members.push_back({member.key, checker.value(member.value, *field, member.key)});
     }
   }
   plan.name = top.text("name");

@@ -139,7 +139,7 @@ bool changes_type_alone(const Draft& draft) {
   }
   return std::ranges::none_of(operations.front().fields.members, [](const auto& member) {
     const std::set<std::string> k_with_type{"table", "column", "type", "name", "up", "down"};
-    return !k_with_type.contains(member.first);
+    return !k_with_type.contains(member.name);
   });
 }
 

@@ -313,11 +313,12 @@ void classify(ColumnView& column, bool added, const Recipe& recipe) {
   });
   if (added || replaced) {
     column.side = ColumnView::Side::new_shape;
-    const std::string not_null = fmt::format("{} set not null", quote_identifier(column.name));
+    const std::string name = quote_identifier(column.name);
     const auto sets = [&](const Step& step) {
       return std::ranges::any_of(step.sql, [&](std::string sql) {
         std::ranges::transform(sql, sql.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-        return sql.find(not_null) != std::string::npos;
+        return sql.find(name + " set not null") != std::string::npos ||
+               sql.find(" not null " + name) != std::string::npos;
       });
     };
     column.fate = std::ranges::any_of(recipe.contract, sets) ? "not null at contract" : "";

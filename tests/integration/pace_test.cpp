@@ -30,11 +30,11 @@ TEST_CASE("a query of the user's pauses the backfill", "[version]") {
 TEST_CASE("a query that cannot be read is a reason to stop, not to go on", "[version]") {
   Database database;
   database.exec(k_users);
+  database.exec("create table busy (n integer); insert into busy values (0)");
   migrate(database, k_split, "expand");
   RunOptions options;
-  options.pace.pause_query = "select count(*) from busy";
-  CHECK(backfill_pauses_for(database, "cannot be read", options,
-                            [&] { database.exec("create table busy (n integer)"); }));
+  options.pace.pause_query = "select -1 / n from busy";
+  CHECK(backfill_pauses_for(database, "cannot be read", options, [&] { database.exec("update busy set n = 1"); }));
 }
 
 TEST_CASE("a replica that should be there and is not pauses the backfill, until the limit is changed from outside",

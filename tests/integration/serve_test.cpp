@@ -53,7 +53,7 @@ class Page {
 /// A phase by the real program, whose run has an end.
 void run(Database& database, const std::string& phase) {
   std::vector<std::string> arguments{phase, "PLAN"};
-  if (phase == "contract") {
+  if (phase == "contract" || phase == "rollback") {
     arguments.insert(arguments.end(), {"--confirm", "split"});
   }
   REQUIRE(run_program(database, arguments, k_split).status == 0);

@@ -65,6 +65,32 @@ operations:
   CHECK(database.value(k_done) == "a,b,c,-c,-b,-a");
 }
 
+TEST_CASE("sql of contract may remove what needs the column that the next operation drops") {
+  const std::string plan = R"yaml(
+name: v_and_a
+operations:
+  - sql: { contract: "drop view v" }
+  - drop_column: { table: t, column: a }
+)yaml";
+  SECTION("and it is gone before the column") {
+    Database database;
+    database.exec("create table t (id int primary key, a text, b text); create view v as select id, a from t");
+    migrate(database, plan, "expand backfill verify contract");
+    CHECK(database.value("select count(*) from pg_attribute where attrelid = 't'::regclass and attname = 'a'") == "0");
+  }
+  SECTION("but what it leaves still refuses, and nothing has run") {
+    Database database;
+    database.exec(
+        "create table t (id int primary key, a text, b text); create view v as select id, a from t; create view w as "
+        "select a from t");
+    migrate(database, plan, "expand backfill verify");
+    const Error error = error_of([&] { migrate(database, plan, "contract"); });
+    CHECK(error.outcome() == Outcome::refused);
+    CHECK_THAT(error.what(), Catch::Matchers::Contains("view w (needs t.a)") && !Catch::Matchers::Contains("view v"));
+    CHECK(database.value("select to_regclass('v') is not null") == "t");
+  }
+}
+
 TEST_CASE("an error inside sql undoes all of that sql, and the next run begins it again") {
   Database database;
   database.exec(k_log);

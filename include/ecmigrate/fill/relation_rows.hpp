@@ -38,7 +38,13 @@ std::vector<std::string> filled_columns(const SyncedTable& table);
 /// SET list that fills what is pending, and only that, of every mapping of the table.
 std::string fill_pending(const SyncedTable& table);
 
-/// Whether the application has triggers that an UPDATE of the relation fires now: some may have come after expand.
-bool has_update_triggers(pg::Connection& connection, const QualifiedName& relation);
+/// Whether the application has triggers that an UPDATE of the relation fires now, in a session whose
+/// session_replication_role is replica or in one of the usual kind: some may have come after expand, and those that are
+/// ENABLE ALWAYS fire in both.
+bool update_triggers_fire(pg::Connection& connection, const QualifiedName& relation, bool as_replica);
+
+/// What a transaction that writes rows of the relation begins with: keeps the application's triggers quiet where that
+/// is wanted, and lets those that fire all the same find their tables by bare names.
+std::string writer_settings(pg::Connection& connection, const QualifiedName& relation, bool as_replica);
 
 }  // namespace ecmigrate

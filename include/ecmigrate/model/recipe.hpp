@@ -50,6 +50,11 @@ struct Step : Action {
   friend bool operator==(const Step&, const Step&) = default;
 };
 
+/// A step of the operation `sql`: the one kind of transaction for which nothing is locked beforehand.
+inline bool is_plans_own_sql(const Step& step) {
+  return step.kind == Step::Kind::transaction && step.locks.empty();
+}
+
 /// One mapping between old columns and new ones, compiled.
 struct SyncedMapping {
   std::string label;  ///< "full_name → first_name, last_name"

@@ -2,7 +2,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace ecmigrate {
@@ -13,6 +12,8 @@ struct Location {
   int column = 0;
 };
 
+struct Member;
+
 /// A YAML node after parsing: plain data that remembers where it stood. What operations are built from, so that they
 /// need no YAML library.
 struct Value {
@@ -21,18 +22,11 @@ struct Value {
   Kind kind = Kind::null;
   std::string scalar;
   std::vector<Value> items;
-  std::vector<std::pair<std::string, Value>> members;  ///< in the order of the file; keys are unique
+  std::vector<Member> members;  ///< in the order of the file; keys are unique
   Location at;
 
   /// The member of that name, or nullptr.
-  [[nodiscard]] const Value* find(std::string_view key) const {
-    for (const auto& [name, value] : members) {
-      if (name == key) {
-        return &value;
-      }
-    }
-    return nullptr;
-  }
+  [[nodiscard]] const Value* find(std::string_view key) const;
   /// The scalar of that member, or `fallback` when it is absent or null.
   [[nodiscard]] std::string text(std::string_view key, std::string_view fallback = {}) const {
     const Value* value = find(key);
@@ -45,5 +39,20 @@ struct Value {
   }
   [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
 };
+
+/// One key of a map.
+struct Member {
+  std::string name;
+  Value value;
+};
+
+inline const Value* Value::find(std::string_view key) const {
+  for (const auto& [name, value] : members) {
+    if (name == key) {
+      return &value;
+    }
+  }
+  return nullptr;
+}
 
 }  // namespace ecmigrate

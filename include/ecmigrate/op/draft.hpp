@@ -66,6 +66,9 @@ struct NewColumn {
   std::optional<std::string> comment;
   std::string collation;
   std::string not_null_check;  ///< the constraint that holds NOT NULL until contract; empty for a nullable column
+  /// Of the NOT NULL that contract sets, where the server gives it a name (18 on) and that is not the column's last
+  /// one's: it is renamed with the column. Else empty.
+  std::string not_null_name;
   Expression up;
 };
 

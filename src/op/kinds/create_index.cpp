@@ -10,7 +10,7 @@ namespace ecmigrate {
 
 namespace {
 
-std::string parameters(const std::vector<std::pair<std::string, Value>>& members) {
+std::string parameters(const std::vector<Member>& members) {
   std::vector<std::string> terms;
   for (const auto& [name, value] : members) {
     terms.push_back(fmt::format("{} = {}", quote_identifier(name), quote_literal(value.scalar)));
