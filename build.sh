@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds into build/. With target names, only those: ./build.sh ecmigrate
+# Builds into build/. With target names, only those: ./build.sh ecmigrate. ECMIGRATE_DEVELOPER=ON makes every warning an
+# error.
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! command -v cmake >/dev/null || ! command -v ninja >/dev/null; then
@@ -7,7 +8,7 @@ if ! command -v cmake >/dev/null || ! command -v ninja >/dev/null; then
   exit 1
 fi
 mkdir -p build
-cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release >build/configure.log || { cat build/configure.log; exit 1; }
+cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DECMIGRATE_DEVELOPER="${ECMIGRATE_DEVELOPER:-OFF}" >build/configure.log || { cat build/configure.log; exit 1; }
 if [ $# -gt 0 ]; then
   cmake --build build --target "$@"
 else

@@ -5,7 +5,8 @@
 #   tests/versions.sh [VERSION ...]      default: 14 15 16 17 18
 #
 # TESTS narrows them, in the words of Catch2: TESTS='[sync],[version]' for those that depend on what the server does.
-# ECMIGRATE_TEST_ENCODING=LATIN1 makes their databases in another encoding than UTF-8.
+# ECMIGRATE_TEST_ENCODING=LATIN1 makes their databases in another encoding than UTF-8. ECMIGRATE_TEST_OWNER=somebody runs
+# them as a role of that name that owns its databases and has no other right; those that need more are [superuser].
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -16,7 +16,8 @@ std::int64_t window_end(std::int64_t first, std::int64_t pages, int workers, std
   /// Smaller, and a page is visited again before the transactions of the other workers have ended.
   constexpr std::int64_t k_least = 400;
   const std::int64_t left = pages - first;
-  const std::int64_t share = workers == 1 ? most : std::clamp(left / (2 * workers), std::min(k_least, most), most);
+  const std::int64_t share =
+      workers == 1 ? most : std::clamp(left / (std::int64_t{2} * workers), std::min(k_least, most), most);
   return first + std::min(share, left);
 }
 

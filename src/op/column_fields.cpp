@@ -174,7 +174,8 @@ void add_column_constraints(Draft& draft, TableDraft& table, const Value& fields
   if (unique != nullptr && (unique->kind == Value::Kind::map || unique->scalar == "true")) {
     const std::string given = unique->kind == Value::Kind::map ? unique->text("name") : std::string();
     const std::string name = given.empty() ? usual_key_name(table.table->name.name + "_" + visible) : given;
-    if (const Location at = given.empty() ? unique->at : unique->find("name")->at;
+    const Value* named = unique->find("name");
+    if (const Location at = named == nullptr ? unique->at : named->at;
         draft.claim_index(table, name, at) && draft.claim_constraint(table, name, at)) {
       add_unique(draft, table, name, physical, filled_by_plan);
     }

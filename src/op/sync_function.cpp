@@ -18,7 +18,7 @@ std::string last_trigger_name(const Table& table, const std::string& suffix) {
       last = std::max(last, trigger.name);
     }
   }
-  const std::string usual = "zzz_ecmigrate" + suffix;
+  std::string usual = "zzz_ecmigrate" + suffix;
   if (usual > last) {
     return usual;
   }

@@ -217,9 +217,8 @@ void Builder::check_closed(const YAML::Mark& mark, Location at) const {
   }
   const char quote = text[i];
   for (++i; i < text.size(); ++i) {
-    if (quote == '"' && text[i] == '\\') {
-      ++i;
-    } else if (text[i] == quote && quote == '\'' && text.substr(i + 1, 1) == "'") {
+    const bool hides_next = quote == '"' ? text[i] == '\\' : text.substr(i, 2) == "''";
+    if (hides_next) {
       ++i;
     } else if (text[i] == quote) {
       return;

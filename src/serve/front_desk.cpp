@@ -27,7 +27,7 @@ constexpr milliseconds k_drain{1'000};
 constexpr milliseconds k_longest_answer{60'000};
 /// Without a file to be opened, the next look at those who knock.
 constexpr milliseconds k_no_files_pause{100};
-constexpr std::size_t k_read_at_once = 16 * 1024;
+constexpr std::size_t k_read_at_once = std::size_t{16} * 1024;
 
 bool would_wait() {
   return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;

@@ -25,8 +25,8 @@ struct IncomingRequest {
 
 struct NeedsMore {};
 
-inline constexpr std::size_t k_longest_head = 8 * 1024;
-inline constexpr std::size_t k_longest_body = 4 * 1024;
+inline constexpr std::size_t k_longest_head = std::size_t{8} * 1024;
+inline constexpr std::size_t k_longest_body = std::size_t{4} * 1024;
 
 /// Takes the next request off the front of what came on a connection. After a Refusal nothing of it can be trusted: say
 /// so and close. Strict where HTTP lets servers be lenient: what has two readings has none here.

@@ -56,7 +56,7 @@ std::string read_token(const std::string& file) {
     throw Error(Outcome::usage, fmt::format("--token-file {} cannot be read", file), how);
   }
   text.resize(static_cast<std::size_t>(stream.gcount()));
-  const std::string token(trim(text));
+  std::string token(trim(text));
   if (token.size() < k_shortest || token.size() > k_longest) {
     throw Error(Outcome::usage,
                 fmt::format("--token-file {}: a token has {} to {} characters", file, k_shortest, k_longest), how);

@@ -57,6 +57,12 @@ void wait_until(pg::Connection& connection, const std::string& condition) {
   throw std::runtime_error("never came true: " + condition);
 }
 
+/// The whole run as one who owns the databases and nothing else (tests/versions.sh); empty: as superuser.
+std::string plain_owner() {
+  const char* role = std::getenv("ECMIGRATE_TEST_OWNER");
+  return role == nullptr ? "" : role;
+}
+
 std::string read_file(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
@@ -88,7 +94,12 @@ const std::string& server() {
           "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s "
           "wal_level=logical "
           "max_prepared_transactions=4 2>&1");
-    return fmt::format("host={}/pg port=5432 user=postgres", run_folder());
+    std::string address = fmt::format("host={}/pg port=5432 user=postgres", run_folder());
+    if (!plain_owner().empty()) {
+      pg::Connection({address + " dbname=postgres", "test", nullptr})
+          .query(fmt::format("create role {} login createdb createrole", plain_owner()));
+    }
+    return address;
   }();
   return conninfo;
 }
@@ -143,6 +154,10 @@ Database::Database(std::string on) : m_server(std::move(on)) {
   maintenance.query(
       "create database " + m_name +
       (encoding == nullptr ? std::string() : fmt::format(" encoding '{}' locale 'C' template template0", encoding)));
+  if (!plain_owner().empty() && m_server == server()) {
+    m_user = plain_owner();
+    maintenance.query(fmt::format("alter database {} owner to {}", m_name, m_user));
+  }
   m_connection = connect();
 }
 
@@ -157,7 +172,8 @@ Database::~Database() {
 }
 
 std::string Database::conninfo(const std::string& more) const {
-  return fmt::format("{} dbname={} {}", m_server, m_name, more);
+  // The last one counts.
+  return fmt::format("{} dbname={}{} {}", m_server, m_name, m_user.empty() ? "" : " user=" + m_user, more);
 }
 
 std::unique_ptr<pg::Connection> Database::connect(const std::string& more) const {

@@ -67,6 +67,7 @@ class Database {
  private:
   std::string m_server;
   std::string m_name;
+  std::string m_user;  ///< that its sessions are of, where that is not the server's own
   std::unique_ptr<pg::Connection> m_connection;
 };
 
