@@ -140,6 +140,11 @@ void carry_defaults(Draft& draft, TableDraft& table) {
       if (!mapping.olds.empty() && can_be_set_null(column)) {
         column.interim_default = interim_default(mapping, column);
       }
+      for (ColumnDrop& drop : table.drops) {
+        if (drop.column == column.name) {
+          drop.interim_default = column.interim_default.value_or(column.domain.has_default ? "null" : "");
+        }
+      }
       if (!column.default_through_up) {
         continue;
       }

@@ -50,6 +50,7 @@ NewColumn new_column(Draft& draft, TableDraft& table, const Value& fields, const
   column.name = physical_name;
   const TypeFacts type = draft.type(fields.text("type"), fields.find("type")->at);
   column.type = type.type;
+  column.domain = type.domain;
   column.equality_is_identity = type.equality_is_identity;
   column.nullable = fields.flag("nullable", false);
   if (fields.has("comment")) {
@@ -80,6 +81,7 @@ NewColumn copy_of(const Draft& draft, const TableDraft& table, const Column& old
   NewColumn column;
   column.name = physical_name;
   column.type = old.type;
+  column.domain = old.domain;
   column.collation = old.collation;
   column.comment = old.comment;
   column.equality_is_identity = old.equality_is_identity;

@@ -85,8 +85,10 @@ class TableCompiler {
     std::vector<std::string> actions;
     for (const Mapping& mapping : m_table.mappings) {
       for (const NewColumn& column : mapping.news) {
-        actions.push_back(fmt::format("add column {} {}{}", quote_identifier(column.name), column.type,
-                                      column.collation.empty() ? "" : " collate " + column.collation));
+        // The default of a domain would be the value of the rows that exist, and of every INSERT.
+        actions.push_back(fmt::format("add column {} {}{}{}", quote_identifier(column.name), column.type,
+                                      column.collation.empty() ? "" : " collate " + column.collation,
+                                      column.domain.has_default ? " default null" : ""));
         if (!column.not_null_check.empty()) {
           actions.push_back(fmt::format("add constraint {} check ({} is not null) not valid",
                                         quote_identifier(column.not_null_check), quote_identifier(column.name)));
@@ -345,7 +347,7 @@ class TableCompiler {
         } else {
           set.push_back(fmt::format("alter column {} set default {}", name, *column.default_sql));
         }
-      } else if (column.interim_default) {
+      } else if (column.interim_default || column.domain.has_default) {
         set.push_back(fmt::format("alter column {} drop default", name));
       }
     }

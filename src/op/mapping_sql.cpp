@@ -109,7 +109,7 @@ std::string staged_row(const TableDraft& draft, const Mapping& mapping) {
             return name != column.name ? field_of("this", name)
                    : stage == &mapping ? fmt::format("({})", column.up.sql)
                                        : fmt::format("case when this.{} then {} else {} end", waits,
-                                                     assigned(column.up.sql, column.type), field_of("this", name));
+                                                     assigned_to(column.up.sql, column), field_of("this", name));
           },
           stage == &mapping ? "true" : "this." + waits);
     }
@@ -147,7 +147,8 @@ std::string fill_if_pending(const TableDraft& draft, const Mapping& mapping) {
         staged ? fmt::format("(select {} from {})", field_of("this", column.name), staged_row(draft, mapping))
                : column.up.sql;
     assignments.push_back(fmt::format("{} = case when {} then ({})::{} else this.{} end", name, pending(draft, mapping),
-                                      value, unlimited(column.type), name));
+                                      value, unlimited(column.domain.over.empty() ? column.type : column.domain.over),
+                                      name));
   }
   if (mapping.marker) {
     const std::string name = quote_identifier(*mapping.marker);
@@ -385,8 +386,11 @@ Trial compile_trial(const TableDraft& draft, const Mapping& mapping) {
   std::vector<std::string> null_terms;
   for (const Mapping* stage : mappings_up_to(draft, mapping)) {
     for (const NewColumn& column : stage->news) {
-      trial.source = fmt::format("(select this.*, {} as {} from {}) as this", assigned(column.up.sql, column.type),
+      trial.source = fmt::format("(select this.*, {} as {} from {}) as this", assigned_to(column.up.sql, column),
                                  quote_identifier(column.name), trial.source);
+      if (stage == &mapping && column.interim_default) {
+        trial.defaults.push_back(*column.interim_default);
+      }
       if (stage == &mapping) {
         trial.evaluated.push_back(field_of("this", column.name));
       }
@@ -402,8 +406,8 @@ Trial compile_trial(const TableDraft& draft, const Mapping& mapping) {
     std::vector<std::string> after;
     for (const OldColumn& old : mapping.olds) {
       before.push_back(fmt::format("coalesce(({})::pg_catalog.text, 'null')", field_of("this", old.column->name)));
-      trial.evaluated.push_back(assigned(old.down->sql, old.column->type));
-      after.push_back(fmt::format("coalesce({}::pg_catalog.text, 'null')", assigned(old.down->sql, old.column->type)));
+      trial.evaluated.push_back(assigned_to(old.down->sql, *old.column));
+      after.push_back(fmt::format("coalesce({}::pg_catalog.text, 'null')", assigned_to(old.down->sql, *old.column)));
     }
     trial.shown_before = join(before, " || ', ' || ");
     trial.shown_after = join(after, " || ', ' || ");

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 #include <string_view>
 
@@ -46,6 +48,12 @@ std::string set_null_note(const TableDraft& draft, const Mapping& mapping, const
 
 /// An expression converted as an assignment to the column would: a value that is too long is an error, not cut.
 std::string assigned(const std::string& sql, const std::string& type);
+/// The same for a column, whose type may be a domain: over a type with a length it would cut too.
+template <typename SomeColumn>
+std::string assigned_to(const std::string& sql, const SomeColumn& column) {
+  return column.domain.over.empty() ? assigned(sql, column.type)
+                                    : fmt::format("({})::{}", assigned(sql, column.domain.over), column.type);
+}
 
 /// A type without the limit of its values' length: what is converted to it is whole, and an assignment judges it then.
 std::string unlimited(std::string type);

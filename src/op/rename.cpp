@@ -72,6 +72,7 @@ void rename_through_copy(Draft& draft, TableDraft& table, const Column& old, con
   if (!old.plain_type.empty()) {
     // The domain still judges every value: the sync gives it to the old column, which is the one that stays.
     column.type = old.plain_type;
+    column.domain = {};
     column.collation = old.plain_collation;
   }
   // The old column's own NOT NULL holds for both, as they are kept equal.

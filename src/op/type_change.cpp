@@ -128,6 +128,7 @@ class TypeChange {
   void add_mapping() {
     NewColumn column = copy_of(m_draft, m_table, m_old, m_copy);
     column.type = m_type.type;
+    column.domain = m_type.domain;
     column.equality_is_identity =
         m_type.base_type == m_old.base_type ? m_old.equality_is_identity : m_type.equality_is_identity;
     if (m_type.base_type != m_old.base_type) {
@@ -236,8 +237,15 @@ class TypeChange {
       if (!reads(constraint.columns, m_old.name) || (constraint.type != 'c' && constraint.type != 'f')) {
         continue;
       }
+      const std::string name = m_draft.object_name(m_table.table->name, "copy", constraint.name);
+      if (std::ranges::find(m_table.constraints, name, &ConstraintAdd::name) != m_table.constraints.end()) {
+        m_draft.refuse(
+            m_fields.find("column")->at,
+            fmt::format("\"{}\" is over two columns that this plan changes through a copy", constraint.name));
+        continue;
+      }
       ConstraintAdd& copy = m_table.constraints.emplace_back();
-      copy.name = m_draft.object_name(m_table.table->name, "copy", constraint.name);
+      copy.name = name;
       copy.shown = constraint.name;
       if (constraint.type == 'c') {
         const std::size_t open = constraint.definition.find('(');

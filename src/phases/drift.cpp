@@ -89,8 +89,8 @@ class Replacement {
       }
     }
     if (m_old == nullptr) {
-      if (m_going->default_sql && m_going->default_sql != m_base->default_sql &&
-          m_staying->default_sql == m_base->default_sql) {
+      if (m_going->default_sql && m_going->default_sql != m_drop.interim_default &&
+          m_going->default_sql != m_base->default_sql && m_staying->default_sql == m_base->default_sql) {
         alter_staying("set default " + *m_going->default_sql);
       }
       return;

@@ -18,7 +18,8 @@ struct Drift {
   std::vector<std::string> lost;  ///< what cannot be kept, for people
 };
 
-/// `then`: the tables before expand; `now`: before contract. `accepted`: names of what may go.
+/// `then`: the tables before expand; `now`: before contract. `accepted`: names of what may go. Interim defaults in the
+/// recipe are as the server prints them (see printed_default).
 Drift find_drift(const Recipe& recipe, const Tables& then, const Tables& now, const std::set<std::string>& accepted);
 
 }  // namespace ecmigrate

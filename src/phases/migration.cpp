@@ -444,9 +444,19 @@ struct Migration::Run {
 
   /// Nothing where an older program began the migration: then what was there at expand is not known.
   Drift drift() {
-    return record->tables ? find_drift(record->recipe, *record->tables, read_catalog(session.connection(), plan).tables,
-                                       session.options().accept_drop)
-                          : Drift{};
+    if (!record->tables) {
+      return {};
+    }
+    const Tables now = read_catalog(session.connection(), plan).tables;
+    Recipe recipe = record->recipe;
+    for (ColumnDrop& drop : recipe.drops) {
+      const auto table = now.find(drop.table);
+      const Column* going = table == now.end() ? nullptr : table->second.find_column(drop.column);
+      if (going != nullptr && !drop.interim_default.empty()) {
+        drop.interim_default = printed_default(session.connection(), *going, drop.interim_default);
+      }
+    }
+    return find_drift(recipe, *record->tables, now, session.options().accept_drop);
   }
 
   void refuse_lost(const Drift& drift) const {

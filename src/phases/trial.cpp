@@ -37,6 +37,7 @@ class Trying {
 
   void run() {
     m_result.relation = m_trial.table.display();
+    evaluate_defaults();
     for (const QualifiedName& leaf : m_trial.leaves) {
       m_leaf = leaf;
       std::string source = m_trial.source;
@@ -61,6 +62,25 @@ class Trying {
   }
 
  private:
+  void evaluate_defaults() {
+    for (const std::string& sql : m_trial.defaults) {
+      try {
+        m_session.connection().script(rolled_back("select " + sql));
+      } catch (const pg::SqlError& error) {
+        if (error.connection_lost() || error.is_class(pg::sqlstate::k_syntax_error_or_access_rule_violation)) {
+          throw;
+        }
+        if (error.sqlstate() != pg::sqlstate::k_read_only_sql_transaction) {
+          throw Error(Outcome::refused,
+                      fmt::format("{}: `up` raises for the old column's default: {} ({})", m_result.relation,
+                                  error.what(), m_trial.label),
+                      "From expand on every INSERT would evaluate it: change or drop that default first, or let `up` "
+                      "take it. Nothing was changed.");
+        }
+      }
+    }
+  }
+
   void leaf_pages() {
     const pg::Rows size = m_session.connection().query(
         "select pg_catalog.pg_relation_size($1::pg_catalog.regclass) / current_setting('block_size')::bigint",

@@ -26,6 +26,13 @@ constexpr std::string_view k_equality_is_identity = R"(
     'date', 'timestamp', 'timestamptz', 'bytea') and t.typnamespace = 'pg_catalog'::regnamespace)
   and coalesce((select l.collisdeterministic from pg_collation l where l.oid = a.attcollation), true))";
 
+/// Of the type `t`: the type under a domain, with its modifier, and whether it brings a default of its own.
+constexpr std::string_view k_domain_facts = R"(
+  (with recursive under(type, modifier) as (select t.typbasetype, t.typtypmod where t.typtype = 'd'
+     union all select b.typbasetype, b.typtypmod from under u join pg_type b on b.oid = u.type where b.typtype = 'd')
+   select format_type(u.type, u.modifier) from under u join pg_type b on b.oid = u.type where b.typtype <> 'd'),
+  t.typtype = 'd' and t.typdefault is not null)";
+
 /// One message for all facts of a table. Catalog names need no qualification: search_path is pg_catalog, which also
 /// makes the server qualify every name in the texts it prints.
 std::string facts_query(const QualifiedName& name) {
@@ -59,7 +66,7 @@ select a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, 
    from under u join pg_type b on b.oid = u.type where b.typtype <> 'd' and u.constrained),
   (select json_agg(json_build_array(n.nspname, s.relname) order by n.nspname, s.relname) from pg_depend e join pg_class s on s.oid = e.objid and s.relkind = 'S'
      join pg_namespace n on n.oid = s.relnamespace where e.classid = 'pg_class'::regclass and e.refclassid = 'pg_class'::regclass
-     and e.refobjid = a.attrelid and e.refobjsubid = a.attnum and e.deptype in ('a', 'i'))
+     and e.refobjid = a.attrelid and e.refobjsubid = a.attnum and e.deptype in ('a', 'i')), {3}
 from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 where a.attrelid = {0} and a.attnum > 0 and not a.attisdropped order by a.attnum;
 select i.relname, x.indisunique, x.indisprimary, x.indisreplident, x.indisclustered, k.conname, k.contype, coalesce(k.condeferrable, false),
@@ -103,7 +110,7 @@ select n.nspname, r.relname, k.conname, (select json_agg(a.attname) from pg_attr
 from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_namespace n on n.oid = r.relnamespace
 where k.contype = 'f' and k.confrelid = {0} and k.conparentid = 0;
 commit)",
-      table, k_equality_is_identity, quote_literal(name.sql()));
+      table, k_equality_is_identity, quote_literal(name.sql()), k_domain_facts);
 }
 
 Column read_column(const pg::Rows& rows, int row) {
@@ -137,6 +144,7 @@ Column read_column(const pg::Rows& rows, int row) {
       column.sequences.push_back({sequence[0], sequence[1]});
     }
   }
+  column.domain = {rows.text(row, 17), rows.boolean(row, 18)};
   return column;
 }
 
@@ -238,12 +246,17 @@ TypeFacts read_type(pg::Connection& connection, const std::string& text) {
                               .script(fmt::format(
                                   R"(set local search_path = pg_catalog;
 select format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, null), a.atttypmod, {}, a.atthasdef,
-  exists (select from pg_constraint k where k.contypid = t.oid) or t.typnotnull
+  exists (select from pg_constraint k where k.contypid = t.oid) or t.typnotnull, {}, a.attcollation <> t.typcollation
 from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = 'pg_temp.ecmigrate_type'::regclass and a.attnum = 1)",
-                                  k_equality_is_identity))
+                                  k_equality_is_identity, k_domain_facts))
                               .front();
-    facts = {rows.text(0, 0), rows.text(0, 1), static_cast<int>(rows.integer(0, 2)), rows.boolean(0, 3), ""};
-    if (rows.boolean(0, 4)) {
+    facts = {rows.text(0, 0),
+             rows.text(0, 1),
+             static_cast<int>(rows.integer(0, 2)),
+             rows.boolean(0, 3),
+             "",
+             {rows.text(0, 6), rows.boolean(0, 7)}};
+    if (rows.boolean(0, 4) || rows.boolean(0, 8)) {
       facts.error = fmt::format("\"{}\" is not a type of its own", text);
     } else if (rows.boolean(0, 5)) {
       facts.error = fmt::format(
@@ -305,6 +318,17 @@ bool has_valid_index(pg::Connection& connection, const QualifiedName& name) {
           "i.indisvalid and i.indisready and i.indislive)",
           {name.sql()})
       .boolean(0, 0);
+}
+
+std::string printed_default(pg::Connection& connection, const Column& column, const std::string& sql) {
+  const pg::Rows rows = connection
+                            .script(fmt::format("begin; create temp table ecmigrate_default (value {} default {}); "
+                                                "select pg_catalog.pg_get_expr(d.adbin, "
+                                                "d.adrelid) from pg_catalog.pg_attrdef d where d.adrelid = "
+                                                "'pg_temp.ecmigrate_default'::regclass; rollback",
+                                                column.type, sql))
+                            .front();
+  return rows.size() == 0 ? std::string() : rows.text(0, 0);
 }
 
 void require_temporary_tables(pg::Connection& connection) {

@@ -14,7 +14,9 @@ used as (
   select d.refobjid as relation, array_agg(d.refobjsubid) filter (where d.refobjsubid > 0) as columns
   from pg_depend d join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
   where r.ev_class = 'pg_temp.ecmigrate_view'::regclass and d.refclassid = 'pg_class'::regclass
-    and d.refobjid not in ('pg_temp.this'::regclass, 'pg_temp.ecmigrate_view'::regclass) group by 1),
+    and d.refobjid not in ('pg_temp.this'::regclass, 'pg_temp.ecmigrate_view'::regclass)
+    -- a composite type needs no right
+    and exists (select from pg_class c where c.oid = d.refobjid and c.relkind <> 'c') group by 1),
 called as (select distinct m[1]::oid as function from tree, regexp_matches(tree.text, ':(?:funcid|opfuncid) ([1-9][0-9]*)', 'g') m),
 schemas as (
   select c.relnamespace as oid from used join pg_class c on c.oid = used.relation

@@ -70,7 +70,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedMapping, label, old_columns, new_column
                                    fill_if_pending, old_from_new)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SyncedTable, table, mappings, key, spread, user_update_triggers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ColumnDrop, table, column, replaced, type_change, successor,
-                                                default_planned, comment_planned)
+                                                default_planned, comment_planned, interim_default)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SyncTrigger, table, names, make)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AddedObjects, table, columns, constraints, indexes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, before_contract, contract,

@@ -12,6 +12,12 @@ namespace ecmigrate {
 
 /// Facts of the server's catalog at one moment. Plain data; SQL texts in it are schema-qualified.
 
+/// What the server does on behalf of a type that is a domain.
+struct DomainFacts {
+  std::string over;  ///< the type under it, with its modifier: `character varying(5)`; empty where it is no domain
+  bool has_default = false;
+};
+
 struct Column {
   std::string name;
   std::string type;        ///< with its modifier, as SQL: `character varying(255)`
@@ -22,6 +28,7 @@ struct Column {
   /// of the domain cannot be added without a rewrite of the table, one of the type can. Else empty.
   std::string plain_type;
   std::string plain_collation;
+  DomainFacts domain;
   bool costly_in_place = false;  ///< the server would rewrite or rebuild something if its type changed in place
   /// Values that are equal by the type's operator are the same value: no lost trailing zeros, no case folding.
   bool equality_is_identity = true;
@@ -50,6 +57,7 @@ struct TypeFacts {
   int type_modifier = -1;
   bool equality_is_identity = true;
   std::string error;  ///< why the server does not take it, or empty
+  DomainFacts domain{};
 };
 
 struct Index {

@@ -86,6 +86,7 @@ struct Trial {
   std::string label;
   std::vector<std::string> prelude;  ///< the plan's own SQL that has to have run before; rolled back with the trial
   std::string source;  ///< a FROM item made from the table: the row with N := up(O) added; `%s` is the leaf
+  std::vector<std::string> defaults;   ///< what `up` makes of the old columns' defaults: every INSERT evaluates it
   std::vector<std::string> evaluated;  ///< every `up` and `down`, as they would be assigned
   std::vector<std::string> unique;     ///< columns of the source; rows that have them equal are too many; then nothing
                                        ///< else is tried, and all leaves are looked at together
@@ -107,6 +108,8 @@ struct ColumnDrop {
   /// The plan itself says these of the successor.
   bool default_planned = false;
   bool comment_planned = false;
+  /// The default that expand gave the column that goes, as SQL, and not the application's; empty: none.
+  std::string interim_default{};
 };
 
 /// The names that a recipe adds to a table.

@@ -49,6 +49,7 @@ struct Expression {
 struct NewColumn {
   std::string name;  ///< physical
   std::string type;  ///< as the plan writes it; replaced by the server's spelling when probed
+  DomainFacts domain;
   bool equality_is_identity = true;
   bool nullable = true;
   std::optional<std::string> default_sql;

@@ -16,6 +16,9 @@ inline constexpr std::string_view k_without_pg_monitor =
 /// them.
 void require_temporary_tables(pg::Connection& connection);
 
+/// A default of the column as the catalog shows it, which may have casts in it that `sql` has not.
+std::string printed_default(pg::Connection& connection, const Column& column, const std::string& sql);
+
 /// Facts about everything a plan names: its tables, those that its foreign keys point at, its indexes and its types.
 /// Reads only (types are tried on a temporary table whose transaction is rolled back); takes ACCESS SHARE at most.
 Catalog read_catalog(pg::Connection& connection, const Plan& plan);

@@ -90,9 +90,9 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   if (column == nullptr || !draft.take_column(*table, *column, operation.at)) {
     return;
   }
-  const TypeFacts type = fields.has("type")
-                             ? draft.type(fields.text("type"), fields.find("type")->at)
-                             : TypeFacts{column->type, column->base_type, column->type_modifier, true, ""};
+  const TypeFacts type =
+      fields.has("type") ? draft.type(fields.text("type"), fields.find("type")->at)
+                         : TypeFacts{column->type, column->base_type, column->type_modifier, true, "", column->domain};
   if (type.error.empty() &&
       (!keeps_stored_values(*table->table, *column, type) || !says_nothing(fields, "up", *column))) {
     change_type_through_copy(fields, type, draft, *table, *column);
