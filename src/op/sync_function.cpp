@@ -157,7 +157,32 @@ class FunctionBody {
     return join(terms, " and ");
   }
 
-  /// The INSERT did not name any column of N: each is what it is then, null or its interim default.
+  /// The INSERT gave a column of O another value than its default.
+  static std::string olds_given(const Mapping& mapping) {
+    std::vector<std::string> terms;
+    for (const OldColumn& old : mapping.olds) {
+      const std::string name = "new." + quote_identifier(old.column->name);
+      if (old.default_read != nullptr && old.default_read->volatile_value) {
+        return "false";  // it cannot be told
+      }
+      terms.push_back(old.default_read == nullptr
+                          ? name + " is not null"
+                          : differs(name, fmt::format("({})::{}", old.default_read->sql, old.column->type),
+                                    old.column->equality_is_identity));
+    }
+    return terms.empty() ? "false" : "(" + join(terms, " or ") + ")";
+  }
+
+  /// The INSERT did not name any column of N: each is what it is then, null or its interim default. Or it gave O, and
+  /// all of N as null: an old application that copies a whole row which still waits.
+  static std::string news_not_given(const Mapping& mapping) {
+    const bool has_interim =
+        std::ranges::any_of(mapping.news, [](const NewColumn& column) { return column.interim_default.has_value(); });
+    const std::string given = has_interim ? olds_given(mapping) : "false";
+    return given == "false" ? news_unset(mapping)
+                            : fmt::format("({} or ({} and ({})))", news_unset(mapping), news_null(mapping), given);
+  }
+
   static std::string news_unset(const Mapping& mapping) {
     std::vector<std::string> terms;
     for (const NewColumn& column : mapping.news) {
@@ -201,7 +226,8 @@ class FunctionBody {
       return;
     }
     // A marker that is set comes with a row that moves between partitions: its nulls are the new application's.
-    line(1, fmt::format("if {}{} then", mapping.marker ? unfilled(mapping, "new") + " and " : "", news_unset(mapping)));
+    line(1, fmt::format("if {}{} then", mapping.marker ? unfilled(mapping, "new") + " and " : "",
+                        news_not_given(mapping)));
     fill_news(2, mapping);
     insert_defaults(mapping);
     if (mapping.olds.empty()) {

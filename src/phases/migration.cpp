@@ -409,8 +409,45 @@ struct Migration::Run {
     return differences;
   }
 
+  /// Tables of the migration that are not there any more: dropped. Throws Error{refused} where one has another name
+  /// now.
+  [[nodiscard]] std::set<QualifiedName> gone_tables() const {
+    std::set<QualifiedName> gone;
+    pg::Connection& connection = session.connection();
+    for (const QualifiedName& table : record->recipe.tables) {
+      if (!connection.query("select pg_catalog.to_regclass($1) is null", {table.sql()}).boolean(0, 0)) {
+        continue;
+      }
+      gone.insert(table);
+      for (const SyncTrigger& trigger : record->recipe.triggers) {
+        if (trigger.table != table) {
+          continue;
+        }
+        const pg::Rows now = connection.query(
+            "select t.tgrelid::pg_catalog.regclass::text from pg_catalog.pg_trigger t where t.tgparentid = 0 and "
+            "t.tgname = any (" +
+            name_array(trigger.names) + ") limit 1");
+        if (now.size() > 0) {
+          throw Error(
+              Outcome::refused,
+              fmt::format("{} is {} now: somebody renamed or moved it since expand", table.display(), now.text(0, 0)),
+              "Give it its name back, then run the same command again; nothing was changed.");
+        }
+      }
+    }
+    return gone;
+  }
+
+  void refuse_if_gone() const {
+    if (const std::set<QualifiedName> gone = gone_tables(); !gone.empty()) {
+      throw Error(Outcome::refused, fmt::format("{}, a table of this migration, was dropped", gone.begin()->display()),
+                  fmt::format("Take the rest back: ecmigrate rollback {}", plan.file));
+    }
+  }
+
   /// What was verified is no longer known: verify, and before it perhaps the backfill, has to be run again.
   void check_still_true(const std::string& marks) {
+    refuse_if_gone();
     if (const auto doubt = why_doubt(session, plan, record->recipe, marks, id)) {
       set_state(State::backfilled);
       throw Error(*doubt);
@@ -491,12 +528,13 @@ struct Migration::Run {
   }
 
   /// Rollback keeps what the new version wrote only if the sync trigger has carried it over.
-  void check_nothing_is_lost() const {
+  void check_nothing_is_lost(const std::set<QualifiedName>& gone) const {
     if (record->trigger_marks.empty() && record->state == State::expanding) {
       return;  // nothing to write to was ever complete
     }
-    const TriggerFaults faults =
-        find_trigger_faults(session.connection(), record->recipe.triggers, record->trigger_marks);
+    std::vector<SyncTrigger> triggers = record->recipe.triggers;
+    std::erase_if(triggers, [&](const SyncTrigger& trigger) { return gone.contains(trigger.table); });
+    const TriggerFaults faults = find_trigger_faults(session.connection(), triggers, record->trigger_marks);
     if (faults.broken.empty() && faults.changed.empty()) {
       return;
     }
@@ -510,13 +548,16 @@ struct Migration::Run {
   }
 
   /// The undos of what was begun; each table's with a last look, under its lock, at its sync trigger.
-  std::vector<Step> guarded_rollback() {
+  std::vector<Step> guarded_rollback(const std::set<QualifiedName>& gone) {
     // What was never begun need not be undone, and might be somebody else's by now.
     Recipe begun = record->recipe;
     keep_begun("expand", begun.expand);
     keep_begun("after_fill", begun.after_fill);
     keep_begun("before_contract", begun.before_contract);
     std::vector<Step> steps = undo_steps(begun);
+    std::erase_if(steps, [&](const Step& step) {
+      return std::ranges::any_of(step.locks, [&](const LockRequest& lock) { return gone.contains(lock.relation); });
+    });
     if (!record->trigger_marks.empty() && session.options().confirmed != plan.name) {
       add_trigger_guards(
           steps, record->recipe.triggers, record->trigger_marks,
@@ -532,6 +573,9 @@ struct Migration::Run {
     }
     if (record->state == State::rolling_back) {
       out_of_order("backfill", "rollback");
+    }
+    if (record->state != State::contracting && record->state != State::contracted) {
+      refuse_if_gone();
     }
     const bool filled = record->state == State::backfilled || record->state == State::verified;
     if (filled && unwalked_leaves(session, plan.name, record->recipe).empty()) {
@@ -718,10 +762,14 @@ void Migration::rollback() {
             : fmt::format("Run: ecmigrate contract {}. A statement of it that fails may be changed in the plan.",
                           run.plan.file));
   }
-  if (run.record->state != State::rolling_back) {
-    run.check_nothing_is_lost();
+  const std::set<QualifiedName> gone = run.gone_tables();
+  for (const QualifiedName& table : gone) {
+    run.session.warn(fmt::format("{} was dropped: nothing is left to take back there", table.display()));
   }
-  const std::vector<Step> steps = run.guarded_rollback();
+  if (run.record->state != State::rolling_back) {
+    run.check_nothing_is_lost(gone);
+  }
+  const std::vector<Step> steps = run.guarded_rollback(gone);
   run.set_state(State::rolling_back);
   run.run_steps("rollback", steps);
   run.set_state(State::rolled_back);

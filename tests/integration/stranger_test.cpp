@@ -114,6 +114,55 @@ TEST_CASE("a field of a composite column needs no right that the application has
   database.exec("drop owned by " + role + "; drop role " + role);
 }
 
+TEST_CASE("an old application that copies a whole row keeps its value, and a new one its null") {
+  Database database;
+  database.exec(
+      "create table t (id int primary key, st text default 'new'); insert into t values (1, 'sent'); create function "
+      "copy_of(a int, b int) returns void language plpgsql as $$ declare r t; begin select * into r from t where id = "
+      "a; "
+      "r.id := b; insert into t values (r.*); end $$");
+  migrate(database, plan_of("rename_column: { table: t, from: st, to: state }"), "expand");
+  database.exec("select copy_of(1, 2)");
+  database.exec("insert into t (id, state) values (3, null); insert into t (id) values (4)");
+  database.exec("insert into t select * from jsonb_populate_record(null::t, '{\"id\": 5, \"st\": \"paid\"}')");
+  migrate(database, plan_of("rename_column: { table: t, from: st, to: state }"), "backfill verify contract");
+  CHECK(database.rows("select id, state from t order by id") == "1|sent\n2|sent\n3|null\n4|new\n5|paid");
+}
+
+TEST_CASE("a table that was dropped meanwhile can be left behind, and one that was renamed is named") {
+  const std::string plan =
+      "name: two\noperations:\n  - rename_column: { table: a, from: v, to: w }\n  - rename_column: { table: b, from: "
+      "v, "
+      "to: w }\n";
+  Database database;
+  database.exec("create table a (id int primary key, v int); create table b (like a including all)");
+  migrate(database, plan, "expand backfill");
+  database.exec("alter table b rename to c");
+  const Error renamed = error_of([&] { migrate(database, plan, "rollback"); });
+  CHECK(renamed.outcome() == Outcome::refused);
+  CHECK_THAT(renamed.what(), Catch::Matchers::Contains("b is public.c now"));
+  database.exec("drop table c");
+  for (const char* phase : {"verify", "backfill"}) {
+    const Error gone = error_of([&] { migrate(database, plan, phase); });
+    CHECK(gone.outcome() == Outcome::refused);
+    CHECK_THAT(gone.hint(), Catch::Matchers::Contains("rollback"));
+  }
+  migrate(database, plan, "rollback");
+  CHECK(database.value("select state from ecmigrate.migrations") == "rolled_back");
+  CHECK(database.value("select count(*) from pg_trigger where not tgisinternal") == "0");
+}
+
+TEST_CASE("a null of the old application in a column that goes is a null, where a default serves the new one") {
+  Database database;
+  database.exec("create table t (id int primary key, zip text default '00000'); insert into t values (1, '1')");
+  const std::string plan = plan_of("drop_column: { table: t, column: zip, down: \"'none'\" }");
+  Recorder recorder;
+  migrate(database, plan, "expand", &recorder);
+  CHECK_THAT(recorder.warnings(), Catch::Matchers::Contains("has a default"));
+  database.exec("insert into t values (2, null); insert into t (id) values (3)");
+  CHECK(database.rows("select id, zip from t order by id") == "1|1\n2|null\n3|00000");
+}
+
 TEST_CASE("a collation is not dropped from a type in silence") {
   Database database;
   database.exec("create table t (id int primary key, a text)");

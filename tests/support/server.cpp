@@ -213,8 +213,8 @@ with mine as (select c.oid, c.relname, c.relkind, c.relacl, c.relreplident, n.ns
   where n.nspname not in ('pg_catalog', 'information_schema', 'ecmigrate') and n.nspname !~ '^pg_')
 select string_agg(fact, E'\n' order by fact) from (
   select format('%s %s.%s %s %s', relkind, nspname, relname, relacl, relreplident) as fact from mine
-  union all select format('column %s.%s %s %s %s %s %s %s %s %s', m.relname, a.attname,
-    row_number() over (partition by m.oid order by a.attnum), format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+  union all select format('column %s.%s %s %s %s %s %s %s %s', m.relname, a.attname,
+    format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
     a.attidentity, coalesce(a.attstattarget, -1), a.attacl, col_description(m.oid, a.attnum))
     from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
     left join pg_attrdef d on d.adrelid = m.oid and d.adnum = a.attnum where m.relkind in ('r', 'p', 'v', 'm')

@@ -22,7 +22,11 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
                    "Leave `down` out.");
     return;
   }
-  if (fields.has("down")) {
+  if (fields.has("down") && old->default_sql) {
+    // An INSERT that leaves it out gets the default; a null was meant, and `down` would change it.
+    draft.warn(fmt::format("\"{}\" has a default, which rows that are inserted without it get; `down` is not used",
+                           old->name));
+  } else if (fields.has("down")) {
     Mapping& mapping = table->mappings.emplace_back();
     mapping.label = old->name;
     mapping.olds.push_back({old, expression_field(fields, "down", "down of " + old->name, old->type)});
@@ -36,17 +40,18 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   drop_at_contract(*table, *old);
 }
 
-const OperationKind k_kind{"drop_column",
-                           "Drops a column at contract; until then the new application may leave it out.",
-                           R"yaml(drop_column:
+const OperationKind k_kind{
+    "drop_column",
+    "Drops a column at contract; until then the new application may leave it out.",
+    R"yaml(drop_column:
   table: users
   column: street
   down: "'unknown'"
 )yaml",
-                           {{"table", FieldType::text, true, "The table."},
-                            {"column", FieldType::text, true, "The column."},
-                            {"down", FieldType::sql, false, "Its value for rows that are inserted without it."}},
-                           contribute};
+    {{"table", FieldType::text, true, "The table."},
+     {"column", FieldType::text, true, "The column."},
+     {"down", FieldType::sql, false, "Its value for rows that are inserted without it, where it has no default."}},
+    contribute};
 
 const KindRegistration k_registration{k_kind};
 
