@@ -300,23 +300,23 @@ std::string sweep(const Subject& subject, SweepRun run) {
 
 }  // namespace
 
-TEST_CASE("crash sweep: a split and an index end the same, whatever call fails") {
+TEST_CASE("crash sweep: a split and an index end the same, whatever call fails", "[sweep]") {
   CHECK(sweep(k_split_subject, &Sweep::forward) == "");
 }
 
-TEST_CASE("crash sweep: a split of two partitions with two workers ends the same, whatever call fails") {
+TEST_CASE("crash sweep: a split of two partitions with two workers ends the same, whatever call fails", "[sweep]") {
   CHECK(sweep(partitioned_subject(), &Sweep::forward) == "");
 }
 
-TEST_CASE("crash sweep: a split can be rolled back, whatever call failed") {
+TEST_CASE("crash sweep: a split can be rolled back, whatever call failed", "[sweep]") {
   CHECK(sweep(k_split_subject, &Sweep::back) == "");
 }
 
-TEST_CASE("crash sweep: a change of type ends the same, whatever call fails") {
+TEST_CASE("crash sweep: a change of type ends the same, whatever call fails", "[sweep]") {
   CHECK(sweep(k_type_subject, &Sweep::forward) == "");
 }
 
-TEST_CASE("crash sweep: a change of type can be rolled back, whatever call failed") {
+TEST_CASE("crash sweep: a change of type can be rolled back, whatever call failed", "[sweep]") {
   CHECK(sweep(k_type_subject, &Sweep::back) == "");
 }
 

@@ -9,7 +9,8 @@
 
 namespace ecmigrate::test {
 
-TEST_CASE("nobody waits under the lock for a synchronous standby, and the step is not done before it has it") {
+TEST_CASE("nobody waits under the lock for a synchronous standby, and the step is not done before it has it",
+          "[standby]") {
   const std::string phase = GENERATE("expand", "contract");
   const OwnServer primary("full_page_writes=off");
   const OwnServer standby(&primary, "wal_receiver_status_interval=1s");

@@ -64,7 +64,7 @@ class WatchesLag final : public Observer {
 
 }  // namespace
 
-TEST_CASE("a replica whose replay stands still pauses the backfill until it has caught up") {
+TEST_CASE("a replica whose replay stands still pauses the backfill until it has caught up", "[standby]") {
   Database database(replicated_server().conninfo());
   expand_wide_users(database);
   pg::Connection standby({replica(database).conninfo() + " dbname=postgres", "test", nullptr});
@@ -95,7 +95,7 @@ TEST_CASE("a replica whose replay stands still pauses the backfill until it has 
   CHECK(database.value("select sum(rows) = (select count(*) from users) from ecmigrate.windows") == "t");
 }
 
-TEST_CASE("a query on a replica that keeps dead rows pauses the backfill") {
+TEST_CASE("a query on a replica that keeps dead rows pauses the backfill", "[standby]") {
   Database database(replicated_server().conninfo());
   expand_wide_users(database);
   const OwnServer& server = replica(database);
@@ -114,7 +114,8 @@ TEST_CASE("a query on a replica that keeps dead rows pauses the backfill") {
   check_all_filled(database);
 }
 
-TEST_CASE("a replica that is too far behind ends the backfill at a checkpoint, from which the next run goes on") {
+TEST_CASE("a replica that is too far behind ends the backfill at a checkpoint, from which the next run goes on",
+          "[standby]") {
   Database database(replicated_server().conninfo());
   expand_wide_users(database);
   pg::Connection standby({replica(database).conninfo() + " dbname=postgres", "test", nullptr});
@@ -133,7 +134,7 @@ TEST_CASE("a replica that is too far behind ends the backfill at a checkpoint, f
   check_all_filled(database);
 }
 
-TEST_CASE("a backfill goes on after a failover to a replica, and says so") {
+TEST_CASE("a backfill goes on after a failover to a replica, and says so", "[standby]") {
   const OwnServer primary("full_page_writes=off");
   Database database(primary.conninfo());
   expand_wide_users(database);
@@ -170,7 +171,7 @@ TEST_CASE("a backfill goes on after a failover to a replica, and says so") {
   CHECK(survivor.query("select sum(rows) from ecmigrate.windows").integer(0, 0) == 12000);
 }
 
-TEST_CASE("a backfill stops when another system answers at the same address") {
+TEST_CASE("a backfill stops when another system answers at the same address", "[standby]") {
   const OwnServer server("full_page_writes=off");
   auto database = std::make_unique<Database>(server.conninfo());
   expand_wide_users(*database);
