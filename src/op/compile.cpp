@@ -318,11 +318,11 @@ class TableCompiler {
       return;
     }
     step.title = m_table.contract_titles.empty() ? "drop sync trigger" : join(m_table.contract_titles, ", ");
-    // Sequences first: as long as only they are waited for, nobody waits for the table.
+    step.locks = exclusive_locks(m_table.table->name, m_table.locked_at_contract);
+    // Sequences last, as an INSERT takes them after the table: the other way round the two would wait for each other.
     for (const QualifiedName& sequence : m_table.sequences_at_contract) {
       step.locks.push_back({sequence, LockMode::access_exclusive, true});
     }
-    std::ranges::copy(exclusive_locks(m_table.table->name, m_table.locked_at_contract), std::back_inserter(step.locks));
     step.cost = "catalogue only";
     m_recipe.contract.push_back(step);
   }

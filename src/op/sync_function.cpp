@@ -395,7 +395,8 @@ class TriggerMaker {
     const std::string body = fmt::format("#variable_conflict use_column\n{}begin\n{}  return new;\nend\n",
                                          declarations.empty() ? declarations : "declare\n" + declarations, statements);
     const std::string tag = dollar_tag(body);
-    m_sql.create.push_back(fmt::format("create function {}() returns trigger language plpgsql{} as {}\n{}{}",
+    // A function outlives a table that somebody drops, and its trigger.
+    m_sql.create.push_back(fmt::format("create or replace function {}() returns trigger language plpgsql{} as {}\n{}{}",
                                        function.sql(), m_settings, tag, body, tag));
     m_drop_functions.push_back(fmt::format("drop function if exists {}()", function.sql()));
     return function;

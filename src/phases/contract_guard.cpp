@@ -45,7 +45,8 @@ std::vector<std::string> own_sql_before(const Recipe& recipe, const ColumnDrop& 
 Dependents dependents_after(Session& session, const ColumnDrop& drop, const std::vector<std::string>& statements) {
   const auto timeout = session.options().lock_timeout;
   pg::Connection& connection = session.connection();
-  connection.script(fmt::format("begin; set local lock_timeout = {}", timeout.count()));
+  connection.script(
+      fmt::format("begin; set local lock_timeout = {0}; set local statement_timeout = '10s'", timeout.count()));
   const auto undo = [&] { connection.query("rollback"); };
   try {
     for (const std::string& statement : statements) {
@@ -59,11 +60,13 @@ Dependents dependents_after(Session& session, const ColumnDrop& drop, const std:
       throw;
     }
     undo();
-    if (error.sqlstate() == pg::sqlstate::k_lock_not_available) {
-      throw Error(Outcome::lock_not_obtained,
-                  fmt::format("the plan's own sql, which may drop what needs {}.{}, waited {} ms for a lock",
-                              drop.table.display(), drop.column, timeout.count()),
-                  "It was only tried, and nothing was changed: run the same command again.");
+    if (error.sqlstate() == pg::sqlstate::k_lock_not_available || error.sqlstate() == pg::sqlstate::k_query_canceled) {
+      throw Error(
+          Outcome::lock_not_obtained,
+          fmt::format(
+              "the plan's own sql, which may drop what needs {}.{}, took more than 10 s, or waited {} ms for a lock",
+              drop.table.display(), drop.column, timeout.count()),
+          "It was only tried, and nothing was changed: run the same command again.");
     }
     throw;
   }

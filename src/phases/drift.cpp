@@ -83,7 +83,8 @@ class Replacement {
                         m_going->comment ? quote_literal(*m_going->comment) : "null"));
     }
     for (const Column::Grant& grant : m_base->grants) {
-      if (!holds(m_going->grants, grant) || !holds(m_staying->grants, grant)) {
+      // Where neither has it there is nothing to take back, and the role may be gone.
+      if (holds(m_going->grants, grant) != holds(m_staying->grants, grant)) {
         carry(fmt::format("revoke {0} ({1}, {2}) on {3} from {4}", grant.privilege, quote_identifier(m_drop.column),
                           quote_identifier(m_drop.successor), m_drop.table.sql(), grant.grantee));
       }

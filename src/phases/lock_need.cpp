@@ -29,7 +29,7 @@ std::int64_t objects(const std::string& statement) {
   std::int64_t count = 0;
   for (const std::string_view words :
        {"create trigger ", "drop trigger ", "drop constraint ", "set not null", "drop column "}) {
-    count += statement.starts_with("create function ") ? 0 : times(statement, words);
+    count += statement.starts_with("create or replace function ") ? 0 : times(statement, words);
   }
   return count;
 }

@@ -555,9 +555,18 @@ struct Migration::Run {
     keep_begun("after_fill", begun.after_fill);
     keep_begun("before_contract", begun.before_contract);
     std::vector<Step> steps = undo_steps(begun);
-    std::erase_if(steps, [&](const Step& step) {
-      return std::ranges::any_of(step.locks, [&](const LockRequest& lock) { return gone.contains(lock.relation); });
-    });
+    for (Step& step : steps) {
+      if (std::ranges::any_of(step.locks, [&](const LockRequest& lock) { return gone.contains(lock.relation); })) {
+        // A table takes all but the functions along.
+        std::erase_if(step.sql, [](const std::string& sql) { return !sql.starts_with("drop function if exists "); });
+        step.locks.clear();
+      }
+      std::erase_if(step.locks, [&](const LockRequest& lock) {  // a table that a foreign key pointed at
+        return session.connection()
+            .query("select pg_catalog.to_regclass($1) is null", {lock.relation.sql()})
+            .boolean(0, 0);
+      });
+    }
     if (!record->trigger_marks.empty() && session.options().confirmed != plan.name) {
       add_trigger_guards(
           steps, record->recipe.triggers, record->trigger_marks,

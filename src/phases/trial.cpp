@@ -70,7 +70,8 @@ class Trying {
         if (error.connection_lost() || error.is_class(pg::sqlstate::k_syntax_error_or_access_rule_violation)) {
           throw;
         }
-        if (error.sqlstate() != pg::sqlstate::k_read_only_sql_transaction) {
+        if (error.sqlstate() != pg::sqlstate::k_read_only_sql_transaction &&
+            error.sqlstate() != pg::sqlstate::k_lock_not_available) {
           throw Error(Outcome::refused,
                       fmt::format("{}: `up` raises for the old column's default: {} ({})", m_result.relation,
                                   error.what(), m_trial.label),

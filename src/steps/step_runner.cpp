@@ -161,12 +161,14 @@ std::string StepRunner::message(const Step& step, std::chrono::milliseconds time
   // Under the lock nobody waits for a standby; what comes after it does.
   std::string sql = fmt::format("begin; set local synchronous_commit = local; select 'requested', {}; ", k_clock);
   for (const LockRequest& lock : step.locks) {
-    // Each may take what the others have left of one time, which begins with the message.
+    // Each may take what the others have left of one time, which begins with the message. A sequence comes when the
+    // table is locked already: whoever has it without the table, by a bare nextval(), is not waited for.
+    const std::chrono::milliseconds most = lock.sequence ? k_least_wait : timeout;
     sql += fmt::format(
         "select pg_catalog.set_config('lock_timeout', t, true), pg_catalog.set_config('statement_timeout', t, true) "
         "from (select greatest({}, {} - extract(epoch from clock_timestamp() - now()) * 1000)::integer::text) as t(t); "
         "{}; ",
-        k_least_wait.count(), timeout.count(), lock_statement(lock));
+        k_least_wait.count(), most.count(), lock_statement(lock));
   }
   sql += fmt::format("select 'granted', {}; ", k_clock);
   // For what the statements lock beside, such as the plan's own `sql`.

@@ -29,10 +29,11 @@ static void from_json(const json& in, QualifiedName& name) {
 }
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Column::Grant, grantee, privilege, grantable)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(DomainFacts, over, has_default)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Column, name, type, base_type, type_modifier, collation, plain_type,
                                                 plain_collation, costly_in_place, equality_is_identity, not_null,
                                                 default_sql, identity, generated, comment, statistics_target, options,
-                                                grants, owned_sequence)
+                                                grants, owned_sequence, sequences, domain)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Index, name, columns, tail, unique, primary, replica_identity,
                                                 clustered, constraint, constraint_type, deferrable, initially_deferred,
                                                 comment, valid, tablespace, tablespace_allowed, needed_by)

@@ -10,7 +10,7 @@ LockRoom read_lock_room(pg::Connection& connection) {
       "select current_setting('max_locks_per_transaction')::bigint, 1 + (select sum(setting::bigint) from "
       "pg_catalog.pg_settings where name in ('max_connections', 'max_prepared_transactions', "
       "'max_worker_processes', 'max_wal_senders', 'autovacuum_max_workers')), (select count(*) from "
-      "pg_catalog.pg_locks)");
+      "pg_catalog.pg_locks where mode <> 'SIReadLock' and not fastpath)");
   return {rows.integer(0, 0), rows.integer(0, 1), rows.integer(0, 2)};
 }
 

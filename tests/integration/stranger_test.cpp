@@ -150,6 +150,10 @@ TEST_CASE("a table that was dropped meanwhile can be left behind, and one that w
   migrate(database, plan, "rollback");
   CHECK(database.value("select state from ecmigrate.migrations") == "rolled_back");
   CHECK(database.value("select count(*) from pg_trigger where not tgisinternal") == "0");
+  CHECK(database.value("select count(*) from pg_proc where pronamespace = 'ecmigrate'::regnamespace") == "0");
+  database.exec("create table b (like a including all)");
+  migrate(database, plan, "expand backfill verify contract");
+  CHECK(database.value("select count(*) from pg_proc where pronamespace = 'ecmigrate'::regnamespace") == "0");
 }
 
 TEST_CASE("a null of the old application in a column that goes is a null, where a default serves the new one") {
@@ -161,6 +165,29 @@ TEST_CASE("a null of the old application in a column that goes is a null, where 
   CHECK_THAT(recorder.warnings(), Catch::Matchers::Contains("has a default"));
   database.exec("insert into t values (2, null); insert into t (id) values (3)");
   CHECK(database.rows("select id, zip from t order by id") == "1|1\n2|null\n3|00000");
+}
+
+TEST_CASE("a table that a new foreign key pointed at and that was dropped does not stop rollback") {
+  const std::string plan =
+      plan_of("alter_column: { table: orders, column: customer, references: { name: fk, table: people, column: id } }");
+  Database database;
+  database.exec("create table people (id int primary key); create table orders (id int primary key, customer int)");
+  migrate(database, plan, "expand");
+  database.exec("drop table people cascade");
+  migrate(database, plan, "rollback");
+  CHECK(database.value("select state from ecmigrate.migrations") == "rolled_back");
+}
+
+TEST_CASE("a role that has gone with its grant does not stop contract") {
+  Database database;
+  const std::string role = database.name() + "_old";
+  const std::string plan = plan_of("rename_column: { table: t, from: a, to: b }");
+  database.exec("create table t (id int primary key, a text); create role " + role + "; grant select (a) on t to " +
+                role);
+  migrate(database, plan, "expand backfill verify");
+  database.exec("drop owned by " + role + "; drop role " + role);
+  migrate(database, plan, "contract");
+  CHECK(database.value("select state from ecmigrate.migrations") == "contracted");
 }
 
 TEST_CASE("a collation is not dropped from a type in silence") {
