@@ -2,7 +2,7 @@
 # What every change has to pass beside the tests: the formatter, no warning of the compiler, none of clang-tidy, the
 # tests that need no server and a part of the others under the address and undefined behaviour sanitizers, and the plan
 # parser under a minute of invented texts. All of them in any case; the last line is "N passed, N failed". CI runs format
-# and fuzz, and builds with warnings as errors; the others take as long as all of CI, and are for before a release.
+# and builds with warnings as errors; the others take as long as all of CI, and are for before a release.
 #
 #   tests/gates.sh [format|warnings|tidy|sanitizers|fuzz ...]      default: all
 set -uo pipefail
