@@ -173,8 +173,8 @@ class FunctionBody {
     return terms.empty() ? "false" : "(" + join(terms, " or ") + ")";
   }
 
-  /// The INSERT did not name any column of N: each is what it is then, null or its interim default. Or it gave O, and
-  /// all of N as null: an old application that copies a whole row which still waits.
+  /// news_unset(), or the INSERT gave O and all of N as null: an old application that copies a whole row which still
+  /// waits.
   static std::string news_not_given(const Mapping& mapping) {
     const bool has_interim =
         std::ranges::any_of(mapping.news, [](const NewColumn& column) { return column.interim_default.has_value(); });
@@ -183,6 +183,7 @@ class FunctionBody {
                             : fmt::format("({} or ({} and ({})))", news_unset(mapping), news_null(mapping), given);
   }
 
+  /// The INSERT did not name any column of N: each is what it is then, null or its interim default.
   static std::string news_unset(const Mapping& mapping) {
     std::vector<std::string> terms;
     for (const NewColumn& column : mapping.news) {

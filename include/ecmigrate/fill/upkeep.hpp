@@ -25,9 +25,9 @@ class Upkeep {
   /// Call as often as you like: it looks every few seconds. Starts a VACUUM, on a connection of its own and without
   /// waiting for it, when a fifth of the relation's rows are dead (as autovacuum does), nobody's snapshot keeps them,
   /// and a tenth of the walk or more is left to use the room.
+  void consider(const QualifiedName& relation, double part_done, const std::vector<int>& backends);
   /// Cancels the vacuum that runs when somebody waits behind it, as the server does with its own. Call it often.
   void give_way();
-  void consider(const QualifiedName& relation, double part_done, const std::vector<int>& backends);
   /// The server's process of the VACUUM, if there is one.
   [[nodiscard]] std::vector<int> backends() const;
 
