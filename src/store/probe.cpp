@@ -337,6 +337,19 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
                      "Say which zone is meant: \"created at time zone 'Europe/Berlin'\" turns a timestamp into a "
                      "timestamptz and a timestamptz into a timestamp.");
     }
+    const std::string differs =
+        "{} calls {}, which each session answers for itself: the application's writes and the backfill's could be "
+        "different values";
+    if (!dependence.text_search.empty()) {
+      m_draft.refuse(expression.at, fmt::format(fmt::runtime(differs), expression.what, dependence.text_search),
+                     "Name the text search configuration: to_tsvector('pg_catalog.english', …).");
+    }
+    if (!dependence.session.empty() && m_draft.plan().deterministic) {
+      m_draft.refuse(
+          expression.at, fmt::format(fmt::runtime(differs), expression.what, dependence.session),
+          "Use what the row itself says, or say `deterministic: false` at the top of the plan if it is meant "
+          "so.");
+    }
   }
 
   void read_check(Expression& expression) {

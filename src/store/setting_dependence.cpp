@@ -21,6 +21,11 @@ called as (
     join pg_catalog.pg_proc p on p.oid = m[1]::pg_catalog.oid
   where p.provolatile = 's' and p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
     and p.proname not in ('now', 'transaction_timestamp', 'statement_timestamp')),
+-- with the configuration named they are immutable
+text_search as (select distinct proname from called where prorettype in ('tsvector'::pg_catalog.regtype, 'tsquery'::pg_catalog.regtype)
+  or proname in ('ts_headline', 'get_current_ts_config')),
+session as (select distinct proname from called where pronargs = 0 and proname not in ('version', 'current_database')
+  or proname in ('current_setting', 'current_schemas', 'to_regclass', 'to_regtype', 'to_regproc', 'to_regrole') or proname ~ '^has_.*_privilege$|^pg_has_role$|_is_visible$'),
 -- called with the zone it is to use, or about something that no zone changes
 zoneless as (
   select c.oid from called c, tree where (c.proname = 'date_trunc' and c.pronargs = 3)
@@ -50,7 +55,9 @@ select
   exists (select from called c where c.oid not in (select oid from zoneless)
     and not exists (select from any_types a where a.oid = any (c.proargtypes)))
   or exists (select from through_text t where t.type not in (select oid from plain))
-  or (exists (select from of_any) and exists (select from mentioned m where m.type not in (select oid from plain))))";
+  or (exists (select from of_any) and exists (select from mentioned m where m.type not in (select oid from plain))),
+  (select pg_catalog.string_agg(proname, ', ' order by proname) from text_search),
+  (select pg_catalog.string_agg(proname, ', ' order by proname) from session where proname not in (select proname from text_search)))";
 
 }  // namespace
 
@@ -60,7 +67,7 @@ SettingDependence read_setting_dependence(pg::Connection& connection, const std:
     query.replace(at, 3, quote_literal(view));
   }
   const pg::Rows rows = connection.query(query);
-  return {rows.boolean(0, 0), rows.boolean(0, 1)};
+  return {rows.boolean(0, 0), rows.boolean(0, 1), rows.maybe(0, 2).value_or(""), rows.maybe(0, 3).value_or("")};
 }
 
 std::string portable_literals(const std::string& sql) {

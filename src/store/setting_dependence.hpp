@@ -8,6 +8,8 @@ namespace ecmigrate {
 struct SettingDependence {
   bool time_zone = false;  ///< it says nothing about which zone is meant
   bool style = false;      ///< styles of dates, intervals, numbers and bytes in text
+  std::string text_search = {};  ///< functions that take the session's text search configuration, for people
+  std::string session = {};      ///< functions whose answer is about the session itself, for people
 };
 
 /// Of the only column of a temporary view, whose relations are all in sight.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include "ecmigrate/base/error.hpp"
 #include "support/catch.hpp"
 #include "support/server.hpp"
@@ -57,6 +59,34 @@ TEST_CASE("what depends on each session's time zone is refused before expand, wi
     CHECK(outcome_of([&] { migrate(database, plan, "expand"); }, &message) == Outcome::refused);
     CHECK(message.find("at time zone") != std::string::npos);
     CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
+  }
+}
+
+TEST_CASE("what each session answers for itself is refused before expand, with what to write", "[version]") {
+  for (const auto& [up, type, hint] :
+       {std::array<std::string, 3>{"to_tsvector(a)", "tsvector", "to_tsvector('pg_catalog.english', …)"},
+        {"to_tsvector(a) @@ plainto_tsquery('x')", "boolean", "configuration"},
+        {"ts_headline(a, to_tsquery('simple', 'x'))", "text", "configuration"},
+        {"coalesce(current_setting('app.tenant', true), a)", "text", "deterministic: false"},
+        {"a || current_schema()", "text", "deterministic: false"},
+        {"has_table_privilege(a, 'select')", "boolean", "deterministic: false"},
+        {"pg_backend_pid() + n", "int", "deterministic: false"}}) {
+    INFO(up << " as " << type);
+    Database database;
+    database.exec(k_table);
+    std::string message;
+    CHECK(outcome_of([&] { migrate(database, adds(up, type), "expand"); }, &message) == Outcome::refused);
+    CHECK(message.find("which each session answers for itself") != std::string::npos);
+    CHECK(message.find(hint) != std::string::npos);
+    CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
+  }
+  for (const auto& [plan, why] :
+       {std::pair<std::string, std::string>{adds("to_tsvector('english', a)", "tsvector"), "named"},
+        {"deterministic: false\n" + adds("coalesce(current_setting('app.tenant', true), a)", "text"), "meant"}}) {
+    INFO(why);
+    Database database;
+    database.exec(k_table);
+    CHECK_NOTHROW(migrate(database, plan, "expand"));
   }
 }
 
