@@ -99,8 +99,22 @@ void refuse_index_places(Draft& draft, const TableDraft& table) {
 }
 
 void refuse_updates(Draft& draft, const TableDraft& table) {
-  const bool fills = std::ranges::any_of(table.mappings, [](const Mapping& mapping) { return !mapping.news.empty(); });
-  if (table.table->updates_refused && fills) {
+  if (std::ranges::none_of(table.mappings, [](const Mapping& mapping) { return !mapping.news.empty(); })) {
+    return;
+  }
+  for (const Rule& rule : table.table->rules) {
+    const std::string named = fmt::format("rule {} on {}", rule.name, table.table->name.display());
+    if (rule.on_update && rule.instead) {
+      draft.refuse({}, fmt::format("{} does something else instead of an UPDATE, the backfill's too", named),
+                   "Drop it, or let a BEFORE trigger do its work.");
+    } else if (rule.on_update) {
+      draft.warn(
+          fmt::format("{} fires for the backfill's updates, once for each row, where the role may not set "
+                      "session_replication_role",
+                      named));
+    }
+  }
+  if (table.table->updates_refused) {
     draft.refuse({},
                  fmt::format("{} is published and has no replica identity: the server refuses every UPDATE of it, "
                              "the backfill's too",
@@ -112,6 +126,15 @@ void refuse_updates(Draft& draft, const TableDraft& table) {
 /// The same trigger of a partitioned table stands on every partition, too.
 std::string named(const TableDraft& table, const Trigger& trigger) {
   return fmt::format("trigger {} on {}", trigger.name, table.table->name.display());
+}
+
+/// The backfill writes with session_replication_role = replica where it may, so that triggers stay silent.
+void look_at_backfill(Draft& draft, const TableDraft& table, const Trigger& trigger) {
+  if (trigger.on_update && trigger.fires_as_replica) {
+    draft.warn(
+        fmt::format("{} is ENABLE ALWAYS or REPLICA: it fires for the backfill's updates, too, once for each row",
+                    named(table, trigger)));
+  }
 }
 
 void look_at_row_copies(Draft& draft, const TableDraft& table, const Trigger& trigger) {
@@ -202,6 +225,7 @@ void look_around(Draft& draft, const TableDraft& table) {
     seen.push_back(trigger.name);
     if (!table.new_names.empty()) {
       look_at_row_copies(draft, table, trigger);
+      look_at_backfill(draft, table, trigger);
     }
     look_at_update_of(draft, table, trigger, leaving);
     look_at_reads(draft, table, trigger, leaving);

@@ -100,7 +100,7 @@ select k.conname, k.contype, (select json_agg(a.attname order by u.place) from u
   coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 from pg_constraint k left join pg_class r on r.oid = k.confrelid left join pg_namespace n on n.oid = r.relnamespace
 where k.conrelid = {0} order by k.conname;
-select t.tgname, t.tgtype & 3 = 3, t.tgtype & 20 <> 0, t.tgtype & 16 <> 0, t.tgenabled = 'A',
+select t.tgname, t.tgtype & 3 = 3, t.tgtype & 20 <> 0, t.tgtype & 16 <> 0, t.tgenabled in ('A', 'R'),
   (select json_agg(a.attname) from pg_attribute a where a.attrelid = t.tgrelid and a.attnum = any (t.tgattr)),
   (select json_agg(distinct a.attname) from pg_depend d join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
      where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_class'::regclass and d.refobjid = t.tgrelid),

@@ -39,7 +39,8 @@ constexpr const char* k_published_schemas = R"(
 constexpr const char* k_others = R"(
 select has_schema_privilege(c.relnamespace, 'create') from pg_class c where c.oid = {0};
 select r.rulename, (select json_agg(distinct a.attname) from pg_depend d join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
-    where d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass and d.refobjid = r.ev_class)
+    where d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass and d.refobjid = r.ev_class),
+  r.ev_type = '2', r.is_instead
 from pg_rewrite r where r.ev_class = {0} and r.ev_enabled <> 'D' order by 1;
 select regexp_replace(p.oid::regprocedure::text, '^public\.', ''), p.prosrc from pg_proc p join pg_language l on l.oid = p.prolang join pg_class c on c.oid = {0}
 where l.lanname in ('sql', 'plpgsql') and p.prosrc <> '' and p.prorettype not in (c.reltype, 'trigger'::regtype)
@@ -61,7 +62,8 @@ void read_surroundings(pg::Connection& connection, Table& table) {
   table.updates_refused = results[1].boolean(0, 0);
   table.may_create_beside = results[2].boolean(0, 0);
   for (int row = 0; row < results[3].size(); ++row) {
-    table.rules.push_back({results[3].text(row, 0), names_of(results[3], row, 1)});
+    table.rules.push_back({results[3].text(row, 0), names_of(results[3], row, 1), results[3].boolean(row, 2),
+                           results[3].boolean(row, 3)});
   }
   for (int row = 0; row < results[4].size(); ++row) {
     table.functions.push_back({results[4].text(row, 0), results[4].text(row, 1)});

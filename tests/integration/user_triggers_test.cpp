@@ -101,6 +101,24 @@ TEST_CASE("a trigger that copies whole rows into another table stops expand", "[
              Catch::Matchers::Contains("trigger hist on t"));
 }
 
+TEST_CASE("what fires for the backfill's updates, too, is named") {
+  const std::string trigger =
+      function("") + "create trigger seen after update on t for each row execute function f(); ";
+  const std::string says = "trigger seen on t is ENABLE ALWAYS or REPLICA: it fires for the backfill's updates";
+  for (const std::string mode : {"always", "replica"}) {
+    CHECK_THAT(warnings_of(trigger + "alter table t enable " + mode + " trigger seen", k_rename),
+               Catch::Matchers::Contains(says));
+  }
+  CHECK(warnings_of(trigger, k_rename).find(says) == std::string::npos);
+  CHECK_THAT(warnings_of("create rule log as on update to t do also insert into h (id) values (new.id)", k_rename),
+             Catch::Matchers::Contains("rule log on t fires for the backfill's updates"));
+}
+
+TEST_CASE("a rule that does something else instead of an UPDATE stops expand") {
+  check_expand_refused(k_table + "create rule never as on update to t where old.n = 3 do instead nothing", k_rename,
+                       "rule never on t does something else instead of an UPDATE");
+}
+
 TEST_CASE("rules and functions that see whole rows or the old column are named") {
   CHECK_THAT(warnings_of("create rule log as on update to t where new.a <> old.a do also insert into h (id, a) values "
                          "(new.id, new.a)",

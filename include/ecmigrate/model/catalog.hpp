@@ -101,7 +101,7 @@ struct Trigger {
   bool before_row = false;
   bool on_insert_or_update = false;
   bool on_update = false;
-  bool fires_always = false;                ///< ENABLE ALWAYS: also under session_replication_role = replica
+  bool fires_as_replica = false;            ///< ENABLE ALWAYS or REPLICA: also under session_replication_role = replica
   std::vector<std::string> update_of = {};  ///< the columns of UPDATE OF
   std::vector<std::string> watched = {};    ///< columns that its definition names: UPDATE OF and WHEN
   std::string language = {};                ///< of its function
@@ -113,6 +113,8 @@ struct Trigger {
 struct Rule {
   std::string name;
   std::vector<std::string> columns;
+  bool on_update = false;
+  bool instead = false;
 };
 
 /// A function of the database that mentions the table.
