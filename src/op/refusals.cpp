@@ -169,19 +169,20 @@ void look_at_reads(Draft& draft, const TableDraft& table, const Trigger& trigger
   for (const auto& [column, instead] : leaving) {
     const bool reads = reads_new_column(trigger, column);
     const bool in_when = has(trigger.watched, column) && !has(trigger.update_of, column);
-    if (trigger.before_row && trigger.on_insert_or_update && (reads || in_when)) {
+    const bool before = trigger.before_row && trigger.on_insert_or_update;
+    // Of a column with another in its place the first sync trigger has made the value.
+    if (before && (reads || in_when) && instead.empty()) {
       draft.warn(
-          fmt::format("{} reads \"{}\" before the sync trigger has filled it: where the new application writes {}, "
-                      "it sees the old value, or null at INSERT; after contract that name is gone",
-                      named(table, trigger), column, instead.empty() ? "without it" : instead));
-    } else if (reads && !trigger.before_row) {
+          fmt::format("{} reads \"{}\" before the sync trigger has filled it: where the new application writes without "
+                      "it, it sees the old value, or null at INSERT; after contract that name is gone",
+                      named(table, trigger), column));
+    } else if (reads || (before && in_when)) {
       draft.warn(
           fmt::format("{} reads \"{}\", which is not there after contract: its function would fail for every row",
                       named(table, trigger), column));
-    } else if (!reads && !in_when && trigger.before_row && trigger.on_insert_or_update && hands_on_new_row(trigger)) {
+    } else if (before && hands_on_new_row(trigger)) {
       draft.warn(
-          fmt::format("{} hands the whole row on before the sync trigger has filled \"{}\" for the new application",
-                      named(table, trigger), column));
+          fmt::format("{} hands the whole row on, which has no \"{}\" after contract", named(table, trigger), column));
     }
   }
 }

@@ -31,6 +31,25 @@ std::string last_trigger_name(const Table& table, const std::string& suffix) {
          suffix;
 }
 
+/// Behind no trigger of the application, if not for odd names.
+std::string first_trigger_name(const Table& table, const std::string& suffix) {
+  std::string first = "~";
+  for (const Trigger& trigger : table.triggers) {
+    if (trigger.before_row && trigger.on_insert_or_update) {
+      first = std::min(first, trigger.name);
+    }
+  }
+  const std::string usual = "aaa_ecmigrate" + suffix;
+  return usual < first ? usual : " ecmigrate" + suffix;
+}
+
+/// O may be made from N before the application's triggers run.
+bool can_be_early(const Mapping& mapping) {
+  return !mapping.news.empty() && !mapping.olds.empty() && std::ranges::all_of(mapping.olds, [](const OldColumn& old) {
+    return old.down && old.down->renamed.empty();
+  }) && std::ranges::none_of(mapping.news, [](const NewColumn& column) { return column.default_in_force; });
+}
+
 class FunctionBody {
  public:
   explicit FunctionBody(const TableDraft& draft)
@@ -60,6 +79,44 @@ class FunctionBody {
       }
     }
     return std::move(m_text);
+  }
+
+  /// For the application's own BEFORE triggers, which know the old columns alone: where the new version writes, O is
+  /// made from N before they run. Nothing is made from O here, as they may still change it, and a row that waits is
+  /// left to the trigger that fires last.
+  [[nodiscard]] std::string early_insert_part() {
+    for (const Mapping& mapping : m_draft.mappings) {
+      if (can_be_early(mapping)) {
+        line(1, fmt::format("if not ({}) and (({}) or not {}) then", news_not_given(mapping), olds_null(mapping),
+                            consistent(mapping)));
+        fill_olds(2, mapping);
+        line(1, "end if;");
+      }
+    }
+    return std::move(m_text);
+  }
+
+  [[nodiscard]] std::string early_update_part() {
+    line(1, "if pg_catalog.current_setting('ecmigrate.fill', true) = 'on' and pg_catalog.pg_trigger_depth() = 1 then");
+    line(2, "return new;");
+    line(1, "end if;");
+    for (const Mapping& mapping : m_draft.mappings) {
+      if (can_be_early(mapping)) {
+        line(1, fmt::format("if {} then", only_news_changed(mapping)));
+        fill_olds(2, mapping);
+        line(1, "end if;");
+      }
+    }
+    return std::move(m_text);
+  }
+
+  /// The new version inserts the row, if not with the interim defaults.
+  static std::string some_news_given(const Mapping& mapping) { return fmt::format("not ({})", news_unset(mapping)); }
+
+  /// The new version wrote a row that does not wait.
+  static std::string only_news_changed(const Mapping& mapping) {
+    return fmt::format("({}) and not ({}) and not ({})", news_changed(mapping), olds_changed(mapping),
+                       unfilled(mapping, "old"));
   }
 
  private:
@@ -406,7 +463,22 @@ class TriggerMaker {
   /// `event`: "insert", "update", "update of a". `condition` may be empty.
   void add_trigger(const std::string& role, const std::string& event, const std::string& condition,
                    const QualifiedName& function, const std::string& argument = {}) {
-    const std::string name = last_trigger_name(m_table, suffix_of(role));
+    make_trigger(last_trigger_name(m_table, suffix_of(role)), event, condition, function, argument);
+  }
+
+  void add_first_trigger(const std::string& role, const std::string& event, const std::string& condition,
+                         const QualifiedName& function) {
+    make_trigger(first_trigger_name(m_table, suffix_of(role)), event, condition, function, "");
+  }
+
+  SyncTriggerSql finish() {
+    std::ranges::move(m_drop_functions, std::back_inserter(m_sql.drop));
+    return std::move(m_sql);
+  }
+
+ private:
+  void make_trigger(const std::string& name, const std::string& event, const std::string& condition,
+                    const QualifiedName& function, const std::string& argument) {
     m_sql.trigger_names.push_back(name);
     m_sql.create.push_back(fmt::format("create trigger {} before {} on {} for each row {}execute function {}({})",
                                        quote_identifier(name), event, m_table.name.sql(),
@@ -420,12 +492,6 @@ class TriggerMaker {
     m_sql.drop.push_back(fmt::format("drop trigger if exists {} on {}", quote_identifier(name), m_table.name.sql()));
   }
 
-  SyncTriggerSql finish() {
-    std::ranges::move(m_drop_functions, std::back_inserter(m_sql.drop));
-    return std::move(m_sql);
-  }
-
- private:
   [[nodiscard]] std::string suffix_of(const std::string& role) const { return "_" + m_id + "_" + role; }
 
   const Table& m_table;
@@ -481,6 +547,32 @@ void note_nulls(TriggerMaker& maker, const TableDraft& draft) {
   }
 }
 
+/// Where the application has BEFORE triggers of its own: they see O of what the new version writes.
+void sync_early(TriggerMaker& maker, const TableDraft& draft) {
+  std::vector<std::string> inserts;
+  std::vector<std::string> updates;
+  for (const Mapping& mapping : draft.mappings) {
+    if (can_be_early(mapping)) {
+      inserts.push_back(FunctionBody::some_news_given(mapping));
+      updates.push_back("(" + FunctionBody::only_news_changed(mapping) + ")");
+    }
+  }
+  const auto fires_on = [&](bool Trigger::*event) {
+    return !updates.empty() && std::ranges::any_of(draft.table->triggers, [&](const Trigger& trigger) {
+      return trigger.before_row && trigger.*event;
+    });
+  };
+  const std::string row = "  this alias for new;\n";
+  if (fires_on(&Trigger::on_insert_or_update)) {
+    maker.add_first_trigger("ei", "insert", join(inserts, " or "),
+                            maker.add_function("ei", row, FunctionBody(draft).early_insert_part()));
+  }
+  if (fires_on(&Trigger::on_update)) {
+    maker.add_first_trigger("eu", "update", join(updates, " or "),
+                            maker.add_function("eu", row, FunctionBody(draft).early_update_part()));
+  }
+}
+
 }  // namespace
 
 SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
@@ -489,6 +581,7 @@ SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
   // A function for each event: to ask TG_OP would cost on every row. The backfill inserts nothing: what is inserted in
   // its transactions comes from the application's triggers.
   maker.add_trigger("i", "insert", "", maker.add_function("i", row, FunctionBody(draft).insert_part()));
+  sync_early(maker, draft);
   if (const std::string condition = update_condition(draft); !condition.empty()) {
     note_nulls(maker, draft);
     const bool notes =

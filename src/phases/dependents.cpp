@@ -102,9 +102,11 @@ std::vector<std::string> find_later_triggers(Session& session, const std::vector
           "pg_catalog.pg_trigger u on u.tgrelid = s.tgrelid "
           "where s.tgname = $2 and (s.tgrelid = $1::pg_catalog.regclass or s.tgrelid in (select relid from "
           "pg_catalog.pg_partition_tree($1::pg_catalog.regclass))) "
-          "and u.tgname > s.tgname and u.tgname <> all (" +
+          "and u.tgname > s.tgname and not exists (select from pg_catalog.pg_trigger o where o.tgrelid = s.tgrelid and "
+          "o.tgname = any (" +
               name_array(trigger.names) +
-              ") and u.tgtype & 3 = 3 and u.tgtype & s.tgtype & 20 <> 0 and not u.tgisinternal and u.tgenabled <> 'D' "
+              ") and o.tgname >= u.tgname and o.tgtype & s.tgtype & u.tgtype & 20 <> 0) and u.tgtype & 3 = 3 and "
+              "u.tgtype & s.tgtype & 20 <> 0 and not u.tgisinternal and u.tgenabled <> 'D' "
               "order by 2, 1",
           {trigger.table.sql(), name});
       for (int row = 0; row < rows.size(); ++row) {

@@ -35,11 +35,23 @@ create trigger "{}" before insert or update on {} for each row execute function 
                      name, table);
 }
 
-/// Whether the sync triggers sort behind every other BEFORE row trigger of their tables.
-constexpr const char* k_last = R"(
-select bool_and(s.tgname::text collate "C" > u.tgname::text collate "C") from pg_trigger s join pg_trigger u on u.tgrelid = s.tgrelid
-where s.tgfoid in (select oid from pg_proc where pronamespace = 'ecmigrate'::regnamespace) and not u.tgisinternal
-  and u.tgfoid not in (select oid from pg_proc where pronamespace = 'ecmigrate'::regnamespace))";
+/// Whether a sync trigger for each event sorts before, and one behind, every other BEFORE row trigger of its table.
+constexpr const char* k_first_and_last = R"(
+with ours as (select t.* from pg_trigger t join pg_proc p on p.oid = t.tgfoid where p.pronamespace = 'ecmigrate'::regnamespace)
+select bool_and(exists (select from ours s where s.tgrelid = u.tgrelid and s.tgtype & event <> 0 and s.tgname::text collate "C" < u.tgname::text collate "C")
+  and exists (select from ours s where s.tgrelid = u.tgrelid and s.tgtype & event <> 0 and s.tgname::text collate "C" > u.tgname::text collate "C"))
+from pg_trigger u, unnest(array[4, 16]) event where not u.tgisinternal and u.tgrelid in (select tgrelid from ours) and u.oid not in (select oid from ours))";
+
+/// A trigger that makes one column from another, and knows the old name alone.
+constexpr const char* k_posts = R"(
+create table posts (id int primary key, title text not null, slug text not null);
+create function slug_of_title() returns trigger language plpgsql as
+$$ begin new.title := trim(new.title); new.slug := lower(replace(new.title, ' ', '-')); return new; end $$;
+create trigger posts_slug before insert or update on posts for each row execute function slug_of_title();
+insert into posts (id, title) select i, 'Post ' || i from generate_series(1, 20) i;)";
+
+constexpr const char* k_headline =
+    "name: headline\noperations:\n  - rename_column: { table: posts, from: title, to: headline }\n";
 
 }  // namespace
 
@@ -54,7 +66,7 @@ TEST_CASE("the sync trigger runs after the application's own, whatever their nam
       database.exec(tidy_trigger(name));
       const std::string before = database.schema();
       migrate(database, k_split_people, phases);
-      CHECK(database.value(k_last) == "t");
+      CHECK(database.value(k_first_and_last) == "t");
       CHECK(database.value("select count(*) from users where note is not null") ==
             "0");  // the backfill fired none of them
       database.exec(
@@ -65,6 +77,55 @@ TEST_CASE("the sync trigger runs after the application's own, whatever their nam
       migrate(database, k_split_people, "backfill verify rollback");
       CHECK(database.schema() == before);
     }
+  }
+}
+
+TEST_CASE("the application's triggers see what the new version writes under the names that they know",
+          "[sync][triggers]") {
+  Database database;
+  database.exec(k_posts);
+  migrate(database, k_headline, "expand backfill");
+  const auto written = [&](const std::string& sql, const std::string& id) {
+    database.exec(sql);
+    return database.rows("select title, headline, slug from posts where id = " + id);
+  };
+  CHECK(written("insert into posts (id, headline) values (101, 'Brand New')", "101") ==
+        "Brand New|Brand New|brand-new");
+  CHECK(written("update posts set headline = 'Other Words' where id = 1", "1") ==
+        "Other Words|Other Words|other-words");
+  // What the trigger makes of an old name is still what counts for those who write that.
+  CHECK(written("insert into posts (id, title) values (102, ' Old Way ')", "102") == "Old Way|Old Way|old-way");
+  CHECK(written("update posts set title = ' Old Words ' where id = 2", "2") == "Old Words|Old Words|old-words");
+  CHECK(written("update posts set headline = 'New', title = 'Old' where id = 3", "3") == "New|New|old");
+  migrate(database, k_headline, "verify");
+}
+
+TEST_CASE("a repair is not taken for the new version's write where the application's triggers fire",
+          "[sync][triggers]") {
+  for (const bool old_is_right : {true, false}) {
+    Database database;
+    database.exec(
+        "create table users (id bigint primary key, full_name text not null, note text); "
+        "insert into users select i, 'Ann  Marie Lee' from generate_series(1, 20) i; "
+        "create function count_it() returns trigger language plpgsql as $$ begin new.note := concat(new.note, "
+        "'+'); return new; end $$; create trigger count_it before insert or update on users for each row "
+        "execute function count_it(); "
+        "do $$ begin create role test_owner login; exception when duplicate_object then null; end $$; "
+        "alter table users owner to test_owner; grant all on schema public to test_owner");
+    database.exec(fmt::format("grant create, temporary on database {} to test_owner", database.name()));
+    const auto as_owner = [&](std::vector<std::string> arguments) {
+      arguments.insert(arguments.end(), {"PLAN", "-d", database.conninfo("user=test_owner")});
+      const ProgramResult ran = run_program(database, arguments, k_split_people);
+      INFO(ran.err);
+      CHECK(ran.status == 0);
+    };
+    as_owner({"run", "--through", "backfill"});
+    database.exec(
+        "begin; set local session_replication_role = replica; update users set full_name = 'Cher ', "
+        "first_name = 'Bea', last_name = 'Lu' where id = 1; commit");
+    as_owner({"verify", old_is_right ? "--repair=old" : "--repair=new"});
+    CHECK(database.rows("select full_name, first_name, last_name from users where id = 1") ==
+          (old_is_right ? "Cher |Cher|" : "Bea Lu|Bea|Lu"));
   }
 }
 
@@ -131,7 +192,7 @@ insert into users (region, id, full_name) select (array['de', 'uk', 'us'])[i % 3
     migrate(database, k_split_people, "expand rollback");
     CHECK(database.schema() == before);
     migrate(database, k_split_people, phases);
-    CHECK(database.value(k_last) == "t");
+    CHECK(database.value(k_first_and_last) == "t");
     const auto row = [&](int id) {
       return database.rows(fmt::format("select region, full_name, first_name, last_name from users where id = {}", id));
     };
