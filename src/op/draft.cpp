@@ -75,6 +75,10 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
            "Triggers do not follow it, so rows of its children would be lost: detach them, or use declarative "
            "partitions.");
   }
+  if (found->typed) {
+    refuse(at, fmt::format("\"{}\" is a typed table: its columns are the type's", qualified.name),
+           "ALTER TABLE … NOT OF makes it an ordinary one.");
+  }
   if (found->foreign_partitions) {
     refuse(at, fmt::format("\"{}\" has partitions that are foreign tables", qualified.name),
            "They cannot be filled from here: detach them first.");

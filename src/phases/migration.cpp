@@ -56,6 +56,7 @@ struct Migration::Run {
   /// Takes the run lock and reads where the migration stands. False when it was never begun.
   bool open(const std::string& command) {
     if (!locked) {
+      session.require_writable();
       session.take_run_lock(plan.name);
       locked = true;
     }
@@ -624,6 +625,7 @@ std::optional<State> Migration::state() {
 
 Recipe Migration::compile() {
   Run& run = *m_run;
+  run.session.require_writable();  // a trial makes tables, if only to take them back
   if (run.journal.installed()) {
     run.record = run.journal.find(run.plan.name);
     if (run.record && run.record->state != State::rolled_back) {

@@ -168,6 +168,16 @@ Session::Holder Session::run_lock_holder(const std::pair<int, int>& key) {
   return {who, rows.text(0, 0)};
 }
 
+void Session::require_writable() {
+  if (m_connection->query("select current_setting('transaction_read_only')::boolean").boolean(0, 0)) {
+    throw Error(
+        Outcome::refused,
+        fmt::format("transactions on {} are read only (default_transaction_read_only)", m_connection->description()),
+        "Somebody wanted it so for this role or database. Where that is not meant for migrations: "
+        "PGOPTIONS='-c default_transaction_read_only=off' ecmigrate …");
+  }
+}
+
 void Session::take_run_lock(const std::string& migration) {
   m_migration = migration;
   const std::pair<int, int> key = Journal::run_lock(migration);

@@ -46,7 +46,8 @@ select c.relkind = 'p', c.relispartition, row_security_active(c.oid), pg_has_rol
   exists (select from pg_partition_tree(c.oid) p join pg_class l on l.oid = p.relid where p.isleaf and l.relkind <> 'r'),
   (select json_agg(json_build_array(n.nspname, l.relname) order by n.nspname, l.relname)
      from (select c.oid as relid where c.relkind = 'r' union select p.relid from pg_partition_tree(c.oid) p where p.isleaf) p
-     join pg_class l on l.oid = p.relid join pg_namespace n on n.oid = l.relnamespace where l.relkind = 'r')
+     join pg_class l on l.oid = p.relid join pg_namespace n on n.oid = l.relnamespace where l.relkind = 'r'),
+  c.reloftype <> 0
 from pg_class c where c.oid = {0};
 select a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, null), a.atttypmod,
   (select quote_ident(n.nspname) || '.' || quote_ident(l.collname) from pg_collation l join pg_namespace n on n.oid = l.collnamespace
@@ -205,6 +206,7 @@ Table read_table(pg::Connection& connection, const QualifiedName& name) {
   table.published = head.boolean(0, 5);
   table.inherits = head.boolean(0, 6);
   table.foreign_partitions = head.boolean(0, 7);
+  table.typed = head.boolean(0, 9);
   if (!head.is_null(0, 8)) {
     for (const auto& leaf : nlohmann::json::parse(head.text(0, 8))) {
       table.leaves.push_back({leaf[0], leaf[1]});

@@ -42,6 +42,30 @@ TEST_CASE("a table with children by INHERITS is refused: their rows would be los
   CHECK(database.schema() == before);
 }
 
+TEST_CASE("a typed table is refused before expand") {
+  Database database;
+  database.exec(
+      "create type entry as (id bigint, full_name text); create table log of entry (primary key (id)); insert into log "
+      "values (1, 'Ann Lee')");
+  const Error error = error_of([&] { migrate(database, k_split_log, "expand"); });
+  CHECK(error.outcome() == Outcome::refused);
+  CHECK(contains(error.what(), "\"log\" is a typed table"));
+  CHECK(contains(error.what(), "NOT OF"));
+  CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
+}
+
+TEST_CASE("a role whose transactions are read only is told so, and not of the plan") {
+  Database database;
+  database.exec("create table log (id bigint primary key, full_name text)");
+  database.exec("alter database " + database.name() + " set default_transaction_read_only = on");
+  for (const std::string command : {"plan", "expand"}) {
+    const ProgramResult ran = run_program(database, {command, "PLAN"}, k_split_log);
+    CHECK(ran.status == 7);
+    CHECK(contains(ran.err, "are read only (default_transaction_read_only)"));
+    CHECK(contains(ran.err, "PGOPTIONS"));
+  }
+}
+
 TEST_CASE("rows of a partition that is attached late are not lost", "[version]") {
   const std::string phases = GENERATE(as<std::string>{}, "expand", "expand backfill", "expand backfill verify");
   INFO(phases);

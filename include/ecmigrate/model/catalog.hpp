@@ -144,6 +144,7 @@ struct Table {
   std::vector<Function> functions;    ///< that mention it and do not give its row type
   std::vector<QualifiedName> leaves;  ///< where the rows are: the table itself, or the leaves of its partitions
   bool inherits = false;              ///< has children by INHERITS, or is one: triggers and ONLY do not follow those
+  bool typed = false;                 ///< CREATE TABLE … OF: the type alone says which columns there are
   bool foreign_partitions = false;    ///< has leaves that are not ordinary tables
   bool row_security_applies = false;  ///< row security would hide rows from the runner
   bool distributed = false;           ///< by Citus: the rows are in shards, and the table itself is empty

@@ -63,6 +63,9 @@ class Session {
   /// Throws pg::Stopped when a stop was requested.
   void check_stop() const;
 
+  /// Throws Error{refused} where role or database have their transactions read only.
+  void require_writable();
+
   /// Takes the run lock of a migration, polling: a runner that waited inside a statement would hold a snapshot, and the
   /// other's concurrent index would wait for it. Throws Error{busy} that names the holder.
   void take_run_lock(const std::string& migration);
