@@ -2,7 +2,7 @@
 
 #include <sys/socket.h>
 
-#include <map>
+#include <cctype>
 #include <sstream>
 
 #include "ecmigrate/phases/migration.hpp"
@@ -10,28 +10,59 @@
 
 namespace ecmigrate::test {
 
-pg::CallHook FaultyWire::hook() {
-  return [this](pg::CallMoment moment, int socket, std::string_view sql) {
-    if (moment == pg::CallMoment::before && m_first_change == 0 && sql.find("create schema ecmigrate") != sql.npos) {
-      m_first_change = m_calls + 1;
+namespace {
+
+std::string without_numbers(std::string_view sql) {
+  std::string text;
+  for (const char c : sql) {
+    if (std::isdigit(static_cast<unsigned char>(c)) == 0) {
+      text += c;
     }
-    on(moment, socket);
-  };
+  }
+  return text;
 }
 
-void FaultyWire::on(pg::CallMoment moment, int socket) {
+}  // namespace
+
+pg::CallHook FaultyWire::hook() {
+  return [this](pg::CallMoment moment, int socket, std::string_view sql) { on(moment, socket, sql); };
+}
+
+void FaultyWire::on(pg::CallMoment moment, int socket, std::string_view sql) {
+  const std::lock_guard lock(m_mutex);
   if (m_dead) {
     throw Killed();
   }
-  m_calls += moment == pg::CallMoment::before ? 1 : 0;
-  if (m_calls != m_at) {
-    return;
+  const bool now = is_there(moment, without_numbers(sql));
+  m_changed = m_changed || sql.find("create schema ecmigrate") != sql.npos;
+  if (now) {
+    fail(socket);
   }
-  const bool before = m_fault == Fault::killed_before || m_fault == Fault::cut_before;
-  if (before != (moment == pg::CallMoment::before)) {
-    return;
+}
+
+/// Whether it is this call, at this moment, that is to go wrong.
+bool FaultyWire::is_there(pg::CallMoment moment, const std::string& text) {
+  if (moment == pg::CallMoment::after) {
+    const bool here = m_awaited == text;
+    m_awaited = here ? std::nullopt : m_awaited;
+    return here;
   }
-  if (m_fault == Fault::killed_before || m_fault == Fault::killed_after) {
+  const bool first = m_seen.emplace(m_last, text).second;
+  if (first && !m_at) {
+    m_points.push_back({m_last, text, !m_changed});
+  }
+  const bool here = first && m_at && m_at->after == m_last && m_at->text == text;
+  m_last = text;
+  if (here && m_fault == Fault::answer_lost) {
+    m_awaited = text;
+    return false;
+  }
+  return here;
+}
+
+void FaultyWire::fail(int socket) {
+  m_came_there = true;
+  if (m_fault == Fault::killed_before) {
     m_dead = true;
     throw Killed();
   }

@@ -2,7 +2,12 @@
 
 #include <exception>
 #include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "ecmigrate/base/clock.hpp"
 #include "ecmigrate/base/error.hpp"
@@ -26,30 +31,44 @@ class Killed : public std::exception {
 };
 
 enum class Fault {
-  killed_before,  ///< dead before the call was sent
-  killed_after,   ///< dead after its answer came
+  killed_before,  ///< dead before the call was sent, which to the server is the same as after the one before it
   cut_before,     ///< the network goes away before the call is sent
   answer_lost,    ///< the server did it, and the network goes away with the answer
 };
 
-/// Counts the calls of a run and lets one of them go wrong.
+/// One call of a run, told by what it says and what was said before it, numbers left out. Of several such the first: a
+/// walk has hundreds of calls, and what can be half done at one batch is what can be half done at the next.
+struct CallPoint {
+  std::string after;
+  std::string text;
+  bool only_read_before = false;  ///< nothing was changed until then
+};
+
+/// Remembers the calls of a run, or lets one of them go wrong. Any thread may call.
 class FaultyWire {
  public:
   FaultyWire() = default;
-  FaultyWire(Fault fault, int at) : m_fault(fault), m_at(at) {}
+  FaultyWire(Fault fault, CallPoint at) : m_fault(fault), m_at(std::move(at)) {}
 
   [[nodiscard]] pg::CallHook hook();
-  [[nodiscard]] int calls() const { return m_calls; }
-  /// The call that made the journal; everything before it only reads.
-  [[nodiscard]] int first_change() const { return m_first_change; }
+  [[nodiscard]] const std::vector<CallPoint>& points() const { return m_points; }
+  /// The run came to the call.
+  [[nodiscard]] bool came_there() const { return m_came_there; }
 
  private:
-  void on(pg::CallMoment moment, int socket);
+  void on(pg::CallMoment moment, int socket, std::string_view sql);
+  bool is_there(pg::CallMoment moment, const std::string& text);
+  void fail(int socket);
 
   Fault m_fault = Fault::killed_before;
-  int m_at = 0;  ///< from 1; 0: never
-  int m_calls = 0;
-  int m_first_change = 0;
+  std::optional<CallPoint> m_at;
+  std::mutex m_mutex;
+  std::vector<CallPoint> m_points;
+  std::set<std::pair<std::string, std::string>> m_seen;
+  std::string m_last;
+  bool m_changed = false;                ///< the journal is made, which is the first change of all
+  std::optional<std::string> m_awaited;  ///< the call has begun whose answer is to be lost
+  bool m_came_there = false;
   bool m_dead = false;
 };
 
