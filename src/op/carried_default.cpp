@@ -70,8 +70,8 @@ std::string replace_columns(const std::string& sql, const std::function<std::str
   return result;
 }
 
-/// A value that no application writes, for defaults that are another value each time and so cannot be recognised.
-std::optional<std::string> improbable_value(const std::string& type) {
+/// A value that no application writes, for defaults that cannot be recognised.
+std::optional<std::string> nobodys_value(const std::string& type) {
   struct Improbable {
     std::string_view type;
     std::string_view value;
@@ -100,14 +100,15 @@ std::optional<std::string> interim_default(const Mapping& mapping, const NewColu
     differs_each_time = differs_each_time || (old.default_read != nullptr && old.default_read->volatile_value);
   }
   if (differs_each_time || (given && column.up.volatile_value)) {
-    return improbable_value(column.type);
+    return nobodys_value(column.type);
   }
   if (given) {
-    return up_of_defaults(mapping, column);
+    // Of several new columns one alone may be left out, and then it is not what `up` makes of the default.
+    const auto nobodys = mapping.news.size() > 1 ? nobodys_value(column.type) : std::nullopt;
+    return nobodys ? nobodys : up_of_defaults(mapping, column);
   }
   if (column.default_read != nullptr && !column.default_is_old) {
-    return column.default_read->volatile_value ? improbable_value(column.type)
-                                               : std::optional(column.default_read->sql);
+    return column.default_read->volatile_value ? nobodys_value(column.type) : std::optional(column.default_read->sql);
   }
   return std::nullopt;
 }
@@ -139,6 +140,7 @@ void carry_defaults(Draft& draft, TableDraft& table) {
     for (NewColumn& column : mapping.news) {
       if (!mapping.olds.empty() && can_be_set_null(column)) {
         column.interim_default = interim_default(mapping, column);
+        column.interim_is_nobodys = column.interim_default && column.interim_default == nobodys_value(column.type);
       }
       for (ColumnDrop& drop : table.drops) {
         if (drop.column == column.name) {

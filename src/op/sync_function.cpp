@@ -87,9 +87,8 @@ class FunctionBody {
   [[nodiscard]] std::string early_insert_part() {
     for (const Mapping& mapping : m_draft.mappings) {
       if (can_be_early(mapping)) {
-        line(1, fmt::format("if not ({}) and (({}) or not {}) then", news_not_given(mapping), olds_null(mapping),
-                            consistent(mapping)));
-        fill_olds(2, mapping);
+        line(1, fmt::format("if not ({}) then", news_not_given(mapping)));
+        insert_given(2, mapping);
         line(1, "end if;");
       }
     }
@@ -244,14 +243,16 @@ class FunctionBody {
   static std::string news_unset(const Mapping& mapping) {
     std::vector<std::string> terms;
     for (const NewColumn& column : mapping.news) {
-      const std::string name = "new." + quote_identifier(column.name);
-      terms.push_back(
-          column.interim_default
-              ? fmt::format("not ({})", differs(name, fmt::format("({})::{}", *column.interim_default, column.type),
-                                                column.equality_is_identity))
-              : name + " is null");
+      terms.push_back(column.interim_default ? is_interim(column)
+                                             : fmt::format("new.{} is null", quote_identifier(column.name)));
     }
     return join(terms, " and ");
+  }
+
+  static std::string is_interim(const NewColumn& column) {
+    return fmt::format("not ({})", differs("new." + quote_identifier(column.name),
+                                           fmt::format("({})::{}", *column.interim_default, column.type),
+                                           column.equality_is_identity));
   }
 
   /// N := default, O := down(N), where nothing was given at all.
@@ -268,6 +269,30 @@ class FunctionBody {
     }
     fill_olds(3, mapping);
     line(2, "end if;");
+  }
+
+  /// Some of N was given. What was left out is what it will be after contract: its default, or null.
+  void insert_given(int depth, const Mapping& mapping) {
+    for (const NewColumn& column : mapping.news) {
+      if (mapping.news.size() == 1) {
+        break;  // a single one was given as a whole
+      }
+      const std::string name = "new." + quote_identifier(column.name);
+      const std::string value = column.default_is_old ? "null" : column.default_sql.value_or("null");
+      if (column.interim_is_nobodys) {
+        line(depth, fmt::format("if {} then", is_interim(column)));
+      } else if (!column.nullable && value != "null") {
+        line(depth, fmt::format("if {} is null then", name));
+      } else {
+        continue;
+      }
+      line(depth + 1, fmt::format("{} := {};", name, value));
+      line(depth, "end if;");
+    }
+    // Unset first: `down` of a row without O need not be asked.
+    line(depth, fmt::format("if ({}) or not {} then", olds_null(mapping), consistent(mapping)));
+    fill_olds(depth + 1, mapping);
+    line(depth, "end if;");
   }
 
   void insert_mapping(const Mapping& mapping) {
@@ -297,9 +322,8 @@ class FunctionBody {
       line(1, "end if;");
       return;
     }
-    // Unset first: `down` of a row without O need not be asked.
-    line(1, fmt::format("elsif ({}) or not {} then", olds_null(mapping), consistent(mapping)));
-    fill_olds(2, mapping);
+    line(1, "else");
+    insert_given(2, mapping);
     line(1, "end if;");
     set_marker(mapping);
   }

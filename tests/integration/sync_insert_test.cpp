@@ -166,6 +166,36 @@ operations:
   }
 }
 
+TEST_CASE("a part of the new columns that was left out is what it will be after contract", "[sync][insert]") {
+  const auto plan = [](const std::string& more) {
+    return "name: parts\noperations:\n  - split_column:\n      table: users\n      column: full_name\n      into:\n"
+           "        - { name: first_name, type: text, nullable: true, up: \"split_part(full_name, ' ', 1)\" }\n"
+           "        - { name: last_name, type: text, up: \"split_part(full_name, ' ', 2)\", " +
+           more + " }\n      down: \"concat_ws(' ', first_name, last_name)\"\n";
+  };
+  for (const std::string old_default : {"", "default 'No Name'"}) {
+    for (const auto& [more, left_out] : {std::pair<std::string, std::string>{"nullable: true", "null"},
+                                         {"nullable: true, default: \"'Doe'\"", "Doe"},
+                                         {"nullable: false, default: \"'Doe'\"", "Doe"}}) {
+      for (const std::string phases : {"expand", "expand backfill"}) {
+        INFO("old default: " << old_default << ", " << more << ", " << phases);
+        Database database;
+        database.exec("create table users (id bigint primary key, full_name text " + old_default +
+                      "); insert into users values (1, 'Ann Lee')");
+        migrate(database, plan(more), phases);
+        database.exec(
+            "insert into users (id, first_name) values (2, 'Bea'); insert into users (id, full_name) values (3, 'Cleo "
+            "Po'); insert into users (id, first_name, last_name) values (4, 'No', 'Name')");
+        const std::string both = "select full_name, first_name, last_name from users where id > 1 order by id";
+        CHECK(database.rows(both) == (left_out == "null" ? "Bea|Bea|null" : "Bea Doe|Bea|Doe") +
+                                         std::string("\nCleo Po|Cleo|Po\nNo Name|No|Name"));
+        migrate(database, plan(more), "backfill verify contract");
+        CHECK(database.rows("insert into users (id, first_name) values (5, 'Bea') returning last_name") == left_out);
+      }
+    }
+  }
+}
+
 TEST_CASE("a dropped column is filled by down for those who leave it out, and only for them", "[sync][insert]") {
   const std::string plan = R"yaml(
 name: drop-street

@@ -60,6 +60,7 @@ struct NewColumn {
   /// What the column's default is until contract, so that an INSERT that names the column and gives null is told from
   /// one that does not name it: what `up` makes of the old columns' defaults. Decided by compile.
   std::optional<std::string> interim_default;
+  bool interim_is_nobodys = false;  ///< no application writes that value, so it says for certain "not named"
   /// The plan's default is in force from expand on, so a null in an INSERT was given.
   bool default_in_force = false;
   /// Nullable only on its face: it is kept equal to an old column that is NOT NULL.
