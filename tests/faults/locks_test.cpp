@@ -122,8 +122,8 @@ TEST_CASE(
   CHECK(database.value("select blocked_sessions > 0 and tries = 6 and held_ms > 0 from ecmigrate.locks") == "t");
 }
 
-TEST_CASE(
-    "a lock that is never granted ends with its own outcome, the name of the one in the way, and nothing changed") {
+TEST_CASE("a lock that is never granted ends with its own outcome, the name of the one in the way, and nothing changed",
+          "[superuser]") {
   Database database;
   database.exec(k_users);
   const std::string before = database.schema();

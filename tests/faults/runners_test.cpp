@@ -70,7 +70,7 @@ class Pool {
 
 }  // namespace
 
-TEST_CASE("a second runner waits its time, says who holds the migration, and gives up") {
+TEST_CASE("a second runner waits its time, says who holds the migration, and gives up", "[superuser]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -253,7 +253,7 @@ TEST_CASE("a role that may not make the journal is refused, and told how it coul
   database.exec("drop owned by " + role + " cascade; drop role " + role);
 }
 
-TEST_CASE("a role that may not keep the application's triggers quiet is warned that they fire") {
+TEST_CASE("a role that may not keep the application's triggers quiet is warned that they fire", "[superuser]") {
   Database database;
   database.exec(k_users);
   const std::string role = database.name() + "_role";

@@ -199,7 +199,7 @@ TEST_CASE("all complaints about a plan come at once") {
   CHECK_THAT(typed.err, Catch::Matchers::Contains(":8:15: ") && Catch::Matchers::Contains(":9:13: "));
 }
 
-TEST_CASE("a plan that fits but would do harm is refused and changes nothing") {
+TEST_CASE("a plan that fits but would do harm is refused and changes nothing", "[superuser]") {
   const std::string hidden =
       "alter table person owner to test_owner; alter table person enable row level security, force row level security; "
       "create policy half on person using (id % 2 = 0)";

@@ -117,7 +117,7 @@ TEST_CASE("a column that goes, or changes its name, while it is set to itself do
   }
 }
 
-TEST_CASE("a column that is set to itself keeps what the application writes into it meanwhile") {
+TEST_CASE("a column that is set to itself keeps what the application writes into it meanwhile", "[superuser]") {
   std::string plan = k_split;  // nullable, or the row could not be written past the sync trigger
   for (std::size_t at = 0; (at = plan.find("nullable: false", at)) != std::string::npos;) {
     plan.replace(at, 15, "nullable: true");

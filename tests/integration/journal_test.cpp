@@ -194,7 +194,7 @@ TEST_CASE("a recorder whose statements hang does not keep the command from endin
   CHECK(database.value("select string_agg(outcome, ' ' order by id) from ecmigrate.runs") == "done done");
 }
 
-TEST_CASE("the journal keeps columns that are gone, what a run was given, and who steered") {
+TEST_CASE("the journal keeps columns that are gone, what a run was given, and who steered", "[superuser]") {
   Database database;
   database.exec(k_users);
   // Flags may be given together: no part of the target may end up anywhere else.

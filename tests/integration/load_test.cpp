@@ -205,7 +205,7 @@ TEST_CASE("a role that may not see autovacuum pauses for it by its lock") {
   database.exec("drop owned by blind cascade; drop role blind");
 }
 
-TEST_CASE("sessions at work pause the backfill, and above another limit end it") {
+TEST_CASE("sessions at work pause the backfill, and above another limit end it", "[superuser]") {
   Database database;
   expand_users(database);
   RunOptions options;
@@ -219,7 +219,7 @@ TEST_CASE("sessions at work pause the backfill, and above another limit end it")
   check_all_filled(database);
 }
 
-TEST_CASE("what a role may not see is a reason to stop, which names the grant") {
+TEST_CASE("what a role may not see is a reason to stop, which names the grant", "[superuser]") {
   Database database;
   expand_users_as_blind(database);
   RunOptions options;
@@ -273,7 +273,7 @@ TEST_CASE("WAL files that wait to be archived pause the backfill") {
   check_all_filled(database);
 }
 
-TEST_CASE("an old snapshot pauses the backfill, which names its holder") {
+TEST_CASE("an old snapshot pauses the backfill, which names its holder", "[superuser]") {
   Database database;
   expand_users(database);
   // Another database's does not count: it keeps no row of ours.
@@ -291,7 +291,7 @@ TEST_CASE("an old snapshot pauses the backfill, which names its holder") {
   other.exec("commit");
 }
 
-TEST_CASE("a forgotten prepared transaction pauses the backfill") {
+TEST_CASE("a forgotten prepared transaction pauses the backfill", "[superuser]") {
   Database database;
   expand_users(database);
   database.exec("begin; create table held (n int); prepare transaction 'forgotten'");

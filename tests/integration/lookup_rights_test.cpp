@@ -20,7 +20,7 @@ const std::string k_lookup =
 
 }  // namespace
 
-TEST_CASE("an up that looks into a table which a writing role may not read stops expand", "[version]") {
+TEST_CASE("an up that looks into a table which a writing role may not read stops expand", "[version][superuser]") {
   const std::string writes = k_setup + "grant insert, update on addr to test_writer; ";
   check_expand_refused(writes, k_lookup, "test_writer");
   check_expand_refused(writes + "grant select on ref.countries to test_writer", k_lookup, "schema ref");

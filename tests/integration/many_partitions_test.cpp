@@ -54,7 +54,7 @@ TEST_CASE("locks that contract would not get are counted by plan and expand, and
   CHECK(database.value("select count(*) from users where first_name = 'Ann'") == std::to_string(k_partitions));
 }
 
-TEST_CASE("a table of Citus is refused in words") {
+TEST_CASE("a table of Citus is refused in words", "[superuser]") {
   Database database;
   database.exec(k_users);
   // As its extension makes it; the fact is all that is asked for.

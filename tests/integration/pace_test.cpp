@@ -5,7 +5,7 @@
 
 namespace ecmigrate::test {
 
-TEST_CASE("a backfill that is paused says by whom, and goes on when it is told to", "[version]") {
+TEST_CASE("a backfill that is paused says by whom, and goes on when it is told to", "[version][superuser]") {
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
@@ -95,7 +95,7 @@ TEST_CASE("a query of the user's ends the backfill") {
   CHECK(database.value("select outcome from ecmigrate.runs order by id desc limit 1") == "work_remains");
 }
 
-TEST_CASE("a throttled backfill rests, says by whose word, and goes on at once when told to", "[version]") {
+TEST_CASE("a throttled backfill rests, says by whose word, and goes on at once when told to", "[version][superuser]") {
   Database database;
   expand_wide_users(database);
   CHECK(run_program(database, {"throttle", "PLAN", "0.99", "for", "2h"}, k_split).status == 0);
@@ -126,7 +126,7 @@ TEST_CASE("a throttle keeps its share of the time, and ends by itself", "[versio
   }
 }
 
-TEST_CASE("status shows what was set from outside", "[version]") {
+TEST_CASE("status shows what was set from outside", "[version][superuser]") {
   Database database;
   expand_users(database);
   for (const std::vector<std::string>& steer : {std::vector<std::string>{"pause", "PLAN"},

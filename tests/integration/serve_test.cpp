@@ -204,7 +204,7 @@ TEST_CASE("the page says what it may not read, and what it is too old for", "[ve
   database.exec("drop owned by onlooker; drop role onlooker");
 }
 
-TEST_CASE("a table that is locked does not hold the page up, and who is in the way is named", "[version]") {
+TEST_CASE("a table that is locked does not hold the page up, and who is in the way is named", "[version][superuser]") {
   Database database;
   database.exec(k_users);
   run(database, "expand");

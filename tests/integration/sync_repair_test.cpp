@@ -114,7 +114,7 @@ TEST_CASE("repairing one side does not fill pending rows, which are told again",
   CHECK(row(database, 1) == "Bea Lu|Bea|Lu");
 }
 
-TEST_CASE("repair does not fire the application's own triggers", "[sync][repair]") {
+TEST_CASE("repair does not fire the application's own triggers", "[sync][repair][superuser]") {
   Database database;
   spoil(database);
   database.exec(

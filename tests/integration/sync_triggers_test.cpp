@@ -55,7 +55,7 @@ constexpr const char* k_headline =
 
 }  // namespace
 
-TEST_CASE("the sync trigger runs after the application's own, whatever their names", "[sync][triggers]") {
+TEST_CASE("the sync trigger runs after the application's own, whatever their names", "[sync][triggers][superuser]") {
   for (const std::string& name :
        {std::string("tidy"), std::string("zzz"), std::string("zzzz"), std::string("zzz_ecmigrate_zzzz"),
         std::string("~~~"), std::string("ÿ"), std::string("🙂"), std::string(63, 'z'), std::string(63, '~')}) {
@@ -101,7 +101,7 @@ TEST_CASE("the application's triggers see what the new version writes under the 
 }
 
 TEST_CASE("a repair is not taken for the new version's write where the application's triggers fire",
-          "[sync][triggers]") {
+          "[sync][triggers][superuser]") {
   for (const bool old_is_right : {true, false}) {
     Database database;
     database.exec(
@@ -150,7 +150,7 @@ TEST_CASE("a trigger made later that would run behind is named by verify and by 
   migrate(database, k_split_people, "verify contract");
 }
 
-TEST_CASE("what the application's triggers insert during the backfill is synced", "[sync][triggers]") {
+TEST_CASE("what the application's triggers insert during the backfill is synced", "[sync][triggers][superuser]") {
   Database database;
   database.exec(k_people);
   // The backfill of a role that may not set session_replication_role fires them.
@@ -246,7 +246,7 @@ TEST_CASE("a table without a key is migrated, and its rows are named by their pl
   CHECK(database.value("select count(*) from users where last_name = 'Lee'") == "2000");
 }
 
-TEST_CASE("on a subscribed table the trigger fires for what is replicated", "[sync][triggers]") {
+TEST_CASE("on a subscribed table the trigger fires for what is replicated", "[sync][triggers][superuser]") {
   Database publisher;
   Database subscriber;
   publisher.exec(k_people);

@@ -113,7 +113,7 @@ TEST_CASE("a lossy row stays as the new application wrote it, whatever else is w
   }
 }
 
-TEST_CASE("the function is not called for a statement on other columns of a filled row", "[sync][update]") {
+TEST_CASE("the function is not called for a statement on other columns of a filled row", "[sync][update][superuser]") {
   Database database;
   database.exec(k_people);
   migrate(database, k_split_people, "expand backfill");

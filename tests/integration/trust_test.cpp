@@ -86,7 +86,7 @@ std::string command_in(const std::string& hint, const std::string& begin) {
 
 }  // namespace
 
-TEST_CASE("a journal that somebody else made first is not written to, and its owner is named", "[version]") {
+TEST_CASE("a journal that somebody else made first is not written to, and its owner is named", "[version][superuser]") {
   for (const std::string planted : {"", "create table ecmigrate.journal (format int, program text, at timestamptz)"}) {
     Database database;
     const Role stranger(database, "mallory");
@@ -100,7 +100,7 @@ TEST_CASE("a journal that somebody else made first is not written to, and its ow
   }
 }
 
-TEST_CASE("a stranger's trigger on the journal does not run with the migrator's rights") {
+TEST_CASE("a stranger's trigger on the journal does not run with the migrator's rights", "[superuser]") {
   Database database;
   const Role stranger(database, "mallory");
   database.exec(k_users);
@@ -141,7 +141,7 @@ TEST_CASE("a journal that is a view is not read") {
   CHECK(database.value("select count(*) from rights") == "0");
 }
 
-TEST_CASE("a second owner is let in by the grant that the message prints", "[version]") {
+TEST_CASE("a second owner is let in by the grant that the message prints", "[version][superuser]") {
   Database database;
   const Role first(database, "a");
   const Role second(database, "b");
@@ -158,7 +158,8 @@ TEST_CASE("a second owner is let in by the grant that the message prints", "[ver
   CHECK(database.value(fmt::format("select count(b) from {}.t", second.name())) == "10");
 }
 
-TEST_CASE("a journal of the database's owner is used by another role once it has the rights it is told of") {
+TEST_CASE("a journal of the database's owner is used by another role once it has the rights it is told of",
+          "[superuser]") {
   Database database;
   const Role role(database, "app");
   give_table(database, role);
@@ -204,7 +205,7 @@ TEST_CASE("who may steer cannot make the runner run SQL") {
   migrate(database, k_split, "backfill verify");
 }
 
-TEST_CASE("without pg_monitor the missing right is named once, and what cannot be seen is not claimed") {
+TEST_CASE("without pg_monitor the missing right is named once, and what cannot be seen is not claimed", "[superuser]") {
   Database database;
   const Role role(database, "app");
   database.exec(fmt::format("grant create on database {} to {}", database.name(), role.name()));
@@ -236,7 +237,7 @@ TEST_CASE("without pg_monitor the missing right is named once, and what cannot b
   holder->script("rollback");
 }
 
-TEST_CASE("who waits behind a step is counted without pg_monitor too") {
+TEST_CASE("who waits behind a step is counted without pg_monitor too", "[superuser]") {
   Database database;
   const Role role(database, "app");
   database.exec(fmt::format("grant create on database {} to {}", database.name(), role.name()));

@@ -271,7 +271,8 @@ int run_as_owner(Database& database, const std::string& table, const std::string
 
 }  // namespace
 
-TEST_CASE("what the user's triggers change in a row while it is filled reaches the new column", "[version]") {
+TEST_CASE("what the user's triggers change in a row while it is filled reaches the new column",
+          "[version][superuser]") {
   Database database;
   database.exec(R"sql(
 create table posts (id int primary key, body text, updated_at timestamp not null default '2024-01-01');
@@ -286,7 +287,7 @@ operations:
   CHECK(database.value("select count(*) from posts where updated_at <> '2025-05-05'") == "0");
 }
 
-TEST_CASE("what the user's triggers write to other rows while rows are filled is synced", "[version]") {
+TEST_CASE("what the user's triggers write to other rows while rows are filled is synced", "[version][superuser]") {
   for (const std::string written : {"a", "b"}) {
     Database database;
     database.exec(
