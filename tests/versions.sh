@@ -7,8 +7,9 @@
 # TESTS narrows them, in the words of Catch2: TESTS='[sync],[version]' for those that depend on what the server does.
 # Without it all run but [sweep], which takes as long as all others, and [standby]: these servers come without
 # pg_basebackup.
-# ECMIGRATE_TEST_ENCODING=LATIN1 makes their databases in another encoding than UTF-8. ECMIGRATE_TEST_OWNER=somebody runs
-# them as a role of that name that owns its databases and has no other right; those that need more are [superuser].
+# ECMIGRATE_TEST_ENCODING=LATIN1 makes their databases in another encoding than UTF-8; [unicode] ones have more letters.
+# ECMIGRATE_TEST_OWNER=somebody runs them as a role of that name that owns its databases and has no other right; those
+# that need more are [superuser].
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -390,11 +390,11 @@ void roll_out(const Workload& workload, bool to_the_end) {
 
 }  // namespace
 
-TEST_CASE("workload: two versions of an application lose nothing while a name is split") {
+TEST_CASE("workload: two versions of an application lose nothing while a name is split", "[unicode]") {
   roll_out(k_split_names, true);
 }
 
-TEST_CASE("workload: two versions lose nothing when a split is taken back") {
+TEST_CASE("workload: two versions lose nothing when a split is taken back", "[unicode]") {
   roll_out(k_split_names, false);
 }
 

@@ -75,6 +75,13 @@ void with_dependent(const Dependent& one, const std::string& plan,
   }
 }
 
+/// Publications of some columns or rows came with PostgreSQL 15.
+bool is_known(const Dependent& one) {
+  static const bool publishes_columns =
+      Database().value("select current_setting('server_version_num')::int >= 150000") == "t";
+  return publishes_columns || !std::string(one.make).starts_with("create publication");
+}
+
 }  // namespace
 
 TEST_CASE("contract is refused, without a lock, as long as something needs the column that it drops") {
@@ -112,6 +119,9 @@ TEST_CASE("contract is refused, without a lock, as long as something needs the c
        "trigger when_name on person", "drop trigger when_name on person"},
   };
   for (const Dependent& one : dependents) {
+    if (!is_known(one)) {
+      continue;
+    }
     with_dependent(one, k_split, [](Database& database, const Dependent& dependent, const std::string& plan) {
       // Not a thing that may be waved through: DROP COLUMN would fail on it.
       RunOptions accept;
@@ -199,6 +209,9 @@ TEST_CASE("a type changed in place is refused where ALTER TYPE would fail, and o
       {"create publication partly for table person (id, street)", "publication partly", "drop publication partly"},
   };
   for (const Dependent& one : dependents) {
+    if (!is_known(one)) {
+      continue;
+    }
     INFO(one.make);
     Database database;
     database.exec(k_person);

@@ -379,7 +379,7 @@ TEST_CASE("demo: goes on where it stands after a stop, a kill and a server that 
   CHECK(demo.run("expand").starts_with("Expanded."));
 }
 
-TEST_CASE("demo: takes an empty database of another server, and none with tables that are not its own") {
+TEST_CASE("demo: takes an empty database of another server, and none with tables that are not its own", "[unicode]") {
   Database database;
   {
     DemoProcess demo({"--dbname", database.conninfo(), "--rows", "2000"});

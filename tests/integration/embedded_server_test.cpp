@@ -129,7 +129,7 @@ TEST_CASE("embedded server: what is missing, and what the server said, is in the
   CHECK_FALSE(fs::exists(folder));
 }
 
-TEST_CASE("embedded server: the sample users are the same whoever loads them, and as many as asked for") {
+TEST_CASE("embedded server: the sample users are the same whoever loads them, and as many as asked for", "[unicode]") {
   Database database;
   const auto session = database.connect();
   scene::load_users(*session, 250);

@@ -43,7 +43,7 @@ Error error_of_open(Database& database) {
 }  // namespace
 
 TEST_CASE("a journal of format 1 is read as it is, upgraded by the next run, and the migration in it goes on",
-          "[version]") {
+          "[version][unicode]") {
   Database database;
   load_format_1(database);
   const ProgramResult before = run_program(database, {"status", "--json"});
@@ -69,7 +69,8 @@ TEST_CASE("a journal of format 1 is read as it is, upgraded by the next run, and
   CHECK(database.value(k_journal_columns) == fresh.value(k_journal_columns));
 }
 
-TEST_CASE("a journal whose tables are locked is not waited for at its upgrade, and nothing is half done", "[version]") {
+TEST_CASE("a journal whose tables are locked is not waited for at its upgrade, and nothing is half done",
+          "[version][unicode]") {
   Database database;
   load_format_1(database);
   const auto dump = database.connect();

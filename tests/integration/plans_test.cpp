@@ -25,7 +25,7 @@ void load_demo_users(Database& database) {
 
 }  // namespace
 
-TEST_CASE("every plan of plans/ runs on the demo's users, forwards and back", "[version]") {
+TEST_CASE("every plan of plans/ runs on the demo's users, forwards and back", "[version][unicode]") {
   int plans = 0;
   for (const auto& entry : std::filesystem::directory_iterator(ECMIGRATE_SOURCE_DIR "/plans")) {
     if (entry.path().extension() != ".yaml") {
@@ -48,7 +48,7 @@ TEST_CASE("every plan of plans/ runs on the demo's users, forwards and back", "[
   CHECK(plans > 0);
 }
 
-TEST_CASE("the demo's users have the names that make a split hard, and the lossy ones are told", "[version]") {
+TEST_CASE("the demo's users have the names that make a split hard, and the lossy ones are told", "[version][unicode]") {
   Database database;
   load_demo_users(database);
   const auto count = [&](const std::string& condition) {

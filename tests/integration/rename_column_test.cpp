@@ -19,7 +19,7 @@ create view seen as select nick, id, owner_id from account where nick <> 'x';
 create materialized view counted as select nick, count(*) from account group by nick;
 create function shout(account) returns text language sql stable as 'select upper($1.nick)';
 create policy mine on account using (nick = current_user);
-create publication partly for table account (id, nick, owner_id);
+do $$ begin if current_setting('server_version_num')::int >= 150000 then execute 'create publication partly for table account (id, nick, owner_id)'; end if; end $$;
 comment on column account.nick is 'what they are called'; comment on column account.id is 'a number'; comment on column account.owner_id is 'whose';
 grant select (nick, id, owner_id), update (nick) on account to test_reader;
 alter table account alter nick set statistics 300, alter nick set storage external, alter nick set (n_distinct = 40))sql";

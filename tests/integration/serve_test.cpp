@@ -389,7 +389,8 @@ TEST_CASE("a database that has stopped answering is said to be down, and the pag
   shell("kill -CONT " + pid);
 }
 
-TEST_CASE("names and values of any kind are data of the document, and the names of metrics' labels are escaped") {
+TEST_CASE("names and values of any kind are data of the document, and the names of metrics' labels are escaped",
+          "[unicode]") {
   Database database;
   database.exec(
       "create table \"<img src=x onerror=alert(1)>\" (id int primary key, \"a\"\"b\\\" text); insert into \"<img src=x "

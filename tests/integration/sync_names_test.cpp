@@ -114,7 +114,7 @@ TEST_CASE("columns named as the trigger's own words go through every phase", "[s
   whole_cycle({.table = "new", .key = "new", .old = "this", .first = "follows", .last = "old", .greeting = "found"});
 }
 
-TEST_CASE("quotes, capitals, blanks, signs and other scripts in every name", "[sync][names]") {
+TEST_CASE("quotes, capitals, blanks, signs and other scripts in every name", "[sync][names][unicode]") {
   whole_cycle({.plan = "Split \"it\" 'now'",
                .table = "Customer Data",
                .key = "I D",
@@ -138,7 +138,7 @@ TEST_CASE("quotes, capitals, blanks, signs and other scripts in every name", "[s
                .greeting = ";"});
 }
 
-TEST_CASE("names of 63 bytes, and names that share their first 60 bytes, stay apart", "[sync][names]") {
+TEST_CASE("names of 63 bytes, and names that share their first 60 bytes, stay apart", "[sync][names][unicode]") {
   const std::string stem(60, 'n');
   whole_cycle({.plan = std::string(63, 'p'),
                .table = std::string(63, 't'),

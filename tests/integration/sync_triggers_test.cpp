@@ -55,7 +55,8 @@ constexpr const char* k_headline =
 
 }  // namespace
 
-TEST_CASE("the sync trigger runs after the application's own, whatever their names", "[sync][triggers][superuser]") {
+TEST_CASE("the sync trigger runs after the application's own, whatever their names",
+          "[sync][triggers][superuser][unicode]") {
   for (const std::string& name :
        {std::string("tidy"), std::string("zzz"), std::string("zzzz"), std::string("zzz_ecmigrate_zzzz"),
         std::string("~~~"), std::string("ÿ"), std::string("🙂"), std::string(63, 'z'), std::string(63, '~')}) {

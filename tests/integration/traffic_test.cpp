@@ -73,7 +73,7 @@ void update_all(Database& database, const std::string& shape, scene::Update upda
 
 }  // namespace
 
-TEST_CASE("every update of the demo's application works on every user, in every phase") {
+TEST_CASE("every update of the demo's application works on every user, in every phase", "[unicode]") {
   const std::string plan = split_plan();
   // Each on fresh users: the first update of a row fills it, and the next would meet another row.
   for (const scene::Update update : scene::k_updates) {
@@ -96,7 +96,7 @@ TEST_CASE("every update of the demo's application works on every user, in every 
   }
 }
 
-TEST_CASE("traffic: both versions through a migration; nothing fails and nothing is lost") {
+TEST_CASE("traffic: both versions through a migration; nothing fails and nothing is lost", "[unicode]") {
   Database database;
   load_users(database, 2'000);
   Traffic old_version(options_for(database));
@@ -124,7 +124,7 @@ TEST_CASE("traffic: both versions through a migration; nothing fails and nothing
   }
 }
 
-TEST_CASE("traffic: an outage is counted by what arrived, not by what could be sent") {
+TEST_CASE("traffic: an outage is counted by what arrived, not by what could be sent", "[unicode]") {
   Database database;
   load_users(database, 1'000);
   TrafficOptions options = options_for(database);
@@ -158,7 +158,8 @@ TEST_CASE("traffic: an outage is counted by what arrived, not by what could be s
   CHECK(red == later.failed);
 }
 
-TEST_CASE("traffic: without a timeout it waits, and the wait is in the latency of all that arrived meanwhile") {
+TEST_CASE("traffic: without a timeout it waits, and the wait is in the latency of all that arrived meanwhile",
+          "[unicode]") {
   Database database;
   load_users(database, 1'000);
   TrafficOptions options = options_for(database);
@@ -179,7 +180,7 @@ TEST_CASE("traffic: without a timeout it waits, and the wait is in the latency o
   CHECK(stats.p99_ms >= 500);
 }
 
-TEST_CASE("traffic: which version serves can change at any moment, with figures of its own") {
+TEST_CASE("traffic: which version serves can change at any moment, with figures of its own", "[unicode]") {
   Database database;
   load_users(database, 1'000);
   Traffic traffic(options_for(database));
@@ -206,7 +207,7 @@ TEST_CASE("traffic: which version serves can change at any moment, with figures 
   CHECK(traffic.stats(Shape::new_shape).requests >= 90);
 }
 
-TEST_CASE("traffic: a write that is undone behind its back is told as lost") {
+TEST_CASE("traffic: a write that is undone behind its back is told as lost", "[unicode]") {
   Database database;
   load_users(database, 1'000);
   Traffic traffic(options_for(database));
@@ -218,7 +219,7 @@ TEST_CASE("traffic: a write that is undone behind its back is told as lost") {
   CHECK(errors_of(traffic.stats()).find("acknowledged was") != std::string::npos);
 }
 
-TEST_CASE("traffic: a lost connection fails its request and is made again") {
+TEST_CASE("traffic: a lost connection fails its request and is made again", "[unicode]") {
   Database database;
   load_users(database, 1'000);
   Traffic traffic(options_for(database));
