@@ -494,4 +494,23 @@ TEST_CASE("a batch that the server gives up is done again with fewer pages") {
   }
 }
 
+TEST_CASE("a pass finds as many rows on every page, whatever the key") {
+  for (const std::string key :
+       {"id bigint primary key", "id uuid primary key", "id text, primary key (id, full_name)"}) {
+    INFO(key);
+    Database database;
+    database.exec("create table users (full_name text not null, " + key + ")");
+    database.exec(key.find("uuid") != std::string::npos
+                      ? "insert into users select 'Ann Lee', md5(i::text)::uuid from generate_series(1, 5000) i"
+                      : "insert into users select 'Ann Lee', i from generate_series(1, 5000) i");
+    migrate(database, k_split, "expand");
+    const std::string spread = database.value("select recipe::json->'synced'->0->>'spread' from ecmigrate.migrations");
+    // An eighth of all numbers, on all pages but the last.
+    CHECK(database.value(fmt::format(
+              "select max(n) - min(n) <= 2 from (select count(*) filter (where (({}) & 4294967295) < 536870912) as n "
+              "from users as this group by (ctid::text::point)[0] order by (ctid::text::point)[0] desc offset 1) p",
+              spread)) == "t");
+  }
+}
+
 }  // namespace ecmigrate::test
