@@ -222,8 +222,8 @@ class TableCompiler {
     }
     synced.table = m_table.table->name;
     synced.key = primary_key(*m_table.table);
-    // By the row's place on its page, times 2^32 divided by the golden ratio, whose multiples gather nowhere (Knuth, The
-    // Art of Computer Programming 6.4): as even as can be on every page, whatever the key.
+    // By the row's place on its page, times 2^32 divided by the golden ratio, whose multiples gather nowhere (Knuth,
+    // The Art of Computer Programming 6.4): as even as can be on every page, whatever the key.
     synced.spread = "pg_catalog.get_byte(pg_catalog.tidsend(this.ctid), 5) * 2654435769";
     if (synced.key.size() == 1) {
       const std::string& type = m_table.table->find_column(synced.key.front())->type;

@@ -6,8 +6,8 @@ namespace ecmigrate {
 
 /// How far the value of an expression depends on settings that each session may have its own of.
 struct SettingDependence {
-  bool time_zone = false;  ///< it says nothing about which zone is meant
-  bool style = false;      ///< styles of dates, intervals, numbers and bytes in text
+  bool time_zone = false;        ///< it says nothing about which zone is meant
+  bool style = false;            ///< styles of dates, intervals, numbers and bytes in text
   std::string text_search = {};  ///< functions that take the session's text search configuration, for people
   std::string session = {};      ///< functions whose answer is about the session itself, for people
 };
