@@ -65,4 +65,8 @@ for file in "${files[@]}"; do
 done
 wait
 
+if [ "$(ls "$folder" | grep -c '\.count$')" -ne ${#files[@]} ]; then
+  echo "a file ended without a word"
+  echo "0 1" >"$folder/missing.count"
+fi
 awk '{ passed += $1; failed += $2 } END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }' "$folder"/*.count

@@ -70,23 +70,36 @@ std::string replace_columns(const std::string& sql, const std::function<std::str
   return result;
 }
 
-/// A value that no application writes, for defaults that cannot be recognised.
+/// "character varying" of "character varying(50)".
+std::string without_modifier(const std::string& type) {
+  const std::size_t begin = type.find('(');
+  const std::size_t end = type.find(')');
+  return begin == std::string::npos || end == std::string::npos ? type : type.substr(0, begin) + type.substr(end + 1);
+}
+
+/// A value that no application writes, for defaults that cannot be recognised. Fits whatever length the type has. No
+/// backslash: the trigger's literals are read by the client's standard_conforming_strings.
 std::optional<std::string> nobodys_value(const std::string& type) {
   struct Improbable {
     std::string_view type;
     std::string_view value;
   };
-  constexpr std::array<Improbable, 10> k_values{{{"uuid", "ffffffff-ffff-ffff-ffff-fffffffffffe"},
+  constexpr std::array<Improbable, 15> k_values{{{"uuid", "ffffffff-ffff-ffff-ffff-fffffffffffe"},
+                                                 {"smallint", "-32768"},
                                                  {"integer", "-2147483648"},
                                                  {"bigint", "-9223372036854775808"},
                                                  {"numeric", "NaN"},
+                                                 {"real", "NaN"},
                                                  {"double precision", "NaN"},
                                                  {"timestamp without time zone", "-infinity"},
                                                  {"timestamp with time zone", "-infinity"},
                                                  {"date", "-infinity"},
+                                                 {"interval", "-178000000 years"},
+                                                 {"jsonb", "[\"not given\"]"},
                                                  {"text", "\x01 not given"},
-                                                 {"character varying", "\x01 not given"}}};
-  const auto* found = std::ranges::find(k_values, type, &Improbable::type);
+                                                 {"character varying", "\x01"},
+                                                 {"character", "\x01"}}};
+  const auto* found = std::ranges::find(k_values, without_modifier(type), &Improbable::type);
   return found == k_values.end() ? std::nullopt
                                  : std::optional(fmt::format("{}::{}", quote_literal(found->value), type));
 }
@@ -141,6 +154,12 @@ void carry_defaults(Draft& draft, TableDraft& table) {
       if (!mapping.olds.empty() && can_be_set_null(column)) {
         column.interim_default = interim_default(mapping, column);
         column.interim_is_nobodys = column.interim_default && column.interim_default == nobodys_value(column.type);
+        if (mapping.news.size() > 1 && column.interim_default && !column.interim_is_nobodys) {
+          draft.warn(
+              fmt::format("until contract an INSERT that names other new columns and leaves out \"{}\" gets {} there: "
+                          "what `up` makes of the old default",
+                          column.name, *column.interim_default));
+        }
       }
       for (ColumnDrop& drop : table.drops) {
         if (drop.column == column.name) {

@@ -43,10 +43,15 @@ std::string first_trigger_name(const Table& table, const std::string& suffix) {
   return usual < first ? usual : " ecmigrate" + suffix;
 }
 
-/// O may be made from N before the application's triggers run.
+/// O may be made from N before the application's triggers run: from N alone, as they may fill other columns.
 bool can_be_early(const Mapping& mapping) {
-  return !mapping.news.empty() && !mapping.olds.empty() && std::ranges::all_of(mapping.olds, [](const OldColumn& old) {
-    return old.down && old.down->renamed.empty();
+  const auto reads_only_news = [&](const Expression& down) {
+    return std::ranges::all_of(down.reads, [&](const std::string& name) {
+      return std::ranges::find(mapping.news, name, &NewColumn::name) != mapping.news.end();
+    });
+  };
+  return !mapping.news.empty() && !mapping.olds.empty() && std::ranges::all_of(mapping.olds, [&](const OldColumn& old) {
+    return old.down && old.down->renamed.empty() && reads_only_news(*old.down);
   }) && std::ranges::none_of(mapping.news, [](const NewColumn& column) { return column.default_in_force; });
 }
 
@@ -87,7 +92,8 @@ class FunctionBody {
   [[nodiscard]] std::string early_insert_part() {
     for (const Mapping& mapping : m_draft.mappings) {
       if (can_be_early(mapping)) {
-        line(1, fmt::format("if not ({}) then", news_not_given(mapping)));
+        // A null that was given leaves O as it is: the other trigger tells it from a row of the old version by that.
+        line(1, fmt::format("if not ({}) and not ({}) then", news_not_given(mapping), news_null(mapping)));
         insert_given(2, mapping);
         line(1, "end if;");
       }

@@ -263,7 +263,7 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
                                  expression.what, m_table.table->name.display(), join(missing, "\n  ")),
                      "Grant it to them, or put the look into a SECURITY DEFINER function.");
     }
-    if (!expression.target_type.empty() && expression.repeatable) {  // or it is another value each time in any case
+    if (!expression.target_type.empty() && !expression.volatile_value) {  // or it is another value in any case
       judge_settings(expression);
     }
   }
@@ -328,8 +328,8 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
       return;
     }
     const SettingDependence dependence = read_setting_dependence(m_connection, "pg_temp.ecmigrate_assigned");
-    expression.depends_on_style = dependence.style;
-    if (dependence.time_zone) {
+    expression.depends_on_style = dependence.style && expression.repeatable;
+    if (dependence.time_zone && expression.repeatable) {
       m_draft.refuse(expression.at,
                      fmt::format("{} depends on each session's time zone: the application's writes and the backfill's "
                                  "could be different values ({} as {})",

@@ -23,7 +23,7 @@ called as (
     and p.proname not in ('now', 'transaction_timestamp', 'statement_timestamp')),
 -- with the configuration named they are immutable
 text_search as (select distinct proname from called where prorettype in ('tsvector'::pg_catalog.regtype, 'tsquery'::pg_catalog.regtype)
-  or proname in ('ts_headline', 'get_current_ts_config')),
+  or proname in ('ts_headline', 'get_current_ts_config', 'ts_match_tt', 'ts_match_tq')),
 session as (select distinct proname from called where pronargs = 0 and proname not in ('version', 'current_database')
   or proname in ('current_setting', 'current_schemas', 'to_regclass', 'to_regtype', 'to_regproc', 'to_regrole') or proname ~ '^has_.*_privilege$|^pg_has_role$|_is_visible$'),
 -- called with the zone it is to use, or about something that no zone changes
@@ -57,7 +57,10 @@ select
   or exists (select from through_text t where t.type not in (select oid from plain))
   or (exists (select from of_any) and exists (select from mentioned m where m.type not in (select oid from plain))),
   (select pg_catalog.string_agg(proname, ', ' order by proname) from text_search),
-  (select pg_catalog.string_agg(proname, ', ' order by proname) from session where proname not in (select proname from text_search)))";
+  -- current_user and its like are no functions; of these alone the value is a name
+  (select pg_catalog.string_agg(proname, ', ' order by proname) from (
+    select proname from session where proname not in (select proname from text_search)
+    union select 'current_user' from tree where text ~ 'SQLVALUEFUNCTION :op [0-9]+ :type 19 ') s))";
 
 }  // namespace
 

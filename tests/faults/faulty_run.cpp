@@ -33,9 +33,9 @@ void FaultyWire::on(pg::CallMoment moment, int socket, std::string_view sql) {
   if (m_dead) {
     throw Killed();
   }
-  const bool now = is_there(moment, without_numbers(sql));
+  // That call is the first of those that can be half done.
   m_changed = m_changed || sql.find("create schema ecmigrate") != sql.npos;
-  if (now) {
+  if (is_there(moment, without_numbers(sql))) {
     fail(socket);
   }
 }

@@ -246,4 +246,17 @@ TEST_CASE("types that cannot be changed beside the traffic are refused before an
                        "no_overlap");
 }
 
+TEST_CASE("a down of its own is taken where up only repeats the column") {
+  Database database;
+  database.exec("create table t (id int primary key, status text not null default 'new'); insert into t values (1)");
+  const std::string plan = plan_of(
+      "alter_column: { table: t, column: status, name: state, nullable: true, up: status, down: \"coalesce(state, "
+      "'none')\" }");
+  migrate(database, plan, "expand");
+  database.exec("insert into t (id, state) values (2, null); insert into t (id) values (3)");
+  CHECK(database.rows("select status, state from t order by id") == "new|null\nnone|null\nnew|new");
+  migrate(database, plan, "backfill verify contract");
+  CHECK(database.rows("select state from t order by id") == "new\nnull\nnew");
+}
+
 }  // namespace ecmigrate::test

@@ -66,6 +66,8 @@ TEST_CASE("what each session answers for itself is refused before expand, with w
   for (const auto& [up, type, hint] :
        {std::array<std::string, 3>{"to_tsvector(a)", "tsvector", "to_tsvector('pg_catalog.english', …)"},
         {"to_tsvector(a) @@ plainto_tsquery('x')", "boolean", "configuration"},
+        {"a @@ 'the'", "boolean", "configuration"},
+        {"a || ' by ' || current_user", "text", "deterministic: false"},
         {"ts_headline(a, to_tsquery('simple', 'x'))", "text", "configuration"},
         {"coalesce(current_setting('app.tenant', true), a)", "text", "deterministic: false"},
         {"a || current_schema()", "text", "deterministic: false"},

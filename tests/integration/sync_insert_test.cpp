@@ -196,6 +196,46 @@ TEST_CASE("a part of the new columns that was left out is what it will be after 
   }
 }
 
+TEST_CASE("a part that was left out is told from one that was given, whatever its type", "[sync][insert]") {
+  for (const auto& [type, value] : {std::pair<std::string, std::string>{"varchar(50)", "x"},
+                                    {"char(1)", "x"},
+                                    {"numeric(10,2)", "1.50"},
+                                    {"smallint", "1"},
+                                    {"real", "1.5"},
+                                    {"timestamptz", "2024-02-03 00:00:00+00"},
+                                    {"interval", "1 day"},
+                                    {"jsonb", "{}"}}) {
+    INFO(type);
+    Database database;
+    database.exec("create table t (id int primary key, pair text[] default array['" + value + "', '" + value +
+                  "']); set time zone 'UTC'");
+    const std::string plan = fmt::format(
+        "name: parts\noperations:\n  - split_column:\n      table: t\n      column: pair\n      into:\n"
+        "        - {{ name: a, type: text, nullable: true, up: \"pair[1]\" }}\n"
+        "        - {{ name: b, type: \"{0}\", nullable: true, up: \"null::{0}\" }}\n"
+        "      down: \"array[a, 'b']\"\n",
+        type);
+    migrate(database, plan, "expand");
+    database.exec("insert into t (id, a) values (1, 'given'); insert into t (id, a, b) values (2, 'given', '" + value +
+                  "')");
+    CHECK(database.rows("select a, b from t order by id") == "given|null\ngiven|" + value);
+  }
+}
+
+TEST_CASE("where no value tells that a part was left out, expand says what it gets", "[sync][insert]") {
+  Database database;
+  database.exec("create table t (id int primary key, flags text default '1 false')");
+  Recorder recorder;
+  migrate(database,
+          "name: parts\noperations:\n  - split_column:\n      table: t\n      column: flags\n      into:\n"
+          "        - { name: a, type: int, nullable: true, up: \"split_part(flags, ' ', 1)::int\" }\n"
+          "        - { name: b, type: boolean, nullable: true, up: \"split_part(flags, ' ', 2)::boolean\" }\n"
+          "      down: \"concat_ws(' ', a, b)\"\n",
+          "expand", &recorder);
+  CHECK_THAT(recorder.warnings(), Catch::Matchers::Contains("leaves out \"b\""));
+  CHECK_THAT(recorder.warnings(), !Catch::Matchers::Contains("leaves out \"a\""));
+}
+
 TEST_CASE("a dropped column is filled by down for those who leave it out, and only for them", "[sync][insert]") {
   const std::string plan = R"yaml(
 name: drop-street

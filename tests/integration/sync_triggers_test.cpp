@@ -101,6 +101,40 @@ TEST_CASE("the application's triggers see what the new version writes under the 
   migrate(database, k_headline, "verify");
 }
 
+TEST_CASE("what the application's triggers make of other columns is in the old one, as without them",
+          "[sync][triggers]") {
+  Database database;
+  database.exec(
+      "create table t (id int primary key, full_name text not null, suffix text); insert into t values (1, 'Ann Lee "
+      "Jr', 'Jr'); create function f() returns trigger language plpgsql as $$ begin new.suffix := 'Sr'; return new; "
+      "end $$; create trigger tr before insert or update on t for each row execute function f()");
+  migrate(database,
+          "name: suffix\noperations:\n  - split_column:\n      table: t\n      column: full_name\n      into:\n"
+          "        - { name: first_name, type: text, nullable: false, up: \"split_part(full_name, ' ', 1)\" }\n"
+          "        - { name: last_name, type: text, nullable: false, up: \"split_part(full_name, ' ', 2)\" }\n"
+          "      down: \"first_name || ' ' || last_name || coalesce(' ' || suffix, '')\"\n",
+          "expand backfill");
+  database.exec(
+      "insert into t (id, first_name, last_name) values (10, 'Bea', 'Lu'); update t set last_name = 'Zo' where id = 1");
+  CHECK(database.rows("select full_name from t order by id") == "Ann Zo Sr\nBea Lu Sr");
+}
+
+TEST_CASE("a null that the new version gives is kept where the application has triggers", "[sync][triggers]") {
+  Database database;
+  database.exec(
+      "create table t (id int primary key, street text default 'x', city text default 'y'); create function f() "
+      "returns trigger language plpgsql as $$ begin return new; end $$; create trigger tr before insert on t for each "
+      "row execute function f()");
+  migrate(database,
+          "name: address\noperations:\n  - merge_columns:\n      table: t\n      columns: [street, city]\n"
+          "      into: { name: address, type: text, nullable: true, up: \"street || ', ' || city\" }\n"
+          "      down: { street: \"coalesce(split_part(address, ', ', 1), '')\", city: "
+          "\"coalesce(split_part(address, ', ', 2), '')\" }\n",
+          "expand");
+  database.exec("insert into t (id, address) values (10, null); insert into t (id, street) values (11, 'z')");
+  CHECK(database.rows("select street, city, address from t order by id") == "||null\nz|y|z, y");
+}
+
 TEST_CASE("a repair is not taken for the new version's write where the application's triggers fire",
           "[sync][triggers][superuser]") {
   for (const bool old_is_right : {true, false}) {

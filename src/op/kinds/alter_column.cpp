@@ -74,10 +74,13 @@ void change_in_place(const Value& fields, Draft& draft, TableDraft& table, const
   table.contract_titles.push_back("alter " + column.name);
 }
 
-/// `up` says nothing where it only repeats the column.
-bool says_nothing(const Value& fields, const char* key, const Column& column) {
-  const std::string text = fields.text(key);
-  return text.empty() || text == column.name || text == quote_identifier(column.name);
+/// Whether `up` only repeats the column, and `down` that or its new name.
+bool say_nothing(const Value& fields, const Column& column) {
+  const auto repeats = [&](const char* key, const std::string& name) {
+    const std::string text = fields.text(key);
+    return text.empty() || text == name || text == quote_identifier(name);
+  };
+  return repeats("up", column.name) && (repeats("down", column.name) || repeats("down", fields.text("name")));
 }
 
 void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, Draft& draft) {
@@ -93,8 +96,7 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
   const TypeFacts type =
       fields.has("type") ? draft.type(fields.text("type"), fields.find("type")->at)
                          : TypeFacts{column->type, column->base_type, column->type_modifier, true, "", column->domain};
-  if (type.error.empty() &&
-      (!keeps_stored_values(*table->table, *column, type) || !says_nothing(fields, "up", *column))) {
+  if (type.error.empty() && (!keeps_stored_values(*table->table, *column, type) || !say_nothing(fields, *column))) {
     change_type_through_copy(fields, type, draft, *table, *column);
     return;
   }
