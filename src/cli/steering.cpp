@@ -6,6 +6,7 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/model/fixed_settings.hpp"
+#include "ecmigrate/model/lifecycle.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
@@ -36,9 +37,11 @@ void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& chan
   Journal journal(connection);
   journal.check_trusted();
   const auto record = journal.installed() ? journal.find(name) : std::nullopt;
-  if (!record) {
-    throw Error(Outcome::refused, fmt::format("\"{}\" was never begun", name),
-                fmt::format("Run: ecmigrate expand {}", flags.plan_file));
+  const State state = record ? record->state : State::planned;
+  if (const Verdict verdict = verdict_on(state, Command::steer); verdict.turn == Turn::refused) {
+    throw Error(Outcome::refused, fmt::format("\"{}\" is {}: there is no backfill to steer", name, state_words(state)),
+                verdict.instead ? fmt::format("Run: ecmigrate {} {}", command_name(*verdict.instead), flags.plan_file)
+                                : std::string());
   }
   invocation.result.state = state_name(record->state);
   const event::Steered steered{change(connection, name), connection.query("select current_user").text(0, 0)};

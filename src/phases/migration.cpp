@@ -16,6 +16,7 @@
 #include "ecmigrate/fill/backfill.hpp"
 #include "ecmigrate/fill/upkeep.hpp"
 #include "ecmigrate/fill/verify.hpp"
+#include "ecmigrate/model/lifecycle.hpp"
 #include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/pace/question.hpp"
 #include "ecmigrate/pace/windows.hpp"
@@ -160,11 +161,31 @@ struct Migration::Run {
     }
   }
 
-  [[noreturn]] void out_of_order(const std::string& command, const std::string& instead) const {
-    throw Error(Outcome::refused,
-                fmt::format("\"{}\" is {}: {} is not its turn", plan.name,
-                            record ? state_name(record->state) : state_name(State::planned), command),
-                fmt::format("Run: ecmigrate {} {}", instead, plan.file));
+  /// Where the migration stands, to those who look up whose turn it is. A contract that was killed before its first
+  /// statement has taken nothing away.
+  [[nodiscard]] State standing() {
+    if (!record) {
+      return State::planned;
+    }
+    return record->state == State::contracting && begun("contract").empty() ? State::verified : record->state;
+  }
+
+  /// Whether the command has work to do; says so where that is done. Throws Error{refused} where something else has to
+  /// run first.
+  bool is_turn(Command command, const std::string& else_do = "nothing to do") {
+    const State state = standing();
+    const Verdict verdict = verdict_on(state, command);
+    if (verdict.turn == Turn::already) {
+      session.report(event::Note{event::Note::Level::info,
+                                 fmt::format("\"{}\" is {} already: {}", plan.name, state_words(state), else_do)});
+    }
+    if (verdict.turn == Turn::refused) {
+      throw Error(Outcome::refused,
+                  fmt::format("\"{}\" is {}: {} is not its turn", plan.name, state_words(state), command_name(command)),
+                  verdict.instead ? fmt::format("Run: ecmigrate {} {}", command_name(*verdict.instead), plan.file)
+                                  : std::string());
+    }
+    return verdict.turn == Turn::runs;
   }
 
   void set_state(State state) {
@@ -175,11 +196,6 @@ struct Migration::Run {
     journal.set_state(plan.name, state);
     record->state = state;
     session.report(event::StateChanged{plan.name, std::string(state_name(before)), std::string(state_name(state))});
-  }
-
-  void already(const std::string& what, const std::string& then = "nothing to do") {
-    session.report(
-        event::Note{event::Note::Level::info, fmt::format("\"{}\" is {} already: {}", plan.name, what, then)});
   }
 
   void keep_begun(const std::string& phase, std::vector<Step>& steps) {
@@ -578,27 +594,21 @@ struct Migration::Run {
   }
 
   void backfill(bool look_again) {
-    if (!open("backfill") || record->state == State::expanding || record->state == State::rolled_back) {
-      out_of_order("backfill", "expand");
-    }
-    if (record->state == State::rolling_back) {
-      out_of_order("backfill", "rollback");
-    }
-    if (record->state != State::contracting && record->state != State::contracted) {
+    open("backfill");
+    const State state = standing();
+    if (state >= State::expanded && state < State::contracting) {
       refuse_if_gone();
     }
-    const bool filled = record->state == State::backfilled || record->state == State::verified;
-    if (filled && unwalked_leaves(session, plan.name, record->recipe).empty()) {
-      already(std::string(state_name(record->state)), look_again ? "looking at every row once more" : "nothing to do");
-      if (look_again && (fill_tables(true) || !bad_rows.empty())) {
-        set_state(State::backfilled);  // what was verified is no longer known
+    const bool filled = state == State::backfilled || state == State::verified;
+    // A partition that came since has rows that nobody has filled.
+    if (!filled || unwalked_leaves(session, plan.name, record->recipe).empty()) {
+      if (!is_turn(Command::backfill, filled && look_again ? "looking at every row once more" : "nothing to do")) {
+        if (filled && look_again && (fill_tables(true) || !bad_rows.empty())) {
+          set_state(State::backfilled);  // what was verified is no longer known
+        }
+        refuse_bad_rows();
+        return;
       }
-      refuse_bad_rows();
-      return;
-    }
-    if (record->state != State::expanded && record->state != State::backfilling && !filled) {
-      already(std::string(state_name(record->state)));
-      return;
     }
     set_state(State::backfilling);
     fill_tables(false);
@@ -654,13 +664,9 @@ void Migration::end(const RunEnd& end) {
 void Migration::expand() {
   Run& run = *m_run;
   run.open("expand");
-  if (run.record && run.record->state != State::rolled_back && run.record->state != State::expanding) {
-    if (run.record->state == State::rolling_back) {
-      run.out_of_order("expand", "rollback");
-    }
-    if (run.record->state >= State::contracting || !run.remake_triggers()) {
-      run.already(std::string(state_name(run.record->state)));
-    }
+  const State state = run.standing();
+  const bool synced = state >= State::expanded && state < State::contracting;
+  if ((synced && run.remake_triggers()) || !run.is_turn(Command::expand)) {
     return;
   }
   if (!run.record || run.record->state == State::rolled_back) {
@@ -685,17 +691,9 @@ void Migration::backfill_if_needed() {
 
 void Migration::verify() {
   Run& run = *m_run;
-  if (!run.open("verify") || run.record->state == State::rolled_back) {
-    run.out_of_order("verify", "expand");
-  }
-  if (run.record->state == State::contracted || run.record->state == State::contracting) {
-    run.already(std::string(state_name(run.record->state)));
+  run.open("verify");
+  if (!run.is_turn(Command::verify)) {
     return;
-  }
-  if (run.record->state != State::backfilled && run.record->state != State::verified) {
-    run.out_of_order("verify", run.record->state == State::expanding      ? "expand"
-                               : run.record->state == State::rolling_back ? "rollback"
-                                                                          : "backfill");
   }
   run.check_still_true({});
   const std::string marks = trigger_marks(run.session.connection(), run.record->recipe.triggers);
@@ -716,15 +714,11 @@ void Migration::verify() {
 
 void Migration::contract() {
   Run& run = *m_run;
-  if (!run.open("contract") || run.record->state == State::rolled_back) {
-    run.out_of_order("contract", "expand");
-  }
-  if (run.record->state == State::contracted) {
-    run.already("contracted");
+  run.open("contract");
+  if (!run.is_turn(Command::contract)) {
     return;
   }
-  if (run.record->state == State::verified ||
-      (run.record->state == State::contracting && run.journal.started_steps(run.plan.name, "contract").empty())) {
+  if (run.standing() == State::verified) {
     run.check_still_true(run.record->trigger_marks);
     refuse_if_columns_are_needed(run.session, run.record->recipe);
     run.refuse_lost(run.drift());
@@ -734,11 +728,6 @@ void Migration::contract() {
     refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
     refuse_without_lock_room(run.session, run.record->recipe);
     run.set_state(State::contracting);
-  } else if (run.record->state != State::contracting) {
-    run.out_of_order("contract", run.record->state == State::expanding      ? "expand"
-                                 : run.record->state == State::backfilled   ? "verify"
-                                 : run.record->state == State::rolling_back ? "rollback"
-                                                                            : "backfill");
   }
   try {
     run.run_steps("contract", guarded_contract(run.plan, run.record->recipe, run.record->trigger_marks, run.drift()));
@@ -753,25 +742,18 @@ void Migration::contract() {
 
 void Migration::rollback() {
   Run& run = *m_run;
-  if (!run.open("rollback")) {
-    run.already("not begun");
-    return;
-  }
-  if (run.record->state == State::rolled_back) {
-    run.already("rolled back");
-    return;
-  }
-  const bool contracted =
-      run.record->state == State::contracted ||
-      (run.record->state == State::contracting && !run.journal.started_steps(run.plan.name, "contract").empty());
-  if (contracted) {
+  run.open("rollback");
+  const State state = run.standing();
+  if (state == State::contracting || state == State::contracted) {
     throw Error(
-        Outcome::refused,
-        fmt::format("\"{}\" is {}: the old columns are gone", run.plan.name, state_name(run.record->state)),
-        run.record->state == State::contracted
+        Outcome::refused, fmt::format("\"{}\" is {}: the old columns are gone", run.plan.name, state_words(state)),
+        state == State::contracted
             ? "Write a plan that goes the other way."
             : fmt::format("Run: ecmigrate contract {}. A statement of it that fails may be changed in the plan.",
                           run.plan.file));
+  }
+  if (!run.is_turn(Command::rollback)) {
+    return;
   }
   const std::set<QualifiedName> gone = run.gone_tables();
   for (const QualifiedName& table : gone) {

@@ -9,6 +9,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/lifecycle.hpp"
 #include "wording.hpp"
 
 namespace ecmigrate {
@@ -241,25 +242,8 @@ Answer migration_answer(const MigrationView& migration, Situation situation, Ins
 
 /// The phase that goes on from a state.
 std::string next_phase(State state) {
-  switch (state) {
-    case State::planned:
-    case State::expanding:
-    case State::rolled_back:
-      return "expand";
-    case State::expanded:
-    case State::backfilling:
-      return "backfill";
-    case State::backfilled:
-      return "verify";
-    case State::verified:
-    case State::contracting:
-      return "contract";
-    case State::rolling_back:
-      return "rollback";
-    case State::contracted:
-      break;
-  }
-  return {};
+  const auto next = next_command(state);
+  return next ? std::string(command_name(*next)) : std::string();
 }
 
 Answer paused_next(const MigrationView& migration) {

@@ -54,6 +54,24 @@ TEST_CASE("phases out of order are refused and name the one to run", "[version]"
   refused("contract", "verify");
 }
 
+TEST_CASE("what cannot be steered is not, and it is said why") {
+  Database database;
+  database.exec(k_users);
+  ProgramResult ran = run_program(database, {"pause", "PLAN"}, k_split);
+  CHECK(ran.status == 7);
+  CHECK_THAT(ran.err, Catch::Matchers::Contains("is not begun") && Catch::Matchers::Contains("ecmigrate expand"));
+  migrate(database, k_split, "expand");
+  CHECK(run_program(database, {"pause", "PLAN"}, k_split).status == 0);
+  CHECK(run_program(database, {"resume", "PLAN"}, k_split).status == 0);
+  migrate(database, k_split, "backfill verify contract");
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"pause", "PLAN"}, {"resume", "PLAN"}, {"throttle", "PLAN", "0.5"}, {"set", "PLAN", "workers=1"}}) {
+    ran = run_program(database, arguments, k_split);
+    CHECK(ran.status == 7);
+    CHECK_THAT(ran.err, Catch::Matchers::Contains("\"split\" is contracted: there is no backfill to steer"));
+  }
+}
+
 TEST_CASE("plan prints what would run, for people and as JSON, and changes nothing", "[version]") {
   Database database;
   database.exec(k_users);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace ecmigrate {
@@ -27,6 +28,9 @@ inline constexpr std::array<std::string_view, 10> k_state_names{
 constexpr std::string_view state_name(State state) {
   return k_state_names[static_cast<std::size_t>(state)];
 }
+
+/// For people: "not begun", "rolled back".
+std::string state_words(State state);
 
 constexpr std::optional<State> state_from_name(std::string_view name) {
   for (std::size_t i = 0; i < k_state_names.size(); ++i) {
