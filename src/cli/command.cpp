@@ -10,6 +10,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/lifecycle.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/recorder.hpp"
@@ -69,7 +70,7 @@ RunEnd failed_end(Outcome outcome, const std::string& message, const std::string
 
 }  // namespace
 
-std::string next_command(const CommonFlags& flags, const std::string& command, const std::string& plan_file) {
+std::string command_line(const CommonFlags& flags, std::string_view command, const std::string& plan_file) {
   std::string line = fmt::format("ecmigrate {} {}", command, shell_quote(plan_file));
   if (const std::string target = pg::without_password(flags.dbname); !target.empty()) {
     line += " -d " + shell_quote(target);
@@ -123,7 +124,11 @@ RunOptions RunFlags::options(const Plan& plan) const {
                    : repair == "new" ? RunOptions::Side::new_columns
                                      : RunOptions::Side::none;
   options.accept_drop = {accept_drop.begin(), accept_drop.end()};
+  if (!confirm.empty() && confirm != plan.name) {
+    throw Error(Outcome::refused, fmt::format("--confirm names \"{}\", the migration is \"{}\"", confirm, plan.name));
+  }
   options.confirmed = confirm;
+  options.confirm_contract = true;
   if (isatty(STDIN_FILENO) != 0) {
     options.ask = [name = plan.name](const std::string& question) { return typed_name(question + ".", name); };
   }
@@ -149,6 +154,12 @@ void with_migration(Invocation& invocation, const RunFlags& flags,
   Migration migration(session, plan);
   open = &migration;
   const auto tell = [&] {
+    // Of the state, whatever the command was; after a rollback the plan has to be mended first.
+    const auto state = migration.state();
+    const auto next = state && state != State::rolled_back ? next_command(*state) : std::nullopt;
+    if (next) {
+      invocation.result.next = command_line(invocation.flags, command_name(*next), flags.plan_file);
+    }
     invocation.result.changed = migration.changed();
     invocation.result.state = migration.state() ? std::string(state_name(*migration.state())) : std::string();
   };
@@ -168,23 +179,6 @@ void with_migration(Invocation& invocation, const RunFlags& flags,
             failed_end(invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted,
                        "stopped at a checkpoint", "Run the same command again to go on."));
     throw;
-  }
-}
-
-void confirm_contract(const RunFlags& flags, const Plan& plan) {
-  if (flags.confirm == plan.name) {
-    return;
-  }
-  if (!flags.confirm.empty()) {
-    throw Error(Outcome::refused,
-                fmt::format("--confirm names \"{}\", the migration is \"{}\"", flags.confirm, plan.name));
-  }
-  if (isatty(STDIN_FILENO) == 0) {
-    throw Error(Outcome::refused, "contract drops data for good and there is no terminal to ask at",
-                fmt::format("Give --confirm {}", plan.name));
-  }
-  if (!typed_name(fmt::format("contract drops the old columns of \"{}\" for good.", plan.name), plan.name)) {
-    throw Error(Outcome::refused, "not confirmed; nothing was changed");
   }
 }
 

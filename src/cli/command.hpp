@@ -45,8 +45,8 @@ void add_compare_command(CLI::App& app, ChosenCommand& chosen);
 void add_demo_command(CLI::App& app, ChosenCommand& chosen);
 void add_version_command(CLI::App& app, ChosenCommand& chosen);
 
-/// A command to be run next, as a shell reads it, with the target and the schema that this one was given; no password.
-std::string next_command(const CommonFlags& flags, const std::string& command, const std::string& plan_file);
+/// A command, as a shell reads it, with the target and the schema that this one was given; no password.
+std::string command_line(const CommonFlags& flags, std::string_view command, const std::string& plan_file);
 
 /// The connection string: --dbname, ECMIGRATE_DATABASE_URL, DATABASE_URL, or empty for libpq's own variables.
 std::string connection_string(const CommonFlags& flags);
@@ -73,9 +73,6 @@ struct RunFlags {
 /// Connects, opens the migration of the plan and gives it to `work`; journals events and how it ended.
 void with_migration(Invocation& invocation, const RunFlags& flags,
                     const std::function<void(Migration&, const Plan&)>& work);
-
-/// Asks for (or checks) the name of the migration before data is dropped. Throws Error{refused}.
-void confirm_contract(const RunFlags& flags, const Plan& plan);
 
 /// Flags shared by phases; each adds those that it uses.
 void add_plan_argument(CLI::App& command, RunFlags& flags);

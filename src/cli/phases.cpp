@@ -12,19 +12,14 @@ namespace {
 /// A subcommand for a phase; `work` runs it.
 template <typename Work>
 CLI::App* add_phase(CLI::App& app, ChosenCommand& chosen, const std::string& name, const std::string& description,
-                    const std::shared_ptr<RunFlags>& flags, const std::string& next, Work work) {
+                    const std::shared_ptr<RunFlags>& flags, Work work) {
   CLI::App* command = app.add_subcommand(name, description);
   add_plan_argument(*command, *flags);
   add_lock_flags(*command, *flags);
   add_confirm_flag(*command, *flags);
-  command->callback([&chosen, flags, next, work] {
-    chosen = [flags, next, work](Invocation& invocation) {
-      with_migration(invocation, *flags, [&](Migration& migration, const Plan& plan) {
-        work(migration, plan, *flags);
-        if (!next.empty()) {
-          invocation.result.next = next_command(invocation.flags, next, flags->plan_file);
-        }
-      });
+  command->callback([&chosen, flags, work] {
+    chosen = [flags, work](Invocation& invocation) {
+      with_migration(invocation, *flags, [&](Migration& migration, const Plan&) { work(migration); });
     };
   });
   return command;
@@ -34,9 +29,8 @@ CLI::App* add_phase(CLI::App& app, ChosenCommand& chosen, const std::string& nam
 
 void add_phase_commands(CLI::App& app, ChosenCommand& chosen) {
   auto flags = std::make_shared<RunFlags>();
-  CLI::App* expand =
-      add_phase(app, chosen, "expand", "Add the new shape beside the old one, in brief locks", flags, "backfill",
-                [](Migration& migration, const Plan&, const RunFlags&) { migration.expand(); });
+  CLI::App* expand = add_phase(app, chosen, "expand", "Add the new shape beside the old one, in brief locks", flags,
+                               [](Migration& migration) { migration.expand(); });
   expand
       ->add_option("--index-wait", flags->index_wait,
                    "How long a concurrent index may wait for transactions; default: as long as it takes")
@@ -47,9 +41,8 @@ void add_phase_commands(CLI::App& app, ChosenCommand& chosen) {
   expand->add_flag("--strict", flags->strict, "Refuse where there would be a warning");
 
   flags = std::make_shared<RunFlags>();
-  CLI::App* backfill =
-      add_phase(app, chosen, "backfill", "Fill the rows that exist; goes on where it was stopped", flags, "verify",
-                [](Migration& migration, const Plan&, const RunFlags&) { migration.backfill(); });
+  CLI::App* backfill = add_phase(app, chosen, "backfill", "Fill the rows that exist; goes on where it was stopped",
+                                 flags, [](Migration& migration) { migration.backfill(); });
   add_pace_flags(*backfill, *flags);
   backfill
       ->add_option("--index-wait", flags->index_wait,
@@ -57,9 +50,8 @@ void add_phase_commands(CLI::App& app, ChosenCommand& chosen) {
       ->type_name("TIME");
 
   flags = std::make_shared<RunFlags>();
-  CLI::App* verify =
-      add_phase(app, chosen, "verify", "Compare old and new values of every row; validate constraints", flags,
-                "contract", [](Migration& migration, const Plan&, const RunFlags&) { migration.verify(); });
+  CLI::App* verify = add_phase(app, chosen, "verify", "Compare old and new values of every row; validate constraints",
+                               flags, [](Migration& migration) { migration.verify(); });
   verify
       ->add_option("--repair", flags->repair,
                    "Fill pending rows; `old` or `new`: also take that side where both are filled and differ")
@@ -71,18 +63,15 @@ void add_phase_commands(CLI::App& app, ChosenCommand& chosen) {
   flags = std::make_shared<RunFlags>();
   CLI::App* contract =
       add_phase(app, chosen, "contract", "Remove the old shape, in one brief lock a table; needs a clean verify", flags,
-                "", [](Migration& migration, const Plan& plan, const RunFlags& given) {
-                  confirm_contract(given, plan);
-                  migration.contract();
-                });
+                [](Migration& migration) { migration.contract(); });
   contract
       ->add_option("--accept-drop", flags->accept_drop,
                    "An index, constraint or statistics object that may go with a dropped column")
       ->type_name("NAME");
 
   flags = std::make_shared<RunFlags>();
-  add_phase(app, chosen, "rollback", "Back to the start, at any time before contract", flags, "",
-            [](Migration& migration, const Plan&, const RunFlags&) { migration.rollback(); });
+  add_phase(app, chosen, "rollback", "Back to the start, at any time before contract", flags,
+            [](Migration& migration) { migration.rollback(); });
 }
 
 void add_run_command(CLI::App& app, ChosenCommand& chosen) {
@@ -109,10 +98,7 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen) {
   command->add_flag("--strict", flags->strict, "Refuse where there would be a warning");
   command->callback([&chosen, flags] {
     chosen = [flags](Invocation& invocation) {
-      with_migration(invocation, *flags, [&](Migration& migration, const Plan& plan) {
-        if (flags->through == "contract") {
-          confirm_contract(*flags, plan);
-        }
+      with_migration(invocation, *flags, [&](Migration& migration, const Plan&) {
         constexpr std::array<std::pair<const char*, void (Migration::*)()>, 4> k_phases{
             {{"expand", &Migration::expand},
              {"backfill", &Migration::backfill_if_needed},
@@ -123,9 +109,6 @@ void add_run_command(CLI::App& app, ChosenCommand& chosen) {
           if (flags->through == name) {
             break;
           }
-        }
-        if (flags->through != "contract") {
-          invocation.result.next = next_command(invocation.flags, "contract", flags->plan_file);
         }
       });
     };

@@ -30,6 +30,7 @@
 #include "lock_need.hpp"
 #include "plan_change.hpp"
 #include "trial.hpp"
+#include "what_goes.hpp"
 
 namespace ecmigrate {
 
@@ -525,6 +526,16 @@ struct Migration::Run {
     }
   }
 
+  /// Once nothing else stands in contract's way.
+  void confirm_contract() {
+    const std::vector<std::string> going =
+        session.options().confirm_contract ? what_goes(session, record->recipe) : std::vector<std::string>();
+    if (!going.empty()) {
+      confirm("contract takes away for good:\n  " + join(going, "\n  ") +
+              "\nWhere an instance of the old version still runs, it fails from then on");
+    }
+  }
+
   /// Indexes of ours that somebody dropped: contract would look for them in vain, each time anew.
   void rebuild_dropped_indexes() {
     const Recipe& recipe = record->recipe;
@@ -722,6 +733,7 @@ void Migration::contract() {
     run.check_still_true(run.record->trigger_marks);
     refuse_if_columns_are_needed(run.session, run.record->recipe);
     run.refuse_lost(run.drift());
+    run.confirm_contract();
     run.rebuild_dropped_indexes();
     // Before the state says that there is no way back: what cannot be built ends here.
     run.run_steps("before_contract", run.record->recipe.before_contract);

@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 
+#include "ecmigrate/model/state.hpp"
 #include "screen.hpp"
 #include "wording.hpp"
 
@@ -115,7 +116,11 @@ class TerminalReport final : public Observer {
       m_screen.tell("hint: " + e.hint);
     }
     if (!e.next.empty() && !m_options.quiet) {
-      m_screen.tell("next: " + e.next);
+      // Not before the application has changed over: no command knows that.
+      const bool release_first = e.state == state_name(State::verified);
+      m_screen.tell("next: " + (release_first
+                                    ? "roll out the new version; when no instance of the old one runs: " + e.next
+                                    : e.next));
     }
   }
 

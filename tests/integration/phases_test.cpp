@@ -54,6 +54,54 @@ TEST_CASE("phases out of order are refused and name the one to run", "[version]"
   refused("contract", "verify");
 }
 
+TEST_CASE("what comes next is told by the state, not by the command") {
+  Database database;
+  database.exec(k_users);
+  const auto says = [&](const std::vector<std::string>& arguments, const std::string& next) {
+    const ProgramResult ran = run_program(database, arguments, k_split);
+    INFO(arguments.front() << ": " << ran.err);
+    CHECK(ran.status == 0);
+    const std::size_t at = ran.err.find("next: ");
+    const std::string line = at == std::string::npos ? "" : ran.err.substr(at, ran.err.find('\n', at) - at);
+    CHECK(line.substr(0, line.find(" /")) == (next.empty() ? "" : "next: " + next));
+  };
+  const std::string release = "roll out the new version; when no instance of the old one runs: ecmigrate contract";
+  says({"rollback", "PLAN"}, "");  // of what was never begun
+  says({"expand", "PLAN"}, "ecmigrate backfill");
+  says({"backfill", "PLAN"}, "ecmigrate verify");
+  says({"expand", "PLAN"}, "ecmigrate verify");
+  says({"run", "PLAN"}, release);
+  says({"expand", "PLAN"}, release);
+  says({"contract", "PLAN", "--confirm", "split"}, "");
+  says({"run", "PLAN"}, "");
+}
+
+TEST_CASE("contract looks at everything before it asks, says what goes, and asks nothing when nothing does") {
+  Database database;
+  database.exec(k_users);
+  ProgramResult ran = run_program(database, {"contract", "PLAN"}, k_split);
+  CHECK(ran.status == 7);
+  CHECK_THAT(ran.err, Catch::Matchers::Contains("contract is not its turn"));
+  // The phases before it need no word of anybody.
+  ran = run_program(database, {"run", "PLAN", "--through", "contract"}, k_split);
+  CHECK(ran.status == 7);
+  CHECK(database.value("select state from ecmigrate.migrations") == "verified");
+  CHECK_THAT(ran.err,
+             Catch::Matchers::Contains("contract takes away for good:\n  users.full_name  about 3,002 values, "));
+  CHECK_THAT(ran.err, Catch::Matchers::Contains("--confirm split"));
+  CHECK(database.value("select count(full_name) from users") == "3002");
+  database.exec("create view seen as select full_name from users");
+  ran = run_program(database, {"contract", "PLAN"}, k_split);
+  CHECK(ran.status == 7);
+  CHECK_THAT(ran.err, Catch::Matchers::Contains("view seen"));
+  CHECK_THAT(ran.err, !Catch::Matchers::Contains("--confirm"));
+
+  const std::string adds =
+      "name: adds\noperations:\n  - add_column: { table: other, column: { name: a, type: int, nullable: true } }\n";
+  database.exec("create table other (id int primary key)");
+  CHECK(run_program(database, {"run", "PLAN", "--through", "contract"}, adds).status == 0);
+}
+
 TEST_CASE("what cannot be steered is not, and it is said why") {
   Database database;
   database.exec(k_users);

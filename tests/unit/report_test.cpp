@@ -457,6 +457,14 @@ TEST_CASE("a command begins with its target and ends with its result", "[report]
   CHECK(plain.out.take() == "state    users: planned → expanded\nexpanded\n");
   CHECK(plain.err.take() == "next: ecmigrate backfill plans/users.yaml\n");
 
+  event::Result verified = success();
+  verified.state = "verified";
+  verified.next = "ecmigrate contract plans/users.yaml";
+  plain.report->on(verified);
+  CHECK(plain.err.take() ==
+        "next: roll out the new version; when no instance of the old one runs: ecmigrate contract plans/users.yaml\n");
+  plain.out.take();
+
   plain.report->on(failure());
   CHECK(plain.err.take() == "error: could not lock users in 5m\nhint: End pid 4121, or run again when it is idle.\n");
   event::Result invalid = failure();

@@ -32,6 +32,8 @@ struct RunOptions {
   std::string confirmed;              ///< --confirm: the name of the migration that may lose data or change its plan
   /// Asks whoever sits at the terminal to type the migration's name; empty where nobody does.
   std::function<bool(const std::string& question)> ask{};
+  /// Contract takes data away only for who said the migration's name, as above. Off for who calls as a library.
+  bool confirm_contract = false;
   std::string target;  ///< for the journal, see RunStart
 };
 

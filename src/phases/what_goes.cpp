@@ -1,0 +1,45 @@
+#include "what_goes.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ecmigrate/base/text.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+std::string column_that_goes(Session& session, const ColumnDrop& drop) {
+  const pg::Rows rows = session.connection().query(
+      "select sum(greatest(c.reltuples, 0) * (1 - coalesce(s.null_frac, 0))), "
+      "sum(greatest(c.reltuples, 0) * (1 - coalesce(s.null_frac, 0)) * coalesce(s.avg_width, 0)) "
+      "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
+      "left join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = $2 "
+      "and not s.inherited where c.relkind = 'r' and (c.oid = $1::pg_catalog.regclass or c.oid in (select relid from "
+      "pg_catalog.pg_partition_tree($1::pg_catalog.regclass)))",
+      {drop.table.sql(), drop.column});
+  const std::string name = fmt::format("{}.{}", drop.table.display(), drop.column);
+  const auto values = rows.is_null(0, 0) ? 0 : std::llround(rows.number(0, 0));
+  return values == 0
+             ? name
+             : fmt::format("{}  about {} values, {}", name, with_thousands(values), format_bytes(rows.number(0, 1)));
+}
+
+}  // namespace
+
+std::vector<std::string> what_goes(Session& session, const Recipe& recipe) {
+  std::vector<std::string> lines;
+  for (const ColumnDrop& drop : recipe.drops) {
+    if (!drop.type_change) {
+      lines.push_back(column_that_goes(session, drop));
+    }
+  }
+  if (std::ranges::any_of(recipe.contract, [](const Step& step) { return is_plans_own_sql(step); })) {
+    lines.emplace_back("whatever the plan's own sql of contract takes away");
+  }
+  return lines;
+}
+
+}  // namespace ecmigrate
