@@ -2,7 +2,7 @@
 # What every change has to pass beside the tests: the formatter, no warning of the compiler, none of clang-tidy, the
 # tests that need no server and a part of the others under the address and undefined behaviour sanitizers, and the plan
 # parser under a minute of invented texts. All of them in any case; the last line is "N passed, N failed". CI runs format
-# and builds with warnings as errors; the others take as long as all of CI, and are for before a release.
+# and fuzz, and builds with warnings as errors; the others take as long as all of CI, and are for before a release.
 #
 #   tests/gates.sh [format|warnings|tidy|sanitizers|fuzz ...]      default: all
 set -uo pipefail
@@ -38,14 +38,20 @@ export ASAN_OPTIONS=detect_leaks=1
 
 sanitizers() {
   warnings >/dev/null && $folder/tests/unit_tests && $folder/tests/http_tests &&
-    $folder/tests/integration_tests '[sync]'
+    $folder/tests/integration_tests '[sync]' && invent_plans $folder
 }
 
+# In the build that there is; under the sanitizers it is a part of theirs.
 fuzz() {
-  configure && cmake --build $folder --target plan_parser >/dev/null || return
+  [ -f build/build.ninja ] || ./build.sh >/dev/null || return
+  cmake --build build --target plan_parser >/dev/null && invent_plans build
+}
+
+invent_plans() {
+  local corpus
   corpus=$(mktemp -d)
   cp plans/*.yaml tests/fuzz/corpus/* "$corpus"
-  $folder/tests/plan_parser "$corpus" "${FUZZ_SECONDS:-60}"
+  "$1/tests/plan_parser" "$corpus" "${FUZZ_SECONDS:-60}"
   local status=$?
   rm -rf "$corpus"
   return $status
