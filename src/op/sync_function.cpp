@@ -277,12 +277,9 @@ class FunctionBody {
     line(2, "end if;");
   }
 
-  /// Some of N was given. What was left out is what it will be after contract: its default, or null.
-  void insert_given(int depth, const Mapping& mapping) {
+  /// What an INSERT left out of several new columns is what it will be after contract: its default, or null.
+  void fill_left_out(int depth, const Mapping& mapping) {
     for (const NewColumn& column : mapping.news) {
-      if (mapping.news.size() == 1) {
-        break;  // a single one was given as a whole
-      }
       const std::string name = "new." + quote_identifier(column.name);
       const std::string value = column.default_is_old ? "null" : column.default_sql.value_or("null");
       if (column.interim_is_nobodys) {
@@ -294,6 +291,13 @@ class FunctionBody {
       }
       line(depth + 1, fmt::format("{} := {};", name, value));
       line(depth, "end if;");
+    }
+  }
+
+  /// Some of N was given.
+  void insert_given(int depth, const Mapping& mapping) {
+    if (mapping.news.size() > 1) {
+      fill_left_out(depth, mapping);
     }
     // Unset first: `down` of a row without O need not be asked.
     line(depth, fmt::format("if ({}) or not {} then", olds_null(mapping), consistent(mapping)));
