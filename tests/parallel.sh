@@ -35,7 +35,8 @@ run_file() {
     summary=$(grep -E '^test cases:' "$output" | tail -n 1)
     [[ $summary =~ ([0-9]+)\ passed ]] && count_passed=${BASH_REMATCH[1]}
     [[ $summary =~ ([0-9]+)\ failed ]] && count_failed=${BASH_REMATCH[1]}
-    if [ "$count_failed" -eq 0 ] && { [ "$status" -ne 0 ] || ! grep -q '^No tests ran' "$output"; }; then
+    if [ "$count_failed" -eq 0 ] &&
+      { [ "$status" -ne 0 ] || { [ "$count_passed" -eq 0 ] && ! grep -q '^No tests ran' "$output"; }; }; then
       count_failed=1
       echo "$program ended with status $status" >>"$output"
     fi
