@@ -5,8 +5,7 @@
 #   tests/versions.sh [VERSION ...]      default: 14 15 16 17 18
 #
 # TESTS narrows them, in the words of Catch2: TESTS='[sync],[version]' for those that depend on what the server does.
-# Without it all run but [sweep], which takes as long as all others, and [standby]: these servers come without
-# pg_basebackup.
+# Without it all run but [sweep], which takes minutes, and [standby]: these servers come without pg_basebackup.
 # ECMIGRATE_TEST_ENCODING=LATIN1 makes their databases in another encoding than UTF-8; [unicode] ones have more letters.
 # ECMIGRATE_TEST_OWNER=somebody runs them as a role of that name that owns its databases and has no other right; those
 # that need more are [superuser].

@@ -31,6 +31,10 @@ std::string last_trigger_name(const Table& table, const std::string& suffix) {
          suffix;
 }
 
+/// The backfill's or the repair's own statement, and not what other triggers write on its occasion.
+constexpr std::string_view k_own_statement =
+    "pg_catalog.current_setting('ecmigrate.fill', true) = 'on' and pg_catalog.pg_trigger_depth() = 1";
+
 /// Behind no trigger of the application, if not for odd names.
 std::string first_trigger_name(const Table& table, const std::string& suffix) {
   std::string first = "~";
@@ -102,7 +106,7 @@ class FunctionBody {
   }
 
   [[nodiscard]] std::string early_update_part() {
-    line(1, "if pg_catalog.current_setting('ecmigrate.fill', true) = 'on' and pg_catalog.pg_trigger_depth() = 1 then");
+    line(1, fmt::format("if {} then", k_own_statement));
     line(2, "return new;");
     line(1, "end if;");
     for (const Mapping& mapping : m_draft.mappings) {
@@ -145,7 +149,7 @@ class FunctionBody {
   /// they should be, but a trigger of the user may have changed the row after that, as one that sets `updated_at` does.
   void own_statement() {
     // Not in WHEN: the server parses its tree anew for every statement, this once a session.
-    line(1, "if pg_catalog.current_setting('ecmigrate.fill', true) = 'on' and pg_catalog.pg_trigger_depth() = 1 then");
+    line(1, fmt::format("if {} then", k_own_statement));
     const bool others_may_change_it = std::ranges::any_of(
         m_draft.table->triggers, [](const Trigger& trigger) { return trigger.before_row && trigger.on_update; });
     for (const Mapping& mapping : m_draft.mappings) {

@@ -612,14 +612,14 @@ struct Migration::Run {
     }
     const bool filled = state == State::backfilled || state == State::verified;
     // A partition that came since has rows that nobody has filled.
-    if (!filled || unwalked_leaves(session, plan.name, record->recipe).empty()) {
-      if (!is_turn(Command::backfill, filled && look_again ? "looking at every row once more" : "nothing to do")) {
-        if (filled && look_again && (fill_tables(true) || !bad_rows.empty())) {
-          set_state(State::backfilled);  // what was verified is no longer known
-        }
-        refuse_bad_rows();
-        return;
+    const bool more_to_fill = filled && !unwalked_leaves(session, plan.name, record->recipe).empty();
+    if (!more_to_fill &&
+        !is_turn(Command::backfill, filled && look_again ? "looking at every row once more" : "nothing to do")) {
+      if (filled && look_again && (fill_tables(true) || !bad_rows.empty())) {
+        set_state(State::backfilled);  // what was verified is no longer known
       }
+      refuse_bad_rows();
+      return;
     }
     set_state(State::backfilling);
     fill_tables(false);
