@@ -202,6 +202,39 @@ void add_confirm_flag(CLI::App& command, RunFlags& flags) {
       ->type_name("NAME");
 }
 
+void add_index_wait_flag(CLI::App& command, RunFlags& flags) {
+  command
+      .add_option("--index-wait", flags.index_wait,
+                  "How long a concurrent index may wait for transactions; default: as long as it takes")
+      ->type_name("TIME");
+}
+
+void add_trial_flags(CLI::App& command, RunFlags& flags) {
+  command
+      .add_option("--check-rows", flags.check_rows, "Try up and down on so many rows first, or `all`; default 10000")
+      ->type_name("N");
+  command.add_flag("--strict", flags.strict, "Refuse where there would be a warning");
+}
+
+void add_accept_drop_flag(CLI::App& command, RunFlags& flags) {
+  command
+      .add_option("--accept-drop", flags.accept_drop,
+                  "An index, constraint or statistics object that may go with a dropped column")
+      ->type_name("NAME");
+}
+
+void add_phase(CLI::App& command, ChosenCommand& chosen, const std::shared_ptr<RunFlags>& flags,
+               const std::function<void(Migration&)>& work) {
+  add_plan_argument(command, *flags);
+  add_lock_flags(command, *flags);
+  add_confirm_flag(command, *flags);
+  command.callback([&chosen, flags, work] {
+    chosen = [flags, work](Invocation& invocation) {
+      with_migration(invocation, *flags, [&](Migration& migration, const Plan&) { work(migration); });
+    };
+  });
+}
+
 void add_pace_flags(CLI::App& command, RunFlags& flags) {
   for (const PaceLimitName& limit : k_pace_limits) {
     command.add_option(pace_flag(limit.name), flags.pace[std::string(limit.name)], std::string(limit.doc))

@@ -6,7 +6,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "ecmigrate/base/error.hpp"
 #include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/report/report.hpp"
 #include "ecmigrate/session/session.hpp"
@@ -26,24 +29,49 @@ struct Invocation {
   const CommonFlags& flags;
   Interrupt& interrupt;
   Observer& observer;
-  event::Result& result;  ///< filled in as far as the command gets; printed by the caller
+  event::Result& result;          ///< filled in as far as the command gets; printed by the caller
+  bool printed_document = false;  ///< what was asked for is all of the output: no result follows
 };
 
 /// The command chosen on the command line, to be run once everything is parsed.
 using ChosenCommand = std::function<void(Invocation&)>;
 
-/// Each command's file defines one of these: adds its subcommand, and on parsing stores what to run.
-void add_phase_commands(CLI::App& app, ChosenCommand& chosen);
-void add_run_command(CLI::App& app, ChosenCommand& chosen);
-void add_plan_command(CLI::App& app, ChosenCommand& chosen);
-void add_steering_commands(CLI::App& app, ChosenCommand& chosen);
-void add_status_command(CLI::App& app, ChosenCommand& chosen);
-void add_serve_command(CLI::App& app, ChosenCommand& chosen);
-void add_new_command(CLI::App& app, ChosenCommand& chosen);
-void add_schema_command(CLI::App& app, ChosenCommand& chosen);
-void add_compare_command(CLI::App& app, ChosenCommand& chosen);
-void add_demo_command(CLI::App& app, ChosenCommand& chosen);
-void add_version_command(CLI::App& app, ChosenCommand& chosen);
+/// A command of the program. Its file defines it and registers it by a `const RegisterCommand` of its own; the program,
+/// its help, manual pages and completion are made from what is registered.
+struct CommandEntry {
+  int place = 0;  ///< in the list of commands
+  std::string_view name;
+  std::string_view description;
+  std::vector<std::string_view> examples;
+  /// What it may end with, besides `done` and a wrong command line, which all have.
+  std::vector<Outcome> outcomes;
+  /// Adds its arguments to its subcommand, and on parsing stores what to run.
+  void (*add_to)(CLI::App& command, ChosenCommand& chosen) = nullptr;
+};
+
+class RegisterCommand {
+ public:
+  explicit RegisterCommand(CommandEntry entry);
+};
+
+/// Every command, in the order of its place.
+const std::vector<CommandEntry>& commands();
+
+/// The whole command line: flags of every command go into `flags`, the chosen command into `chosen`; both must outlive
+/// it.
+std::unique_ptr<CLI::App> make_command_line(CommonFlags& flags, ChosenCommand& chosen);
+
+/// A command line that cannot be read: what is wrong with it, and what helps.
+struct WrongUsage {
+  std::string what;
+  std::string hint;
+};
+/// `words`: the command line without the program; `message`: the parser's own.
+WrongUsage explain_wrong_usage(const CLI::App& app, const std::vector<std::string>& words,
+                               const CLI::ParseError& error);
+
+/// What a command that works on a migration may end with.
+std::vector<Outcome> run_outcomes();
 
 /// A command, as a shell reads it, with the target and the schema that this one was given; no password.
 std::string command_line(const CommonFlags& flags, std::string_view command, const std::string& plan_file);
@@ -79,5 +107,12 @@ void add_plan_argument(CLI::App& command, RunFlags& flags);
 void add_lock_flags(CLI::App& command, RunFlags& flags);
 void add_pace_flags(CLI::App& command, RunFlags& flags);
 void add_confirm_flag(CLI::App& command, RunFlags& flags);
+void add_index_wait_flag(CLI::App& command, RunFlags& flags);
+void add_trial_flags(CLI::App& command, RunFlags& flags);
+void add_accept_drop_flag(CLI::App& command, RunFlags& flags);
+
+/// The arguments that every phase has, and its work.
+void add_phase(CLI::App& command, ChosenCommand& chosen, const std::shared_ptr<RunFlags>& flags,
+               const std::function<void(Migration&)>& work);
 
 }  // namespace ecmigrate

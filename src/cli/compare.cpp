@@ -115,8 +115,11 @@ void compare(const CompareFlags& flags, Invocation& invocation) {
   const scene::Comparison comparison = scene::compare(plan, options, invocation.observer, invocation.interrupt.token());
   const std::string json = scene::comparison_json(comparison);
   out.write(json);
-  fmt::print("{}", invocation.flags.report.json ? json + "\n" : scene::comparison_text(comparison));
-  std::fflush(stdout);
+  invocation.observer.on(event::Document{"comparison", json});
+  if (!invocation.flags.report.json) {
+    fmt::print("{}", scene::comparison_text(comparison));
+    std::fflush(stdout);
+  }
   if (flags.record) {
     pg::Connection connection({connection_string(invocation.flags), "ecmigrate compare", nullptr});
     connection.script("begin; " + own_settings_for_now());
@@ -126,30 +129,37 @@ void compare(const CompareFlags& flags, Invocation& invocation) {
   }
 }
 
-}  // namespace
-
-void add_compare_command(CLI::App& app, ChosenCommand& chosen) {
+void add_to(CLI::App& command, ChosenCommand& chosen) {
   auto flags = std::make_shared<CompareFlags>();
-  CLI::App* command = app.add_subcommand(
-      "compare", "Measure a plan against the naive migration, under traffic, on a server of its own");
-  command->add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
+  command.add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
   command
-      ->add_option("--rows", flags->rows,
-                   "Rows of the sample table users, for example 50k,500k,5M; default 200k, or the tables of --scratch "
-                   "as they are")
+      .add_option("--rows", flags->rows,
+                  "Rows of the sample table users, for example 50k,500k,5M; default 200k, or the tables of --scratch "
+                  "as they are")
       ->type_name("LIST");
-  command->add_option("--rate", flags->rate, "Requests of the application a second; default 200")
+  command.add_option("--rate", flags->rate, "Requests of the application a second; default 200")
       ->check(CLI::Range(1.0, 100'000.0))
       ->type_name("N");
   command
-      ->add_option("--accept-drop", flags->accept_drop,
-                   "An index, constraint or statistics object that may go with a dropped column")
+      .add_option("--accept-drop", flags->accept_drop,
+                  "An index, constraint or statistics object that may go with a dropped column")
       ->type_name("NAME");
-  command->add_flag("--scratch", flags->scratch,
-                    "The server of --dbname is meant for this: compare makes, loads and drops databases on it");
-  command->add_option("--out", flags->out, "Write the result as JSON into this file")->type_name("FILE");
-  command->add_flag("--record", flags->record, "Write the result into the journal of --dbname, for the status page");
-  command->callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { compare(*flags, invocation); }; });
+  command.add_flag("--scratch", flags->scratch,
+                   "The server of --dbname is meant for this: compare makes, loads and drops databases on it");
+  command.add_option("--out", flags->out, "Write the result as JSON into this file")->type_name("FILE");
+  command.add_flag("--record", flags->record, "Write the result into the journal of --dbname, for the status page");
+  command.callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { compare(*flags, invocation); }; });
 }
+
+const RegisterCommand k_compare({.place = 100,
+                                 .name = "compare",
+                                 .description = "Measure a plan against the naive migration, under traffic, on copies",
+                                 .examples = {"ecmigrate compare plan.yaml --rows 50k,500k",
+                                              "ecmigrate compare plan.yaml --scratch -d postgres://app@scratch/shop"},
+                                 .outcomes = {Outcome::failed, Outcome::plan_invalid, Outcome::cannot_connect,
+                                              Outcome::interrupted, Outcome::terminated},
+                                 .add_to = add_to});
+
+}  // namespace
 
 }  // namespace ecmigrate

@@ -47,30 +47,36 @@ void run_demo(const DemoFlags& flags, Invocation& invocation) {
                         if (!invocation.flags.report.json && !invocation.flags.report.quiet) {
                           fmt::print("demo  {}\n", demo.description());
                         }
-                        tell_addresses(addresses, invocation.flags.report);
+                        tell_addresses(addresses, invocation);
                       });
   }
   invocation.result.message = demo.finish();
 }
 
-}  // namespace
-
-void add_demo_command(CLI::App& app, ChosenCommand& chosen) {
+void add_to(CLI::App& command, ChosenCommand& chosen) {
   auto flags = std::make_shared<DemoFlags>();
-  CLI::App* command = app.add_subcommand(
-      "demo", "Show a migration of a sample shop under traffic, on a page with controls; brings its own PostgreSQL");
-  add_serve_flags(*command, flags->serve);
-  command->add_flag("--no-token", flags->no_token,
-                    "Other machines may press without a token: for a network of the demo's own, as a container's");
+  add_serve_flags(command, flags->serve);
+  command.add_flag("--no-token", flags->no_token,
+                   "Other machines may press without a token: for a network of the demo's own, as a container's");
   command
-      ->add_option("--folder", flags->folder,
-                   "Of its PostgreSQL; default: ECMIGRATE_DEMO_DIR, or /tmp/ecmigrate-demo-USER")
+      .add_option("--folder", flags->folder,
+                  "Of its PostgreSQL; default: ECMIGRATE_DEMO_DIR, or /tmp/ecmigrate-demo-USER")
       ->type_name("DIR");
-  command->add_option("--rows", flags->rows, "Users of the shop, where there is none yet")
+  command.add_option("--rows", flags->rows, "Users of the shop, where there is none yet")
       ->check(CLI::Range(1'000, 100'000'000))
       ->type_name("N")
       ->capture_default_str();
-  command->callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { run_demo(*flags, invocation); }; });
+  command.callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { run_demo(*flags, invocation); }; });
 }
+
+const RegisterCommand k_demo({.place = 120,
+                              .name = "demo",
+                              .description = "Show a migration of a sample shop under traffic, on a page with controls",
+                              .examples = {"ecmigrate demo", "ecmigrate demo --rows 1000000 --listen 127.0.0.1:8080"},
+                              .outcomes = {Outcome::failed, Outcome::refused, Outcome::interrupted,
+                                           Outcome::terminated},
+                              .add_to = add_to});
+
+}  // namespace
 
 }  // namespace ecmigrate

@@ -51,23 +51,18 @@ void print_checks(const Recipe& recipe) {
   }
 }
 
-}  // namespace
-
-void add_plan_command(CLI::App& app, ChosenCommand& chosen) {
+void add_to(CLI::App& command, ChosenCommand& chosen) {
   auto flags = std::make_shared<RunFlags>();
-  CLI::App* command =
-      app.add_subcommand("plan", "Print every statement of every phase with its lock and cost; changes nothing");
-  add_plan_argument(*command, *flags);
-  command->add_option("--check-rows", flags->check_rows, "Try up and down on so many rows, or `all`; default 10000")
+  add_plan_argument(command, *flags);
+  command.add_option("--check-rows", flags->check_rows, "Try up and down on so many rows, or `all`; default 10000")
       ->type_name("N");
-  command->add_flag("--strict", flags->strict, "Refuse where there would be a warning");
-  command->callback([&chosen, flags] {
+  command.add_flag("--strict", flags->strict, "Refuse where there would be a warning");
+  command.callback([&chosen, flags] {
     chosen = [flags](Invocation& invocation) {
       with_migration(invocation, *flags, [&](Migration& migration, const Plan&) {
         const Recipe recipe = migration.compile();
         if (invocation.flags.report.json) {
-          fmt::print("{{\"v\":1,\"type\":\"recipe\",\"recipe\":{}}}\n", recipe_to_json(recipe));
-          std::fflush(stdout);
+          invocation.observer.on(event::Document{"recipe", "{\"recipe\":" + recipe_to_json(recipe) + "}"});
           return;
         }
         print_steps("expand", recipe.expand);
@@ -88,5 +83,14 @@ void add_plan_command(CLI::App& app, ChosenCommand& chosen) {
     };
   });
 }
+
+const RegisterCommand k_plan({.place = 70,
+                              .name = "plan",
+                              .description = "Print what each phase will do, with its locks and cost; changes nothing",
+                              .examples = {"ecmigrate plan plan.yaml -d postgres://app@db/shop"},
+                              .outcomes = run_outcomes(),
+                              .add_to = add_to});
+
+}  // namespace
 
 }  // namespace ecmigrate

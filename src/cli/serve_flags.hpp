@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "ecmigrate/report/report.hpp"
+#include "command.hpp"
 #include "ecmigrate/serve/serve.hpp"
 
 namespace ecmigrate {
@@ -17,6 +17,7 @@ struct ServeFlags {
 };
 void add_serve_flags(CLI::App& command, ServeFlags& flags);
 
-void tell_addresses(const serve::Addresses& addresses, const ReportOptions& report);
+/// On standard output, as text or as a JSON line.
+void tell_addresses(const serve::Addresses& addresses, Invocation& invocation);
 
 }  // namespace ecmigrate

@@ -174,8 +174,7 @@ void show_status(const StatusFlags& status, Invocation& invocation) {
     }
   }
   if (invocation.flags.report.json) {
-    fmt::print("{}\n", Json{{"v", 1}, {"type", "status"}, {"migrations", list}}.dump());
-    std::fflush(stdout);
+    invocation.observer.on(event::Document{"status", Json{{"migrations", list}}.dump()});
   } else if (found.empty()) {
     fmt::print("{}\n", name.empty() ? std::string("no migrations") : fmt::format("{:<40} planned", name));
   }
@@ -190,15 +189,21 @@ void show_status(const StatusFlags& status, Invocation& invocation) {
   }
 }
 
-}  // namespace
-
-void add_status_command(CLI::App& app, ChosenCommand& chosen) {
+void add_to(CLI::App& command, ChosenCommand& chosen) {
   auto flags = std::make_shared<StatusFlags>();
-  CLI::App* command = app.add_subcommand("status", "Where each migration stands");
-  command->add_option("plan", flags->plan_file, "Only the migration of this plan file")->type_name("PLAN");
-  command->add_flag("--exit-code", flags->exit_code, "Exit 8 while something is not contracted");
-  command->callback(
-      [&chosen, flags] { chosen = [flags](Invocation& invocation) { show_status(*flags, invocation); }; });
+  command.add_option("plan", flags->plan_file, "Only the migration of this plan file")->type_name("PLAN");
+  command.add_flag("--exit-code", flags->exit_code, "Exit 8 while something is not contracted");
+  command.callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { show_status(*flags, invocation); }; });
 }
+
+const RegisterCommand k_status({.place = 90,
+                                .name = "status",
+                                .description = "Where each migration stands",
+                                .examples = {"ecmigrate status -d postgres://app@db/shop",
+                                             "ecmigrate status plan.yaml --exit-code"},
+                                .outcomes = {Outcome::cannot_connect, Outcome::work_remains},
+                                .add_to = add_to});
+
+}  // namespace
 
 }  // namespace ecmigrate

@@ -107,49 +107,77 @@ std::string throttle(pg::Connection& connection, const std::string& name, const 
   return fmt::format("throttled to {:.0f} %{}", 100 * (1 - ratio), time);
 }
 
-CLI::App* add_steering(CLI::App& app, ChosenCommand& chosen, const std::string& name, const std::string& description,
-                       const std::shared_ptr<SteeringFlags>& flags, const Steer& change) {
-  CLI::App* command = app.add_subcommand(name, description);
-  command->add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
-  command->callback([&chosen, flags, change] {
+CLI::App& add_steering(CLI::App& command, ChosenCommand& chosen, const std::shared_ptr<SteeringFlags>& flags,
+                       const Steer& change) {
+  command.add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
+  command.callback([&chosen, flags, change] {
     chosen = [flags, change](Invocation& invocation) { steer(invocation, *flags, change); };
   });
   return command;
 }
 
-}  // namespace
+/// Pauses, or lets it go on.
+template <bool paused>
+void add_pause(CLI::App& command, ChosenCommand& chosen) {
+  add_steering(command, chosen, std::make_shared<SteeringFlags>(),
+               [](pg::Connection& connection, const std::string& name) {
+                 Journal(connection).steer_pause(name, paused);
+                 return std::string(paused ? "paused" : "resumed");
+               });
+}
 
-void add_steering_commands(CLI::App& app, ChosenCommand& chosen) {
-  add_steering(app, chosen, "pause", "Pause a running backfill, from anywhere", std::make_shared<SteeringFlags>(),
-               [](pg::Connection& connection, const std::string& name) {
-                 Journal(connection).steer_pause(name, true);
-                 return std::string("paused");
-               });
-  add_steering(app, chosen, "resume", "Let a paused backfill go on", std::make_shared<SteeringFlags>(),
-               [](pg::Connection& connection, const std::string& name) {
-                 Journal(connection).steer_pause(name, false);
-                 return std::string("resumed");
-               });
+void add_throttle(CLI::App& command, ChosenCommand& chosen) {
   const auto ratio = std::make_shared<ThrottleFlags>();
-  CLI::App* command = add_steering(
-      app, chosen, "throttle", "Let a running backfill rest for a share of the time, from anywhere",
-      std::make_shared<SteeringFlags>(),
+  add_steering(
+      command, chosen, std::make_shared<SteeringFlags>(),
       [ratio](pg::Connection& connection, const std::string& name) { return throttle(connection, name, *ratio); });
   command
-      ->add_option("ratio", ratio->ratio,
-                   "The share of the time that is slept: 0.5 is half of it, 0 ends the throttling")
+      .add_option("ratio", ratio->ratio,
+                  "The share of the time that is slept: 0.5 is half of it, 0 ends the throttling")
       ->required()
       ->type_name("RATIO");
-  command->add_option("for", ratio->words, "For how long, as in \"for 2h\"; without it, until it is changed")
+  command.add_option("for", ratio->words, "For how long, as in \"for 2h\"; without it, until it is changed")
       ->type_name("for TIME");
+}
+
+void add_set(CLI::App& command, ChosenCommand& chosen) {
   const auto flags = std::make_shared<SteeringFlags>();
-  add_steering(app, chosen, "set", "Change limits of a running backfill, from anywhere", flags,
-               [flags](pg::Connection& connection, const std::string& name) {
-                 return set_limits(connection, name, flags->settings);
-               })
-      ->add_option("settings", flags->settings, "For example max_wal_rate=8MB/s target_batch=20ms")
+  add_steering(command, chosen, flags, [flags](pg::Connection& connection, const std::string& name) {
+    return set_limits(connection, name, flags->settings);
+  });
+  command.add_option("settings", flags->settings, "For example max_wal_rate=8MB/s target_batch=20ms")
       ->required()
       ->type_name("LIMIT=VALUE");
 }
+
+const std::vector<Outcome> k_outcomes_of_steering{Outcome::plan_invalid, Outcome::cannot_connect, Outcome::refused};
+
+const RegisterCommand k_pause({.place = 80,
+                               .name = "pause",
+                               .description = "Pause a running backfill, from anywhere",
+                               .examples = {"ecmigrate pause plan.yaml"},
+                               .outcomes = k_outcomes_of_steering,
+                               .add_to = add_pause<true>});
+const RegisterCommand k_resume({.place = 81,
+                                .name = "resume",
+                                .description = "Let a paused backfill go on",
+                                .examples = {"ecmigrate resume plan.yaml"},
+                                .outcomes = k_outcomes_of_steering,
+                                .add_to = add_pause<false>});
+const RegisterCommand k_throttle({.place = 82,
+                                  .name = "throttle",
+                                  .description = "Let a running backfill rest for a share of the time, from anywhere",
+                                  .examples = {"ecmigrate throttle plan.yaml 0.5 for 2h",
+                                               "ecmigrate throttle plan.yaml 0"},
+                                  .outcomes = k_outcomes_of_steering,
+                                  .add_to = add_throttle});
+const RegisterCommand k_set({.place = 83,
+                             .name = "set",
+                             .description = "Change limits of a running backfill, from anywhere",
+                             .examples = {"ecmigrate set plan.yaml max_wal_rate=8MB/s target_batch=20ms"},
+                             .outcomes = k_outcomes_of_steering,
+                             .add_to = add_set});
+
+}  // namespace
 
 }  // namespace ecmigrate

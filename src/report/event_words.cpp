@@ -27,9 +27,9 @@ EventWords words(const event::LockTryFailed& e) {
 EventWords words(const event::StepFinished& e) {
   std::string text = fmt::format("{} {}/{} {}", e.phase, e.index, e.of, e.step);
   if (!e.mode.empty()) {
-    text += fmt::format(": waited {}{}, held {}, blocked {}", lock_time(e.waited_ms),
+    text += fmt::format(": waited {}{}, held {}{}", lock_time(e.waited_ms),
                         e.tries > 1 ? fmt::format(" in {} tries", e.tries) : "", lock_time(e.held_ms),
-                        count(e.blocked_sessions, "session"));
+                        e.blocked_sessions > 0 ? ", blocked " + count(e.blocked_sessions, "session") : "");
   } else {
     text += ": took " + span_time(e.duration_ms);
   }
@@ -89,6 +89,9 @@ EventWords words(const event::IndexProgress& e) {
 }
 EventWords words(const event::Progress& e) {
   return {"info", report::wording(e)};
+}
+EventWords words(const event::Document& e) {
+  return {"info", e.type};
 }
 EventWords words(const event::Result& e) {
   return {e.exit_code == 0 ? "info" : "bad", e.exit_code == 0 ? e.command + " done" : e.message};

@@ -2,10 +2,11 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <map>
 #include <mutex>
 
-#include "ecmigrate/report/report.hpp"
 #include "ecmigrate/store/event_json.hpp"
+#include "paced_reports.hpp"
 
 namespace ecmigrate {
 
@@ -20,11 +21,14 @@ std::string utc_now() {
 
 class JsonReport final : public Observer {
  public:
-  explicit JsonReport(std::FILE* out) : m_out(out) {}
+  JsonReport(std::FILE* out, const Clock& clock) : m_out(out), m_clock(clock) {}
 
   void on(const Event& event) override {
     try {
       const std::lock_guard lock(m_mutex);
+      if (const auto* progress = std::get_if<event::Progress>(&event); progress != nullptr && !is_due(*progress)) {
+        return;
+      }
       const std::string line =
           event_object(fmt::format(R"({{"v":1,"seq":{},"ts":"{}"}})", ++m_last_seq, utc_now()), event) + '\n';
       // Failing writes are ignored: the migration goes on when the reader has gone.
@@ -36,15 +40,32 @@ class JsonReport final : public Observer {
   }
 
  private:
+  /// Once a second of each walk, its end in any case.
+  bool is_due(const event::Progress& progress) {
+    const std::chrono::milliseconds now = m_clock.now();
+    const auto [last, first] = m_told.try_emplace(progress.phase + '\n' + progress.relation, now);
+    if (!first && now - last->second < std::chrono::seconds(1) && progress.percent < 100) {
+      return false;
+    }
+    last->second = now;
+    return true;
+  }
+
   std::FILE* m_out;
+  const Clock& m_clock;
+  std::map<std::string, std::chrono::milliseconds> m_told;
   std::mutex m_mutex;
   std::int64_t m_last_seq = 0;
 };
 
 }  // namespace
 
+std::unique_ptr<Observer> make_json_report(std::FILE* out, const Clock& clock) {
+  return std::make_unique<JsonReport>(out, clock);
+}
+
 std::unique_ptr<Observer> make_json_report(std::FILE* out) {
-  return std::make_unique<JsonReport>(out);
+  return make_json_report(out, system_clock());
 }
 
 }  // namespace ecmigrate

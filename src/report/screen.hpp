@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace ecmigrate::report {
 
@@ -93,10 +94,20 @@ class Screen {
     write(m_err, m_colours ? colour + word + "\x1b[0m " : word + " ", text);
   }
 
-  void paint(std::string_view line) {
-    const std::string text = printable(line, m_utf8);
+  /// The first field, as far as it fits, and each of the others that fits whole.
+  void paint(const std::vector<std::string>& fields) {
     // The last column stays free: with the cursor behind it, clearing to the end would take its character away.
-    put(m_err, "\r" + std::string(fit(text, columns() - 1)) + "\x1b[K");
+    const std::size_t width = columns() - 1;
+    std::string line;
+    for (const std::string& field : fields) {
+      const std::string longer = line + (line.empty() ? "" : "  ") + printable(field, m_utf8);
+      if (line.empty()) {
+        line = fit(longer, width);
+      } else if (fit(longer, width).size() == longer.size()) {
+        line = longer;
+      }
+    }
+    put(m_err, "\r" + line + "\x1b[K");
     m_painted = true;
   }
 

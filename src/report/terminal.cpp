@@ -1,9 +1,11 @@
-#include "terminal.hpp"
-
+#include <algorithm>
+#include <array>
 #include <map>
 #include <mutex>
 
+#include "ecmigrate/base/error.hpp"
 #include "ecmigrate/model/state.hpp"
+#include "paced_reports.hpp"
 #include "screen.hpp"
 #include "wording.hpp"
 
@@ -86,10 +88,8 @@ class TerminalReport final : public Observer {
   void show(const event::Difference& e) { m_screen.print(wording(e)); }
 
   // Every phase of a build counts from 0 to 100 and is a task of its own.
-  void show(const event::IndexProgress& e) {
-    progress(e.index + '\n' + e.phase, e.percent, wording(e), m_options.verbose);
-  }
-  void show(const event::Progress& e) { progress(e.phase + '\n' + e.relation, e.percent, wording(e), false); }
+  void show(const event::IndexProgress& e) { progress(e.index + '\n' + e.phase, e, m_options.verbose); }
+  void show(const event::Progress& e) { progress(e.phase + '\n' + e.relation, e, false); }
 
   void show(const event::TrialFinished& e) {
     if (e.lossy > 0) {
@@ -105,10 +105,14 @@ class TerminalReport final : public Observer {
 
   void show(const event::StateChanged& e) { result("state    " + e.migration + ": " + e.before + " → " + e.after); }
 
+  void show(const event::Document&) {}
+
   void show(const event::Result& e) {
     m_screen.clear();
-    if (e.exit_code != 0) {
+    if (e.exit_code != 0 && !ends_as_asked(e)) {
       m_screen.tell(Screen::Label::error, e.message.empty() ? e.outcome : e.message);
+    } else if (e.exit_code != 0) {
+      m_screen.tell(e.message);
     } else if (!e.message.empty()) {
       result(e.message);
     }
@@ -124,20 +128,29 @@ class TerminalReport final : public Observer {
     }
   }
 
+  /// Somebody stopped it, or asked whether work remains.
+  static bool ends_as_asked(const event::Result& e) {
+    return std::ranges::any_of(std::array{Outcome::interrupted, Outcome::terminated, Outcome::work_remains},
+                               [&](Outcome outcome) { return e.exit_code == outcome_row(outcome).exit_code; });
+  }
+
   void result(const std::string& line) {
     if (!m_options.quiet) {
       m_screen.print(line);
     }
   }
 
-  void progress(const std::string& task, double percent, const std::string& line, bool always) {
+  template <typename Progress>
+  void progress(const std::string& task, const Progress& e, bool always) {
     if (m_options.quiet) {
       return;
     }
     if (m_screen.repaints()) {
-      m_screen.paint(line);
-    } else if (m_pace.due(task, percent) || always) {
-      m_screen.tell(line);
+      std::vector<std::string> fields = report::fields(e);
+      std::ranges::transform(fields, fields.begin(), report::one_line);
+      m_screen.paint(fields);
+    } else if (m_pace.due(task, e.percent) || always) {
+      m_screen.tell(wording(e));
     }
   }
 

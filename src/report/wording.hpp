@@ -7,6 +7,7 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/model/event.hpp"
@@ -138,51 +139,61 @@ inline std::string wording(const event::StepFinished& e) {
     return head + "took " + span_time(e.duration_ms);
   }
   const std::string tries = e.tries > 1 ? fmt::format(" ({} tries)", e.tries) : std::string();
-  const std::string longest =
-      e.blocked_sessions > 0 ? ", longest " + format_milliseconds(e.blocked_longest_ms) : std::string();
-  return fmt::format("{}{}  {}   waited {}{}   held {}   blocked {}{}", head, e.relation, e.mode,
-                     lock_time(e.waited_ms), tries, lock_time(e.held_ms), count(e.blocked_sessions, "session"),
-                     longest);
+  const std::string blocked = e.blocked_sessions > 0
+                                  ? fmt::format("   blocked {}, longest {}", count(e.blocked_sessions, "session"),
+                                                format_milliseconds(e.blocked_longest_ms))
+                                  : std::string();
+  return fmt::format("{}{}  {}   waited {}{}   held {}{}", head, e.relation, e.mode, lock_time(e.waited_ms), tries,
+                     lock_time(e.held_ms), blocked);
 }
 
-inline std::string wording(const event::IndexProgress& e) {
-  std::string line = fmt::format("index {}  {}  {}", e.index, share_done(e.percent), e.phase);
+/// What progress says, the most important first: a narrow terminal shows what fits.
+inline std::vector<std::string> fields(const event::IndexProgress& e) {
+  std::vector<std::string> fields{fmt::format("index {}  {}", e.index, share_done(e.percent)), e.phase};
   if (e.waiting_for) {
-    line += "  waiting for " + who(*e.waiting_for);
+    fields.push_back("waiting for " + who(*e.waiting_for));
   }
-  return one_line(line);
+  return fields;
 }
 
-inline std::string wording(const event::Progress& e) {
-  std::string line = fmt::format("{} {}  {}", e.phase, e.relation, share_done(e.percent));
+inline std::vector<std::string> fields(const event::Progress& e) {
+  std::vector<std::string> fields{fmt::format("{} {}  {}", e.phase, e.relation, share_done(e.percent))};
   if (!e.slow_because.empty()) {
-    line += "  slow: " + e.slow_because;  // early in the line, where a narrow terminal still shows it
+    fields.push_back("slow: " + e.slow_because);
   }
-  line += "  " + with_thousands(e.rows);
-  if (e.rows_estimated > 0) {
-    line += "/~" + with_thousands(e.rows_estimated);
-  }
-  line += fmt::format(" rows  {} rows/s", with_thousands(std::llround(e.rows_per_second)));
+  const std::string of = e.rows_estimated > 0 ? "/~" + with_thousands(e.rows_estimated) : std::string();
+  fields.push_back(fmt::format("{}{} rows", with_thousands(e.rows), of));
+  fields.push_back(with_thousands(std::llround(e.rows_per_second)) + " rows/s");
   if (e.eta_ms) {
-    line += "  eta " + time_left(*e.eta_ms);
-    if (e.eta_low_ms && e.eta_high_ms) {
-      line += fmt::format(" ({}-{})", time_left(*e.eta_low_ms), time_left(*e.eta_high_ms));
-    }
+    const std::string range = e.eta_low_ms && e.eta_high_ms
+                                  ? fmt::format(" ({}-{})", time_left(*e.eta_low_ms), time_left(*e.eta_high_ms))
+                                  : std::string();
+    fields.push_back("eta " + time_left(*e.eta_ms) + range);
   }
   if (e.phase != "verify") {
-    line += fmt::format("  batch {} rows {}  hot {:.0f}%  wal {}", with_thousands(e.batch_rows), batch_time(e.batch_ms),
-                        e.hot_percent, rate(e.wal_bytes_per_second));
-    if (e.workers > 1) {
-      line += fmt::format("  {} workers", e.workers);
+    if (e.paused_percent >= 1) {
+      fields.push_back(fmt::format("paused {:.0f}%", e.paused_percent));
     }
     if (e.lag_ms) {
-      line += "  lag " + span_time(*e.lag_ms);
+      fields.push_back("lag " + span_time(*e.lag_ms));
     }
-    if (e.paused_percent >= 1) {
-      line += fmt::format("  paused {:.0f}%", e.paused_percent);
+    if (e.workers > 1) {
+      fields.push_back(fmt::format("{} workers", e.workers));
     }
+    fields.push_back(fmt::format("batch {} rows {}", with_thousands(e.batch_rows), batch_time(e.batch_ms)));
+    fields.push_back(fmt::format("hot {:.0f}%", e.hot_percent));
+    fields.push_back("wal " + rate(e.wal_bytes_per_second));
   }
-  return one_line(line);
+  return fields;
+}
+
+/// Of progress: everything, on one line.
+template <typename Event>
+requires requires(const Event& e) {
+  fields(e);
+}
+std::string wording(const Event& e) {
+  return one_line(join(fields(e), "  "));
 }
 
 inline std::string wording(const event::WalkFinished& e) {

@@ -152,6 +152,12 @@ Json members(const event::Steered& e) {
   return {{"type", "steered"}, {"text", e.text}, {"by", e.by}};
 }
 
+Json members(const event::Document& e) {
+  Json object = {{"type", e.type}};
+  object.update(Json::parse(e.members));
+  return object;
+}
+
 Json members(const event::Result& e) {
   const bool ok = e.exit_code == 0;
   const Json error = {{"code", e.outcome}, {"message", e.message}, {"hint", e.hint}, {"sqlstate", e.sqlstate}};

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
-#include "../../src/report/terminal.hpp"
+#include "../../src/report/paced_reports.hpp"
 #include "ecmigrate/store/event_json.hpp"
 #include "support/catch.hpp"
 
@@ -252,6 +252,7 @@ std::vector<Event> every_event() {
                          {"pause_query", "the plan's pause_query says so"}}},
           event::Resumed{"users", 12'500},
           event::Steered{"set max_wal_rate=8MB/s", "alice"},
+          event::Document{"version", R"({"version":"0.1.0"})"},
           success(),
           failure()};
 }
@@ -263,7 +264,7 @@ TEST_CASE("steps say what they locked, waited, held and blocked, on stdout", "[r
   plain.report->on(step_finished());
   CHECK(plain.out.take() ==
         "  1/2 add first_name, last_name and sync trigger   users  ACCESS EXCLUSIVE   waited 501.6 ms (2 tries)   "
-        "held 1.9 ms   blocked 0 sessions\n");
+        "held 1.9 ms\n");
 
   event::StepFinished blocking = step_finished();
   blocking.tries = 1;
@@ -508,11 +509,11 @@ TEST_CASE("a terminal shows progress on one line that other output clears", "[re
   auto report = make_terminal_report({}, out.file(), terminal.file());
 
   report->on(progress(27.9));
-  CHECK(terminal.take() == "\rbackfill users  27.9%  1,250,000/~4,466\x1b[K");
+  CHECK(terminal.take() == "\rbackfill users  27.9%  118,400 rows/s\x1b[K");
   event::Progress wide = progress(28);
   wide.relation = "注文注文注文注文";  // two columns each
   report->on(wide);
-  CHECK(terminal.take() == "\rbackfill 注文注文注文注文  28.0%  1,250\x1b[K");
+  CHECK(terminal.take() == "\rbackfill 注文注文注文注文  28.0%\x1b[K");
 
   report->on(step_finished());
   CHECK(terminal.take() == "\r\x1b[K");
@@ -541,7 +542,7 @@ TEST_CASE("NO_COLOR takes the colours, TERM=dumb the repainting too", "[report]"
     const auto report = make_terminal_report({}, out.file(), terminal.file());
     report->on(progress(30));
     report->on(warning);
-    CHECK(terminal.take() == "\rbackfill users  30.0%  1,250,000/~4,466\x1b[K\r\x1b[Kwarning: slow disk\r\n");
+    CHECK(terminal.take() == "\rbackfill users  30.0%  118,400 rows/s\x1b[K\r\x1b[Kwarning: slow disk\r\n");
   }
   const Variable term("TERM", "dumb");
   const Variable no_color("NO_COLOR", nullptr);
@@ -559,7 +560,7 @@ TEST_CASE("every JSON line is an object with the common head", "[report]") {
   const std::vector<std::string> types{
       "started",       "note",           "lock_try_failed", "step_finished",   "index_progress", "progress",
       "walk_finished", "trial_finished", "difference",      "verify_finished", "state_changed",  "paused",
-      "resumed",       "steered",        "result",          "result"};
+      "resumed",       "steered",        "version",         "result",          "result"};
   const std::regex head(
       R"re(\{"v":1,"seq":(\d+),"ts":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z","type":"([a-z_]+)",.*\}\n)re");
   Capture out;
@@ -578,6 +579,40 @@ TEST_CASE("every JSON line is an object with the common head", "[report]") {
     object.erase("seq");
     object.erase("ts");
     CHECK(object.dump() == event_to_json(events[i]));
+  }
+}
+
+TEST_CASE("JSON lines tell the progress of a walk once a second, and its end", "[report]") {
+  Capture out;
+  FakeClock clock;
+  const auto report = make_json_report(out.file(), clock);
+  const auto told = [&](const Event& event) {
+    report->on(event);
+    return !out.take().empty();
+  };
+  CHECK(told(progress(1)));
+  CHECK_FALSE(told(progress(2)));
+  event::Progress other = progress(1);
+  other.relation = "orders";
+  CHECK(told(other));
+  clock.advance(std::chrono::milliseconds(999));
+  CHECK_FALSE(told(progress(3)));
+  clock.advance(std::chrono::milliseconds(1));
+  CHECK(told(progress(4)));
+  CHECK(told(progress(100)));
+  CHECK(told(failure()));
+}
+
+TEST_CASE("who stopped it, or asked for what remains, is not told of an error", "[report]") {
+  for (const auto& [code, outcome] :
+       {std::pair(130, "interrupted"), std::pair(143, "terminated"), std::pair(8, "work_remains")}) {
+    Plain plain;
+    event::Result result = failure();
+    result.exit_code = code;
+    result.outcome = outcome;
+    result.message = "stopped at a checkpoint";
+    plain.report->on(result);
+    CHECK(plain.err.take() == "stopped at a checkpoint\nhint: End pid 4121, or run again when it is idle.\n");
   }
 }
 
@@ -610,7 +645,7 @@ TEST_CASE("what the journal keeps of an event is read again whole", "[report]") 
     const auto back = event_from_json(json);
     const bool kept = !std::holds_alternative<event::Started>(event) &&
                       !std::holds_alternative<event::IndexProgress>(event) &&
-                      !std::holds_alternative<event::Result>(event);
+                      !std::holds_alternative<event::Document>(event) && !std::holds_alternative<event::Result>(event);
     INFO(json);
     CHECK(back.has_value() == kept);
     if (back) {

@@ -181,6 +181,12 @@ struct StateChanged {
   std::string after;
 };
 
+/// What a command was asked for, where it is data: a status, a schema. For readers of JSON alone.
+struct Document {
+  std::string type;
+  std::string members;  ///< a JSON object
+};
+
 /// The last event of every command, with the same members on success and failure.
 struct Result {
   std::string command;
@@ -202,7 +208,7 @@ struct Result {
 using Event =
     std::variant<event::Started, event::Note, event::LockTryFailed, event::StepFinished, event::IndexProgress,
                  event::Progress, event::WalkFinished, event::TrialFinished, event::Difference, event::VerifyFinished,
-                 event::StateChanged, event::Paused, event::Resumed, event::Steered, event::Result>;
+                 event::StateChanged, event::Paused, event::Resumed, event::Steered, event::Document, event::Result>;
 
 /// Who is told. Called from one thread at a time; must not throw.
 class Observer {

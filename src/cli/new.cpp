@@ -5,7 +5,6 @@
 
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
-#include "ecmigrate/pg/connection.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 
 namespace ecmigrate {
@@ -32,25 +31,19 @@ void write_starter(const std::string& name, Invocation& invocation) {
   invocation.result.next = "ecmigrate plan " + path;
 }
 
+void add_to(CLI::App& command, ChosenCommand& chosen) {
+  const auto name = std::make_shared<std::string>();
+  command.add_option("name", *name, "Name of the migration")->required()->type_name("NAME");
+  command.callback([&chosen, name] { chosen = [name](Invocation& invocation) { write_starter(*name, invocation); }; });
+}
+
+const RegisterCommand k_new({.place = 130,
+                             .name = "new",
+                             .description = "Write a starter plan NAME.yaml",
+                             .examples = {"ecmigrate new split-full-name"},
+                             .outcomes = {Outcome::failed},
+                             .add_to = add_to});
+
 }  // namespace
-
-void add_new_command(CLI::App& app, ChosenCommand& chosen) {
-  auto name = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("new", "Write a starter plan NAME.yaml");
-  command->add_option("name", *name, "Name of the migration")->required()->type_name("NAME");
-  command->callback([&chosen, name] { chosen = [name](Invocation& invocation) { write_starter(*name, invocation); }; });
-}
-
-void add_schema_command(CLI::App& app, ChosenCommand& chosen) {
-  CLI::App* command = app.add_subcommand("schema", "Print the JSON Schema of plan files, for editors");
-  command->callback([&chosen] { chosen = [](Invocation&) { fmt::print("{}", plan_json_schema()); }; });
-}
-
-void add_version_command(CLI::App& app, ChosenCommand& chosen) {
-  CLI::App* command = app.add_subcommand("version", "Print the version");
-  command->callback([&chosen] {
-    chosen = [](Invocation&) { fmt::print("ecmigrate {} (libpq {})\n", ECMIGRATE_VERSION, pg::library_version()); };
-  });
-}
 
 }  // namespace ecmigrate

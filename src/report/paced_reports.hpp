@@ -12,4 +12,7 @@ namespace ecmigrate {
 std::unique_ptr<Observer> make_terminal_report(const ReportOptions& options, std::FILE* out, std::FILE* err,
                                                const Clock& clock);
 
+/// make_json_report with the clock by which progress is told once a second; it must outlive the observer.
+std::unique_ptr<Observer> make_json_report(std::FILE* out, const Clock& clock);
+
 }  // namespace ecmigrate

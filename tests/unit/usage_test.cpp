@@ -1,0 +1,112 @@
+// The command line's words for who gave it wrong ones, and the help of each command.
+
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+namespace {
+
+struct Answer {
+  int status = 0;
+  std::string text;  ///< what came on standard output and standard error
+};
+
+Answer run(const std::string& arguments, const std::string& redirection = " 2>&1") {
+  std::FILE* pipe = popen((std::string(ECMIGRATE_PROGRAM) + " " + arguments + redirection).c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  Answer answer;
+  std::array<char, 4096> buffer{};
+  while (const std::size_t length = fread(buffer.data(), 1, buffer.size(), pipe)) {
+    answer.text.append(buffer.data(), length);
+  }
+  answer.status = WEXITSTATUS(pclose(pipe));
+  return answer;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("a wrong command line names the nearest right one, and ends with 2") {
+  struct Case {
+    const char* arguments;
+    const char* what;
+    const char* hint;
+  };
+  const auto [arguments, what, hint] = GENERATE(values<Case>({
+      {"", "no command was given", "ecmigrate help lists the commands"},
+      {"expnd plan.yaml", "no command \"expnd\"", "Did you mean \"expand\"?"},
+      {"-d shop backfil plan.yaml", "no command \"backfil\"", "Did you mean \"backfill\"?"},
+      {"start plan.yaml", "no command \"start\"", "Did you mean \"expand\"?"},
+      {"init", "no command \"init\"", "Did you mean \"new\"?"},
+      {"--jsn status", "no flag --jsn", "Did you mean --json?"},
+      {"expand --lock-timout 1s plan.yaml", "expand has no flag --lock-timout", "Did you mean --lock-timeout?"},
+      {"expand plan.yaml --lock-timout=1s", "expand has no flag --lock-timout", "Did you mean --lock-timeout?"},
+      {"status --nothing-like-it", "status has no flag --nothing-like-it", "ecmigrate help status lists the flags"},
+      {"run plan.yaml --dry-run", "run has no flag --dry-run", "ecmigrate plan shows"},
+      {"expand --password x plan.yaml", "expand has no flag --password", "PGPASSWORD"},
+      {"expand --lock-timeout plan.yaml", "--lock-timeout has no value: it took \"plan.yaml\"", "--lock-timeout TIME"},
+      {"expand plan.yaml -d", "--dbname", "ecmigrate help expand"},
+      {"expand", "plan is required", "ecmigrate help expand shows its arguments and examples"},
+      {"expand a.yaml b.yaml", "expand has no use for \"b.yaml\"", "ecmigrate help expand"},
+      {"backfill plan.yaml --workers", "--workers", "ecmigrate help backfill"},
+      {"help exapnd", "no command \"exapnd\"", "Did you mean \"expand\"?"},
+  }));
+  INFO(arguments);
+  const Answer answer = run(arguments);
+  CHECK(answer.status == 2);
+  INFO(answer.text);
+  CHECK(contains(answer.text, std::string("error: ")));
+  CHECK(contains(answer.text, what));
+  CHECK(contains(answer.text, hint));
+}
+
+TEST_CASE("each command's help has its examples, the flags of every command, and how it may end") {
+  for (const std::string command :
+       {"expand", "backfill", "verify", "contract", "rollback", "run", "plan", "status", "pause", "throttle", "set",
+        "serve", "compare", "demo", "new", "schema", "version"}) {
+    INFO(command);
+    const Answer help = run("help " + command);
+    CHECK(help.status == 0);
+    CHECK(contains(help.text, "Usage: ecmigrate " + command));
+    CHECK(contains(help.text, "\n  ecmigrate " + command));
+    CHECK(contains(help.text, "--dbname"));
+    CHECK(contains(help.text, "--json"));
+    CHECK(contains(help.text, "Exit status:\n    0  done"));
+    CHECK(run(command + " --help").text == help.text);
+  }
+  CHECK(run("help").text == run("--help").text);
+}
+
+TEST_CASE("help fits 80 columns off a terminal") {
+  for (const char* arguments : {"help", "help backfill", "help compare", "help serve"}) {
+    std::istringstream text(run(arguments).text);
+    for (std::string line; std::getline(text, line);) {
+      INFO(line);
+      CHECK(line.size() <= 80);
+    }
+  }
+}
+
+TEST_CASE("with --json every line of every command is an object with a number and a time") {
+  for (const char* arguments : {"--json version", "schema --json", "--json help expand", "--json expnd"}) {
+    INFO(arguments);
+    std::istringstream text(run(arguments, " 2>/dev/null").text);
+    int lines = 0;
+    for (std::string line; std::getline(text, line);) {
+      INFO(line);
+      const auto object = nlohmann::json::parse(line);
+      CHECK(object.at("seq") == ++lines);
+      CHECK(object.contains("ts"));
+    }
+    CHECK(lines > 0);
+  }
+}
