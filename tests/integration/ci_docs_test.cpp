@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "ecmigrate/base/error.hpp"
 #include "support/catch.hpp"
@@ -17,13 +16,6 @@
 namespace ecmigrate::test {
 
 namespace {
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 /// The YAML under a heading.
 YAML::Node snippet(const std::string& heading) {

@@ -1,6 +1,4 @@
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "ecmigrate/scene/embedded_server.hpp"
 #include "support/catch.hpp"
@@ -9,13 +7,6 @@
 namespace ecmigrate::test {
 
 namespace {
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 /// The demo's table, with fewer users.
 void load_demo_users(Database& database) {

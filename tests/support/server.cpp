@@ -64,14 +64,14 @@ std::string plain_owner() {
   return role == nullptr ? "" : role;
 }
 
-std::string read_file(const std::string& path) {
+}  // namespace
+
+std::string text_of(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
 }
-
-}  // namespace
 
 std::string shell(const std::string& command) {
   std::FILE* pipe = popen(command.c_str(), "r");
@@ -305,7 +305,7 @@ ProgramResult run_program(const Database& database, std::vector<std::string> arg
     command += " '" + (argument == "PLAN" ? plan_file : argument) + "'";
   }
   const int status = std::system(fmt::format("{} </dev/null >{} 2>{}", command, out, err).c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(out), read_file(err)};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(out), text_of(err)};
 }
 
 }  // namespace ecmigrate::test

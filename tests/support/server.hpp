@@ -116,6 +116,9 @@ ProgramResult run_program(const Database& database, std::vector<std::string> arg
 /// Path of a file with this text, deleted at exit.
 std::string temporary_file(const std::string& text, const std::string& suffix);
 
+/// What a file holds; empty where there is none.
+std::string text_of(const std::string& path);
+
 /// Runs a shell command; throws when it fails. Gives its standard output.
 std::string shell(const std::string& command);
 

@@ -1,14 +1,18 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/op/kind.hpp"
@@ -160,6 +164,29 @@ std::set<std::string> flags_in(const std::string& text) {
   return flags;
 }
 
+std::vector<std::smatch> all_of(const std::string& text, const std::regex& pattern) {
+  return {std::sregex_iterator(text.begin(), text.end(), pattern), std::sregex_iterator()};
+}
+
+/// A heading's place in a link, as GitHub makes it.
+std::string anchor(const std::string& heading) {
+  std::string text;
+  for (const char c : heading) {
+    if (c == ' ') {
+      text += '-';
+    } else if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_') {
+      text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+  }
+  return text;
+}
+
+bool has_heading(const std::string& page, const std::string& place) {
+  static const std::regex heading("(?:^|\n)#+ ([^\n]+)");
+  const std::vector<std::smatch> headings = all_of(page, heading);
+  return std::ranges::any_of(headings, [&](const std::smatch& one) { return anchor(one[1]) == place; });
+}
+
 }  // namespace
 
 TEST_CASE("docs/plans.md is what the field tables say") {
@@ -186,4 +213,27 @@ TEST_CASE("docs/commands.md names every command and flag, and no other") {
   }
   CHECK(commands > 5);
   CHECK(flags_in(page) == flags);
+}
+
+TEST_CASE("links between the pages lead somewhere") {
+  std::vector<std::filesystem::path> pages{"README.md", "CONTRIBUTING.md"};
+  for (const auto& entry : std::filesystem::directory_iterator(ECMIGRATE_SOURCE_DIR "/docs")) {
+    if (entry.path().extension() == ".md") {
+      pages.push_back("docs" / entry.path().filename());
+    }
+  }
+  static const std::regex link("\\]\\(([^)#]*)(?:#([^)]+))?\\)");
+  for (const std::filesystem::path& page : pages) {
+    const std::string text = read((ECMIGRATE_SOURCE_DIR / page).string());
+    for (const std::smatch& found : all_of(text, link)) {
+      if (found[1].str().find("://") != std::string::npos) {
+        continue;
+      }
+      INFO(page << ": " << found[0]);
+      const std::filesystem::path target =
+          ECMIGRATE_SOURCE_DIR / (found[1].length() == 0 ? page : page.parent_path() / found[1].str());
+      CHECK(std::filesystem::exists(target));
+      CHECK((!found[2].matched || has_heading(read(target.string()), found[2])));
+    }
+  }
 }
