@@ -311,7 +311,7 @@ std::vector<std::string> pages() {
 }
 
 /// The pages with commands that a case below follows.
-const std::vector<std::string> k_followed{"README.md", "docs/trust.md"};
+const std::vector<std::string> k_followed{"README.md", "docs/tutorial.md", "docs/trust.md"};
 
 }  // namespace
 
@@ -330,6 +330,11 @@ TEST_CASE("docs: the README's own database is migrated") {
       "users owner to migrator'");
   follow("README.md", reader, "On your own database");
   reader.prepare("ecmigrate status --exit-code");
+}
+
+TEST_CASE("docs: the tutorial is true from its first command to its last") {
+  const Reader reader;
+  follow("docs/tutorial.md", reader);
 }
 
 TEST_CASE("docs: the journal can be given to a role of its own as docs/trust.md says") {
