@@ -311,7 +311,7 @@ std::vector<std::string> pages() {
 }
 
 /// The pages with commands that a case below follows.
-const std::vector<std::string> k_followed{"README.md", "docs/tutorial.md", "docs/trust.md"};
+const std::vector<std::string> k_followed{"README.md", "docs/tutorial.md", "docs/operators.md", "docs/trust.md"};
 
 }  // namespace
 
@@ -335,6 +335,20 @@ TEST_CASE("docs: the README's own database is migrated") {
 TEST_CASE("docs: the tutorial is true from its first command to its last") {
   const Reader reader;
   follow("docs/tutorial.md", reader);
+}
+
+TEST_CASE("docs: what the operators' page says to type works") {
+  const Reader reader;
+  reader.load_demo_users();
+  reader.prepare("cp plans/split-full-name.yaml . && psql -qd shop -c 'create role app'");
+  follow("docs/operators.md", reader);
+  // Its three roles are enough for what it says of them.
+  reader.prepare(
+      "ecmigrate status -d postgres://onlooker@/shop && ecmigrate run split-full-name.yaml -d postgres://oncall@/shop "
+      "&& "
+      "ecmigrate pause split-full-name.yaml -d postgres://oncall@/shop");
+  const auto superuser = reader.run({0, "", "sh", "ecmigrate pause split-full-name.yaml -d postgres:///shop", "", 0});
+  CHECK(superuser.status == 7);
 }
 
 TEST_CASE("docs: the journal can be given to a role of its own as docs/trust.md says") {

@@ -237,3 +237,15 @@ TEST_CASE("links between the pages lead somewhere") {
     }
   }
 }
+
+TEST_CASE("docs/operators.md names metrics that docs/page.md has") {
+  const std::string page = read(ECMIGRATE_SOURCE_DIR "/docs/page.md");
+  const std::string operators = read(ECMIGRATE_SOURCE_DIR "/docs/operators.md");
+  static const std::regex metric("\\becmigrate_[a-z_]+\\b");
+  const std::vector<std::smatch> metrics = all_of(operators, metric);
+  CHECK(metrics.size() > 5);
+  for (const std::smatch& one : metrics) {
+    CHECK_THAT(page,
+               Catch::Matchers::Contains("`" + one.str() + "`") || Catch::Matchers::Contains("`" + one.str() + "{"));
+  }
+}
