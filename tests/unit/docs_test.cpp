@@ -181,6 +181,14 @@ std::string anchor(const std::string& heading) {
   return text;
 }
 
+/// Whether a source file has a case of this name, which stands between quotes; long ones go over two lines.
+bool has_case(const std::string& source, const std::string& name) {
+  static const std::regex begin("TEST_CASE\\(\\s*");
+  static const std::regex seam("\"\\s*\n\\s*\"");
+  const std::string joined = std::regex_replace(std::regex_replace(source, begin, "TEST_CASE("), seam, "");
+  return joined.find("TEST_CASE(" + name) != std::string::npos;
+}
+
 bool has_heading(const std::string& page, const std::string& place) {
   static const std::regex heading("(?:^|\n)#+ ([^\n]+)");
   const std::vector<std::smatch> headings = all_of(page, heading);
@@ -235,6 +243,33 @@ TEST_CASE("links between the pages lead somewhere") {
       CHECK(std::filesystem::exists(target));
       CHECK((!found[2].matched || has_heading(read(target.string()), found[2])));
     }
+  }
+}
+
+TEST_CASE("docs/complaints.md answers each complaint with a test that exists, or a page") {
+  const std::string page = read(ECMIGRATE_SOURCE_DIR "/docs/complaints.md");
+  static const std::regex row("\n\\| ([0-9]+) \\|[^\n]*\\|([^|\n]*)\\|(?=\n)");
+  const std::vector<std::smatch> rows = all_of(page, row);
+  REQUIRE(rows.size() == 24);
+  static const std::regex file("`(tests/[^`]+)`((?:,? \"[^\"]+\")*)");
+  static const std::regex name("\"[^\"]+\"");
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string shown = rows[i][2];
+    INFO(rows[i][1] << ": " << shown);
+    CHECK(rows[i][1] == std::to_string(i + 1));
+    CHECK((shown.find("`tests/") != std::string::npos || shown.find("](") != std::string::npos));
+    std::size_t names = 0;
+    for (const std::smatch& found : all_of(shown, file)) {
+      const std::string source = read(ECMIGRATE_SOURCE_DIR "/" + found[1].str());
+      CHECK_FALSE(source.empty());
+      const std::string list = found[2];
+      for (const std::smatch& one : all_of(list, name)) {
+        INFO(one[0]);
+        CHECK(has_case(source, one[0]));
+        ++names;
+      }
+    }
+    CHECK(names == all_of(shown, name).size());
   }
 }
 
