@@ -14,7 +14,7 @@ void run_phases(Migration& migration, const std::string& last) {
        {"contract", &Migration::contract}}};
   for (const auto& [name, phase] : k_phases) {
     (migration.*phase)();
-    if (last == name) {
+    if (last == name || migration.state() == State::contracted) {
       break;
     }
   }

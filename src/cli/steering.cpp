@@ -104,7 +104,7 @@ std::string throttle(pg::Connection& connection, const std::string& name, const 
   }
   const std::string time =
       duration ? " for " + format_milliseconds(static_cast<double>(duration->count())) : std::string();
-  return fmt::format("throttled to {:.0f} %{}", 100 * (1 - ratio), time);
+  return fmt::format("throttled to rest {:.0f} % of the time{}", 100 * ratio, time);
 }
 
 CLI::App& add_steering(CLI::App& command, ChosenCommand& chosen, const std::shared_ptr<SteeringFlags>& flags,

@@ -66,7 +66,7 @@ void RelationWalk::begin_or_resume(bool again) {
   for (const WindowRecord& window : m_walk.open) {
     written += window.written;
   }
-  m_progress.begin(m_session.clock().now(), written);
+  m_progress.begin(m_session.clock().now(), written, m_walk.again);
   m_chooser.begin(m_facts);
   choose_columns();
 }
@@ -257,7 +257,7 @@ event::Progress RelationWalk::progress(const std::string& pace_because) {
 }
 
 event::WalkFinished RelationWalk::summary() const {
-  event::WalkFinished finished = m_progress.summary(m_session.clock().now(), m_walk.again);
+  event::WalkFinished finished = m_progress.summary(m_session.clock().now());
   finished.relation = m_relation.display();
   finished.quarantined = static_cast<std::int64_t>(m_bad_rows.size());
   return finished;

@@ -1,6 +1,7 @@
 #include "ecmigrate/fill/walk_progress.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace ecmigrate {
 
@@ -9,13 +10,26 @@ namespace {
 /// Enough for the percentiles; 32 kB.
 constexpr std::size_t k_remembered_batches = 4096;
 
+/// Rows that the walk will have written, so that they and the percentage tell the same: as many on the pages to come as
+/// on those before, and no more than the table has, where that is known. 0: not known.
+std::int64_t estimated_rows(std::int64_t rows, double part_done, std::int64_t rows_of_table) {
+  constexpr double k_enough = 0.05;
+  const std::int64_t most = rows_of_table > rows ? rows_of_table : 0;
+  if (part_done < k_enough) {
+    return most;
+  }
+  const std::int64_t likely = std::llround(static_cast<double>(rows) / std::min(1.0, part_done));
+  return most > 0 ? std::min(likely, most) : likely;
+}
+
 }  // namespace
 
-void WalkProgress::begin(std::chrono::milliseconds now, const Written& written) {
+void WalkProgress::begin(std::chrono::milliseconds now, const Written& written, bool again) {
   m_written = written;
   if (m_begin.count() == 0) {
     m_begin = now;
     m_before = written;
+    m_untold = again ? written : Written();
   }
 }
 
@@ -37,8 +51,9 @@ event::Progress WalkProgress::progress(std::chrono::milliseconds now, double par
   // Windows that are opened again begin at their first page; the percent that was shown does not fall.
   m_percent = finished ? 100 : std::max(m_percent, std::min(99.9, 100 * part_done));
   progress.percent = m_percent;
-  progress.rows = m_written.rows;
-  progress.rows_estimated = std::max(m_written.rows, rows_estimated);
+  const Written told = m_written - m_untold;
+  progress.rows = told.rows;
+  progress.rows_estimated = estimated_rows(told.rows, part_done, rows_estimated);
   progress.rows_per_second = static_cast<double>(m_written.rows - m_before.rows) / seconds;
   if (const auto eta = finished ? std::nullopt : m_eta.estimate()) {
     progress.eta_ms = eta->likely_ms;
@@ -49,22 +64,23 @@ event::Progress WalkProgress::progress(std::chrono::milliseconds now, double par
   progress.batch_ms = m_batch_ms.empty() ? 0 : m_batch_ms.back();
   progress.batch_p50_ms = percentile(m_batch_ms, 0.5);
   progress.batch_p99_ms = percentile(m_batch_ms, 0.99);
-  progress.hot_percent = 100 * m_written.hot_share();
+  progress.hot_percent = 100 * told.hot_share();
   progress.wal_bytes_per_second = (m_written.wal_bytes - m_before.wal_bytes) / seconds;
   progress.slow_because = m_slow_because;
   return progress;
 }
 
-event::WalkFinished WalkProgress::summary(std::chrono::milliseconds now, bool again) const {
+event::WalkFinished WalkProgress::summary(std::chrono::milliseconds now) const {
+  const Written told = m_written - m_untold;
   event::WalkFinished finished;
   finished.phase = "backfill";
-  finished.rows = m_written.rows - (again ? m_before.rows : 0);
-  finished.batches = m_written.batches;
+  finished.rows = told.rows;
+  finished.batches = told.batches;
   finished.duration_ms = static_cast<double>((now - m_begin).count());
   finished.batch_p50_ms = percentile(m_batch_ms, 0.5);
   finished.batch_p99_ms = percentile(m_batch_ms, 0.99);
-  finished.hot_percent = 100 * m_written.hot_share();
-  finished.wal_bytes = m_written.wal_bytes;
+  finished.hot_percent = 100 * told.hot_share();
+  finished.wal_bytes = told.wal_bytes;
   finished.already_done = m_batch_ms.empty();
   return finished;
 }

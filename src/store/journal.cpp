@@ -143,10 +143,13 @@ bool Journal::installed() {
            .query("select coalesce(pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace('ecmigrate'), 'usage'), "
                   "true)")
            .boolean(0, 0)) {
-    throw pg::SqlError(
-        std::string(pg::sqlstate::k_insufficient_privilege), "this role may not read the journal, schema ecmigrate",
-        "Have its owner run: grant usage on schema ecmigrate to …; grant select on all tables in schema ecmigrate to …",
-        0);
+    const std::string role = quote_identifier(m_connection.query("select current_user").text(0, 0));
+    throw pg::SqlError(std::string(pg::sqlstate::k_insufficient_privilege),
+                       "this role may not read the journal, schema ecmigrate",
+                       fmt::format("Have its owner run: grant usage on schema ecmigrate to {0}; grant select on all "
+                                   "tables in schema ecmigrate to {0}",
+                                   role),
+                       0);
   }
   const int found = format();
   if (found > k_journal_format) {
@@ -217,6 +220,19 @@ std::optional<std::string> Journal::other_on(const std::string& name, const std:
   return std::nullopt;
 }
 
+std::string Journal::forget_sql(const std::string& name) {
+  std::string sql;
+  for (const std::string_view table :
+       {"steps", "walks", "windows", "bad_rows", "progress", "verifications", "steering"}) {
+    sql += fmt::format("delete from ecmigrate.{} where migration = {}; ", table, quote_literal(name));
+  }
+  return sql + fmt::format("delete from ecmigrate.migrations where name = {};", quote_literal(name));
+}
+
+void Journal::forget(const std::string& name) {
+  m_connection.script("begin; " + forget_sql(name) + " commit");
+}
+
 std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe, const Tables& tables) {
   if (!can_store(plan.canonical)) {
     refuse_characters();
@@ -230,18 +246,13 @@ std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe
     m_connection.query("rollback");
     return other;
   }
-  std::string forget;
-  for (const std::string_view table :
-       {"steps", "walks", "windows", "bad_rows", "progress", "verifications", "steering"}) {
-    forget += fmt::format("delete from ecmigrate.{} where migration = {}; ", table, quote_literal(plan.name));
-  }
   m_connection.script(fmt::format(
-      "{1} delete from ecmigrate.migrations where name = {0}; "
-      "insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version, description, "
+      "{1} insert into ecmigrate.migrations (name, state, plan, plan_hash, recipe, recipe_format, version, "
+      "description, "
       "plan_file, tables) "
       "values ({0}, 'expanding', {2}, encode(sha256(convert_to({2}, 'UTF8')), 'hex'), {3}, {4}, {5}, {6}, {7}, {8})",
-      quote_literal(plan.name), forget, quote_literal(plan.canonical), quote_literal(recipe_json), k_recipe_format,
-      quote_literal(ECMIGRATE_VERSION), quote_literal(description), quote_literal(file),
+      quote_literal(plan.name), forget_sql(plan.name), quote_literal(plan.canonical), quote_literal(recipe_json),
+      k_recipe_format, quote_literal(ECMIGRATE_VERSION), quote_literal(description), quote_literal(file),
       quote_literal(storable(tables_to_json(tables)))));
   record_columns(plan.name, recipe.tables, false);
   m_connection.query("commit");

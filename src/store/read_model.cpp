@@ -103,11 +103,11 @@ std::string details_sql(int format) {
                              "where {} order by relation, id desc",
                              ms("at"), of_m)) +
          " as verifications, ";
-  sql +=
-      list_of(fmt::format(
-          "select {} as at, data from ecmigrate.events where {} and data->>'type' in ('paused', 'resumed') order by id",
-          ms("at"), of_m)) +
-      " as pauses, ";
+  sql += list_of(
+             fmt::format("select {} as at, data, run, (select {} from ecmigrate.runs r where r.id = run) as ended from "
+                         "ecmigrate.events where {} and data->>'type' in ('paused', 'resumed') order by id",
+                         ms("at"), ms("finished_at"), of_m)) +
+         " as pauses, ";
   sql += "(select count(*) from ecmigrate.bad_rows where migration = m.name) as bad_rows ";
   return sql + "from wanted join ecmigrate.migrations m on m.name = wanted.name";
 }
@@ -156,7 +156,7 @@ SteeringView steering_of(const json& row) {
   steering.paused_by = member<std::string>(row, "paused_by");
   steering.throttle = member<double>(row, "throttle");
   if (steering.throttle > 0) {
-    steering.throttled = fmt::format("throttled to {:.0f} % by {}{}", 100 * (1 - steering.throttle),
+    steering.throttled = fmt::format("rests {:.0f} % of the time, set by {}{}", 100 * steering.throttle,
                                      member<std::string>(row, "throttled_by"), member<std::string>(row, "until"));
   }
   const json limits = member<json>(row, "limits", json::object());
@@ -185,18 +185,23 @@ std::optional<Event> event_of(const json& row) {
   return event_from_json(row.at("data").dump());
 }
 
-/// From the events of their beginnings, changes and ends.
-std::vector<PauseView> pauses_of(const json& rows) {
+/// From the events of their beginnings, changes and ends. Who was ended while it was paused told no end of the pause:
+/// that is the end of its run, or the beginning of the one that took over.
+std::vector<PauseView> pauses_of(const json& rows, const json& newest_run) {
   std::vector<PauseView> pauses;
   for (const json& row : rows) {
     const auto event = event_of(row);
     const auto at = member<Instant>(row, "at");
     const auto* paused = event ? std::get_if<event::Paused>(&*event) : nullptr;
-    if (!pauses.empty() && !pauses.back().to) {
-      pauses.back().to = at;
+    if (!pauses.empty()) {
+      pauses.back().to = std::min(at, pauses.back().to.value_or(at));
     }
     if (paused != nullptr) {
-      pauses.push_back({at, std::nullopt, paused->reasons});
+      std::optional<Instant> to = maybe<Instant>(row, "ended");
+      if (!to && !newest_run.is_null() && newest_run.at("id") != row.at("run")) {
+        to = member<Instant>(newest_run, "since");
+      }
+      pauses.push_back({at, to ? std::optional(std::max(at, *to)) : to, paused->reasons});
     }
   }
   return pauses;
@@ -272,11 +277,9 @@ MigrationView migration_of(const json& in) {
     view.verifications.push_back({member<std::string>(item, "relation"), member<std::int64_t>(item, "rows"),
                                   member<std::int64_t>(item, "differences"), member<Instant>(item, "at")});
   }
-  view.pauses = pauses_of(in.at("pauses"));
-  // Who was ended while it was paused told no end of the pause; whether it pauses again is for the next run to say.
-  if (!view.pauses.empty() && !view.pauses.back().to && view.run && (view.run->finished_at || view.run->lost)) {
-    view.pauses.back().to =
-        std::max(view.pauses.back().from, view.run->finished_at.value_or(view.run->seen_at.value_or(0)));
+  view.pauses = pauses_of(in.at("pauses"), in.at("run"));
+  if (!view.pauses.empty() && !view.pauses.back().to && view.run && view.run->lost) {
+    view.pauses.back().to = std::max(view.pauses.back().from, view.run->seen_at.value_or(0));
   }
   if (!in.at("blockers").is_null()) {
     const auto event = event_of(in.at("blockers"));

@@ -20,7 +20,8 @@ Journal::Steering Journal::steering(const std::string& name) {
     steering.paused_by = rows.text(0, 1);
     steering.throttle = rows.number(0, 2);
     if (steering.throttle > 0) {
-      steering.throttled = fmt::format("throttled to {:.0f} % by {}", 100 * (1 - steering.throttle), rows.text(0, 3));
+      steering.throttled =
+          fmt::format("rests {:.0f} % of the time, set by {}", 100 * steering.throttle, rows.text(0, 3));
     }
     const auto limits = nlohmann::json::parse(rows.text(0, 4));
     for (const auto& [limit, value] : limits.items()) {

@@ -75,6 +75,8 @@ class Journal {
   /// Starts a migration in state `expanding`, forgetting an earlier one of that name that was rolled back. Gives the
   /// name of another that is under way on one of its tables, and then starts nothing.
   std::optional<std::string> begin(const Plan& plan, const Recipe& recipe, const Tables& tables);
+  /// As if the migration had never been; its events, locks and runs stay.
+  void forget(const std::string& name);
   /// From now on the migration goes by this plan and recipe.
   void change_plan(const Plan& plan, const Recipe& recipe);
   void record_trigger_marks(const std::string& name, const std::string& marks);
@@ -104,7 +106,7 @@ class Journal {
     bool paused = false;
     std::string paused_by;
     double throttle = 0;    ///< the share of the time to be slept, below 1
-    std::string throttled;  ///< "throttled to 50 % by alice until 22:10 UTC", or nothing
+    std::string throttled;  ///< "rests 50 % of the time, set by alice until 22:10 UTC", or nothing
     std::vector<std::pair<std::string, std::string>> limits;
   };
   Steering steering(const std::string& name);
@@ -122,6 +124,7 @@ class Journal {
                          const std::string& json);
 
  private:
+  static std::string forget_sql(const std::string& name);
   void check_readable();
   bool can_store(const std::string& text);
   /// The text as the database can store it: in one that is not UTF-8, without our typography and, if need be, with `?`

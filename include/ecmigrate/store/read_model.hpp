@@ -91,7 +91,7 @@ struct SteeringView {
   bool paused = false;
   std::string paused_by;
   double throttle = 0;    ///< the share of the time that is slept
-  std::string throttled;  ///< "throttled to 50 % by alice until 22:10 UTC", or nothing
+  std::string throttled;  ///< "rests 50 % of the time, set by alice until 22:10 UTC", or nothing
   std::vector<std::pair<std::string, std::string>> limits;
 };
 

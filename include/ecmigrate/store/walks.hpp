@@ -19,6 +19,10 @@ struct Written {
   double wal_bytes = 0;
 
   Written& operator+=(const Written& more);
+  friend Written operator-(const Written& all, const Written& part) {
+    return {all.rows - part.rows, all.hot_rows - part.hot_rows, all.batches - part.batches,
+            all.wal_bytes - part.wal_bytes};
+  }
   /// 0 to 1; 0 without rows.
   [[nodiscard]] double hot_share() const {
     return rows == 0 ? 0 : static_cast<double>(hot_rows) / static_cast<double>(rows);

@@ -1,0 +1,115 @@
+#include <fmt/format.h>
+
+#include "command.hpp"
+#include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/store/journal.hpp"
+#include "ecmigrate/store/read_model.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+MigrationRecord find_migration(Journal& journal, pg::Connection& connection, const std::string& name) {
+  if (journal.installed()) {
+    if (auto record = journal.find(name)) {
+      return *record;
+    }
+    std::vector<std::string> names;
+    for (const MigrationSummary& summary : ReadModel(connection, journal.format()).list()) {
+      names.push_back(summary.name);
+    }
+    if (const auto nearest = nearest_word(name, std::vector<std::string_view>(names.begin(), names.end()))) {
+      throw Error(Outcome::usage, fmt::format("there is no migration \"{}\" in this database", name),
+                  fmt::format("Did you mean \"{}\"? ecmigrate status lists them.", *nearest));
+    }
+  }
+  throw Error(Outcome::usage, fmt::format("there is no migration \"{}\" in this database", name),
+              "ecmigrate status lists them.");
+}
+
+bool is_there(pg::Connection& connection, const QualifiedName& table) {
+  return !connection.query("select pg_catalog.to_regclass($1) is null", {table.sql()}).boolean(0, 0);
+}
+
+/// What the migration made and nobody took back: a line each, with the SQL that does.
+std::vector<std::string> left_behind(pg::Connection& connection, Journal& journal, const MigrationRecord& record) {
+  std::vector<std::string> lines;
+  if (record.state == State::contracted || record.state == State::rolled_back) {
+    return lines;
+  }
+  for (const QualifiedName& table : record.recipe.tables) {
+    if (!is_there(connection, table)) {
+      lines.push_back(fmt::format("{} is gone, and all that was made on it with it", table.display()));
+    }
+  }
+  Recipe begun = record.recipe;
+  for (const auto& [phase, steps] : {std::pair("expand", &begun.expand), std::pair("after_fill", &begun.after_fill),
+                                     std::pair("before_contract", &begun.before_contract)}) {
+    const std::vector<std::string> ids = journal.started_steps(record.name, phase);
+    std::erase_if(*steps, [&](const Step& step) { return std::ranges::find(ids, step.id) == ids.end(); });
+  }
+  for (const Step& step : undo_steps(begun)) {
+    const bool gone =
+        std::ranges::any_of(step.locks, [&](const LockRequest& lock) { return !is_there(connection, lock.relation); });
+    for (const std::string& sql : gone ? std::vector<std::string>() : step.sql) {
+      lines.push_back(fmt::format("{};", sql));
+    }
+  }
+  return lines;
+}
+
+void forget(const std::string& name, const std::string& confirmed, Invocation& invocation) {
+  invocation.result.migration = name;
+  RunFlags flags;
+  flags.confirm = confirmed;
+  Plan nothing;
+  nothing.name = name;
+  const RunOptions options = flags.options(nothing);
+  Session session({connection_string(invocation.flags), "ecmigrate forget", nullptr}, options, invocation.observer,
+                  system_clock(), invocation.interrupt.token());
+  pg::Connection& connection = session.connection();
+  Journal journal(connection);
+  session.require_writable();
+  const MigrationRecord record = find_migration(journal, connection, name);
+  session.take_run_lock(name);
+  journal.check_trusted();
+  const std::vector<std::string> left = left_behind(connection, journal, record);
+  const std::string what =
+      fmt::format("\"{}\" is {}; forgetting it leaves the tables as they are", name, state_words(record.state)) +
+      (left.empty() ? std::string() : ", and these to you:\n  " + join(left, "\n  "));
+  if (options.confirmed != name && !(options.ask && options.ask(what))) {
+    throw Error(Outcome::refused, what,
+                fmt::format("Nothing was changed. With its plan, `ecmigrate rollback` takes all back. To forget it, "
+                            "give --confirm {}.",
+                            shell_quote(name)));
+  }
+  journal.forget(name);
+  invocation.result.changed = true;
+  invocation.result.message = fmt::format("forgot \"{}\"", name);
+}
+
+struct ForgetFlags {
+  std::string name;
+  std::string confirm;
+};
+
+void add_to(CLI::App& command, ChosenCommand& chosen) {
+  const auto flags = std::make_shared<ForgetFlags>();
+  command.add_option("name", flags->name, "The migration's name")->required()->type_name("NAME");
+  command.add_option("--confirm", flags->confirm, "The name once more, where no terminal can ask")->type_name("NAME");
+  command.callback([&chosen, flags] {
+    chosen = [flags](Invocation& invocation) { forget(flags->name, flags->confirm, invocation); };
+  });
+}
+
+const RegisterCommand k_forget({.place = 95,
+                                .name = "forget",
+                                .description = "Close a migration whose table or plan is gone; shows what it leaves",
+                                .examples = {"ecmigrate forget split-full-name"},
+                                .outcomes = {Outcome::cannot_connect, Outcome::busy, Outcome::refused},
+                                .add_to = add_to});
+
+}  // namespace
+
+}  // namespace ecmigrate
