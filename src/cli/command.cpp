@@ -136,7 +136,7 @@ RunOptions RunFlags::options(const Plan& plan) const {
 }
 
 void with_migration(Invocation& invocation, const RunFlags& flags,
-                    const std::function<void(Migration&, const Plan&)>& work) {
+                    const std::function<void(Migration&, Session&, const Plan&)>& work) {
   const Plan plan = read_plan(flags.plan_file, invocation.flags.schema);
   invocation.result.migration = plan.name;
   const std::string command = "ecmigrate " + invocation.result.command + " " + plan.name;
@@ -164,7 +164,7 @@ void with_migration(Invocation& invocation, const RunFlags& flags,
     invocation.result.state = migration.state() ? std::string(state_name(*migration.state())) : std::string();
   };
   try {
-    work(migration, plan);
+    work(migration, session, plan);
     tell();
     end_run(migration, recorder, invocation.observer,
             {std::string(outcome_row(Outcome::done).name), "", "", invocation.result.next});
@@ -176,7 +176,7 @@ void with_migration(Invocation& invocation, const RunFlags& flags,
     tell();
     session.connection().cancel_on_stop({});  // the journal has yet to hear of it
     end_run(migration, recorder, invocation.observer,
-            failed_end(invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted,
+            failed_end(invocation.interrupt.signal() == SIGINT ? Outcome::interrupted : Outcome::terminated,
                        "stopped at a checkpoint", "Run the same command again to go on."));
     throw;
   }
@@ -230,7 +230,7 @@ void add_phase(CLI::App& command, ChosenCommand& chosen, const std::shared_ptr<R
   add_confirm_flag(command, *flags);
   command.callback([&chosen, flags, work] {
     chosen = [flags, work](Invocation& invocation) {
-      with_migration(invocation, *flags, [&](Migration& migration, const Plan&) { work(migration); });
+      with_migration(invocation, *flags, [&](Migration& migration, Session&, const Plan&) { work(migration); });
     };
   });
 }

@@ -100,7 +100,7 @@ struct RunFlags {
 
 /// Connects, opens the migration of the plan and gives it to `work`; journals events and how it ended.
 void with_migration(Invocation& invocation, const RunFlags& flags,
-                    const std::function<void(Migration&, const Plan&)>& work);
+                    const std::function<void(Migration&, Session&, const Plan&)>& work);
 
 /// Flags shared by phases; each adds those that it uses.
 void add_plan_argument(CLI::App& command, RunFlags& flags);

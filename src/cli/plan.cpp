@@ -1,84 +1,342 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
 #include "command.hpp"
-#include "ecmigrate/store/recipe_json.hpp"
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/fill/backfill.hpp"
+#include "ecmigrate/model/lifecycle.hpp"
+#include "ecmigrate/phases/plan_summary.hpp"
+#include "ecmigrate/phases/what_goes.hpp"
+#include "ecmigrate/report/answers.hpp"
 
 namespace ecmigrate {
 
 namespace {
 
-void print_steps(std::string_view phase, const std::vector<Step>& steps) {
-  if (steps.empty()) {
-    return;
+using Json = nlohmann::ordered_json;
+
+/// The steps of a phase, as they are called where they are shown.
+struct PhaseSteps {
+  std::string_view phase;
+  std::vector<Step> steps;
+};
+
+std::vector<PhaseSteps> phases_of(const Recipe& recipe) {
+  return {{"expand", recipe.expand},
+          {"backfill", recipe.after_fill},
+          {"verify", recipe.validate},
+          {"contract", [&] {
+             std::vector<Step> steps = recipe.before_contract;
+             steps.insert(steps.end(), recipe.contract.begin(), recipe.contract.end());
+             return steps;
+           }()}};
+}
+
+struct Facts {
+  State state = State::planned;
+  std::vector<PlannedTable> tables;
+  BackfillEstimate estimate;
+  std::vector<std::string> lost;
+  std::vector<Blocker> in_the_way;
+};
+
+// ---- for people
+
+std::string rows_words(const PlannedTable& facts) {
+  return facts.rows_known ? "about " + with_thousands(facts.rows) + " rows"
+                          : "an unknown number of rows (never analyzed)";
+}
+
+std::string tables_text(const Facts& facts) {
+  std::string text = "tables\n";
+  for (const PlannedTable& table : facts.tables) {
+    const std::string partitions =
+        table.partitions > 1 ? fmt::format(" in {} partitions", table.partitions) : std::string();
+    text += fmt::format(
+        "  {}: {}{}, {}, {} with {}; {}\n", table.table.display(), rows_words(table), partitions,
+        format_bytes(table.bytes), table.indexes == 1 ? "1 index" : fmt::format("{} indexes", table.indexes),
+        format_bytes(table.index_bytes), table.walked ? "the backfill writes each row once" : "no row is written");
   }
-  fmt::print("{}\n", phase);
+  return text;
+}
+
+std::string lock_words(const Step& step) {
+  std::vector<std::string> words;
+  std::string_view worst = "nothing";
+  for (const LockRequest& lock : step.locks) {
+    words.push_back(fmt::format("{} on {}", lock_mode_name(lock.mode), lock.relation.display()));
+    const std::string_view stops = stopped_by(lock_mode_name(lock.mode));
+    worst = stops == "reads and writes" || worst == "nothing" ? stops : worst;
+  }
+  return words.empty() ? "the statement's own locks" : fmt::format("{}: stops {}", join(words, ", "), worst);
+}
+
+std::string hold_words(const Step& step) {
+  switch (step.kind) {
+    case Step::Kind::transaction:
+      return step.cost == "catalogue only" ? "some milliseconds: catalogue only" : step.cost;
+    case Step::Kind::index_build:
+    case Step::Kind::index_drop:
+    case Step::Kind::validate:
+      break;
+  }
+  return step.cost;
+}
+
+std::string steps_text(const Recipe& recipe) {
+  std::string text = "steps\n";
+  for (const PhaseSteps& phase : phases_of(recipe)) {
+    if (phase.phase == "backfill") {
+      for (const SyncedTable& table : recipe.synced) {
+        for (const SyncedMapping& mapping : table.mappings) {
+          text +=
+              fmt::format("  backfill  fill {}\n              in small batches, row locks alone; pauses by itself\n",
+                          mapping.label);
+        }
+      }
+    }
+    if (phase.phase == "verify") {
+      for (const SyncedTable& table : recipe.synced) {
+        text += fmt::format("  verify    compare every row of {}\n              reads beside everybody\n",
+                            table.table.display());
+      }
+    }
+    for (const Step& step : phase.steps) {
+      text += fmt::format("  {:<8}  {}\n              {}\n              {}\n", phase.phase, step.title,
+                          lock_words(step), hold_words(step));
+    }
+  }
+  return text;
+}
+
+/// What each version of the application may do until contract.
+std::string application_text(const Recipe& recipe) {
+  std::string text;
+  for (const SyncedTable& table : recipe.synced) {
+    for (const SyncedMapping& mapping : table.mappings) {
+      const bool copied = std::ranges::any_of(recipe.drops, [&](const ColumnDrop& drop) {
+        return std::ranges::find(mapping.old_columns, drop.column) != mapping.old_columns.end();
+      });
+      text += fmt::format("  {}: both versions may run until contract\n", table.table.display());
+      text += fmt::format("    the new one must not read {} before verify is clean\n", join(mapping.new_columns, ", "));
+      if (copied) {
+        text += fmt::format("    when contract runs, nothing may use {} any more\n", join(mapping.old_columns, ", "));
+      }
+    }
+  }
+  return text.empty() ? text : "your application\n" + text;
+}
+
+std::string summary_text(const Plan& plan, const Recipe& recipe, const Facts& facts) {
+  std::string text = plan.name + (plan.description.empty() ? "" : ": " + plan.description) + "\n";
+  if (facts.state != State::planned && facts.state != State::rolled_back) {
+    text += fmt::format("  it is {}: what has run is not run again\n", state_words(facts.state));
+  }
+  text += tables_text(facts) + steps_text(recipe);
+  if (const std::string words = estimate_words(facts.estimate); !words.empty()) {
+    text +=
+        fmt::format("the backfill\n  {}\n  a range by the tables' statistics and the rates of docs/benchmarks.md{}\n",
+                    words, facts.estimate.rows_known ? "" : "; ANALYZE makes it a better one");
+  }
+  text += application_text(recipe);
+  if (!facts.lost.empty()) {
+    text += "lost at contract\n  " + join(facts.lost, "\n  ") + "\n";
+  }
+  if (!facts.in_the_way.empty()) {
+    text += "in the way now\n";
+    for (const Blocker& blocker : facts.in_the_way) {
+      text += "  " + blocker_words(blocker) + "\n";
+    }
+  }
+  return text + "`ecmigrate plan --sql` prints the statements\n";
+}
+
+// ---- the statements
+
+std::string as_comment(const std::string& text) {
+  std::string comment = "-- " + text;
+  for (std::size_t at = 0; (at = comment.find('\n', at)) != std::string::npos; at += 4) {
+    comment.insert(at + 1, "-- ");
+  }
+  return comment + "\n";
+}
+
+std::string step_sql(const Step& step, int number) {
+  std::string text = as_comment(fmt::format("{}. {}: {}; {}", number, step.title, lock_words(step), step.cost));
+  if (step.kind != Step::Kind::transaction) {
+    for (const std::string& statement : step.sql) {
+      text += statement + ";\n";
+    }
+    return text;
+  }
+  text += "begin;\nset local lock_timeout = '500ms';\n";
+  for (const LockRequest& lock : step.locks) {
+    if (!lock.sequence) {
+      text += fmt::format("lock table {} in {} mode;\n", lock.relation.sql(), lock_mode_name(lock.mode));
+    }
+  }
+  for (const std::string& statement : step.sql) {
+    text += statement + ";\n";
+  }
+  return text + "commit;\n";
+}
+
+std::string steps_sql(std::string_view phase, const std::vector<Step>& steps) {
+  std::string text = steps.empty() ? std::string() : fmt::format("\n-- {}\n", phase);
   int number = 0;
   for (const Step& step : steps) {
-    fmt::print("  {}. {}\n", ++number, step.title);
+    text += step_sql(step, ++number);
+  }
+  return text;
+}
+
+/// As psql could run it in a quiet moment. The runner does the same in tries, small batches and with its checkpoints.
+std::string sql_text(const Plan& plan, const Recipe& recipe) {
+  std::string text = as_comment(plan.name + ": what ecmigrate runs");
+  text += "create schema if not exists ecmigrate;\n";
+  text += steps_sql("expand", recipe.expand);
+  for (const SyncedTable& table : recipe.synced) {
+    text += "\n-- backfill: in batches of pages, each a transaction of its own\n";
+    for (const SyncedMapping& mapping : table.mappings) {
+      text += fmt::format("update {} as this set {} where {};\n", table.table.sql(), mapping.fill, mapping.pending);
+    }
+  }
+  text += steps_sql("at the end of backfill", recipe.after_fill);
+  for (const SyncedTable& table : recipe.synced) {
+    text += "\n-- verify: both have to be 0\n";
+    for (const SyncedMapping& mapping : table.mappings) {
+      text += fmt::format(
+          "select count(*) filter (where {}) as pending, {} as inconsistent from {} as this;\n", mapping.pending,
+          mapping.inconsistent.empty() ? "0" : fmt::format("count(*) filter (where {})", mapping.inconsistent),
+          table.table.sql());
+    }
+  }
+  text += steps_sql("at the end of verify", recipe.validate);
+  text += steps_sql("contract, before its locks", recipe.before_contract);
+  text += steps_sql("contract", recipe.contract);
+  const std::string undo = steps_sql("rollback, instead of contract", undo_steps(recipe));
+  return text + (undo.empty() ? "" : "\n/*" + undo + "*/\n");
+}
+
+// ---- JSON
+
+Json steps_as_json(std::string_view phase, const std::vector<Step>& steps) {
+  Json list = Json::array();
+  for (const Step& step : steps) {
+    Json locks = Json::array();
     for (const LockRequest& lock : step.locks) {
-      fmt::print("     lock: {} on {}\n", lock_mode_name(lock.mode), lock.relation.display());
+      locks.push_back({{"relation", lock.relation.display()},
+                       {"mode", lock_mode_name(lock.mode)},
+                       {"stops", stopped_by(lock_mode_name(lock.mode))}});
     }
     const bool transaction = step.kind == Step::Kind::transaction || step.kind == Step::Kind::validate;
-    fmt::print("     cost: {}; {}\n", step.cost, transaction ? "one transaction" : "outside a transaction");
-    for (const std::string& statement : step.sql) {
-      std::string indented = statement;
-      for (std::size_t at = 0; (at = indented.find('\n', at)) != std::string::npos; at += 8) {
-        indented.insert(at + 1, "       ");
-      }
-      fmt::print("       {};\n", indented);
+    list.push_back({{"phase", phase},
+                    {"title", step.title},
+                    {"locks", locks},
+                    {"cost", step.cost},
+                    {"transaction", transaction},
+                    {"sql", step.sql}});
+  }
+  return list;
+}
+
+std::string json_of(const Recipe& recipe, const Facts& facts) {
+  Json tables = Json::array();
+  for (const PlannedTable& table : facts.tables) {
+    tables.push_back({{"table", table.table.display()},
+                      {"rows", table.rows_known ? Json(table.rows) : Json(nullptr)},
+                      {"bytes", table.bytes},
+                      {"index_bytes", table.index_bytes},
+                      {"indexes", table.indexes},
+                      {"partitions", table.partitions},
+                      {"backfilled", table.walked}});
+  }
+  Json mappings = Json::array();
+  for (const SyncedTable& table : recipe.synced) {
+    for (const SyncedMapping& mapping : table.mappings) {
+      mappings.push_back({{"table", table.table.display()},
+                          {"mapping", mapping.label},
+                          {"set", mapping.fill},
+                          {"pending", mapping.pending},
+                          {"inconsistent", mapping.inconsistent}});
     }
+  }
+  Json steps = Json::array();
+  for (const PhaseSteps& phase : phases_of(recipe)) {
+    for (Json& step : steps_as_json(phase.phase, phase.steps)) {
+      steps.push_back(std::move(step));
+    }
+  }
+  Json blockers = Json::array();
+  for (const Blocker& blocker : facts.in_the_way) {
+    blockers.push_back(blocker_words(blocker));
+  }
+  const BackfillEstimate& estimate = facts.estimate;
+  return Json{{"state", state_name(facts.state)},
+              {"tables", tables},
+              {"mappings", mappings},
+              {"steps", steps},
+              {"rollback", steps_as_json("rollback", undo_steps(recipe))},
+              {"estimate",
+               {{"rows", estimate.rows},
+                {"ms", {estimate.ms_low, estimate.ms_high}},
+                {"wal_bytes", {estimate.wal_low, estimate.wal_high}}}},
+              {"lost_at_contract", facts.lost},
+              {"in_the_way", blockers}}
+      .dump();
+}
+
+void show_plan(Migration& migration, Session& session, const Plan& plan, bool sql, Invocation& invocation) {
+  const Recipe recipe = migration.compile();
+  if (sql && !invocation.flags.report.json) {
+    fmt::print("{}", sql_text(plan, recipe));
+    std::fflush(stdout);
+    return;
+  }
+  Facts facts;
+  facts.state = migration.state().value_or(State::planned);
+  facts.tables = facts_of_tables(session, recipe);
+  facts.estimate = estimate_backfill(facts.tables, expected_workers(session));
+  facts.lost = what_goes(session, recipe);
+  facts.in_the_way = sessions_in_the_way(session, recipe);
+  invocation.observer.on(event::Document{"plan", json_of(recipe, facts)});
+  if (!invocation.flags.report.json) {
+    fmt::print("{}", summary_text(plan, recipe, facts));
+    std::fflush(stdout);
   }
 }
 
-void print_walks(const Recipe& recipe) {
-  for (const SyncedTable& table : recipe.synced) {
-    for (const SyncedMapping& mapping : table.mappings) {
-      fmt::print(
-          "  {}: {}\n     cost: reads the table, writes each pending row, in batches of their own transactions\n",
-          table.table.display(), mapping.label);
-      fmt::print("       update {} as this set {} where {};\n", table.table.sql(), mapping.fill, mapping.pending);
+/// For text that goes to psql: nothing else on standard output.
+class OnlyWarnings final : public Observer {
+ public:
+  explicit OnlyWarnings(Observer& next) : m_next(next) {}
+  void on(const Event& event) override {
+    const auto* note = std::get_if<event::Note>(&event);
+    const auto* trial = std::get_if<event::TrialFinished>(&event);
+    if ((note != nullptr && note->level == event::Note::Level::warning) || (trial != nullptr && trial->lossy > 0)) {
+      m_next.on(event);
     }
   }
-}
 
-void print_checks(const Recipe& recipe) {
-  for (const SyncedTable& table : recipe.synced) {
-    for (const SyncedMapping& mapping : table.mappings) {
-      fmt::print("  {}: {}\n     cost: reads the table\n       pending:      {}\n", table.table.display(),
-                 mapping.label, mapping.pending);
-      fmt::print("       inconsistent: {}\n", mapping.inconsistent.empty() ? "not compared" : mapping.inconsistent);
-    }
-  }
-}
+ private:
+  Observer& m_next;
+};
 
 void add_to(CLI::App& command, ChosenCommand& chosen) {
-  auto flags = std::make_shared<RunFlags>();
+  const auto flags = std::make_shared<RunFlags>();
+  const auto sql = std::make_shared<bool>(false);
   add_plan_argument(command, *flags);
-  command.add_option("--check-rows", flags->check_rows, "Try up and down on so many rows, or `all`; default 10000")
-      ->type_name("N");
-  command.add_flag("--strict", flags->strict, "Refuse where there would be a warning");
-  command.callback([&chosen, flags] {
-    chosen = [flags](Invocation& invocation) {
-      with_migration(invocation, *flags, [&](Migration& migration, const Plan&) {
-        const Recipe recipe = migration.compile();
-        if (invocation.flags.report.json) {
-          invocation.observer.on(event::Document{"recipe", "{\"recipe\":" + recipe_to_json(recipe) + "}"});
-          return;
-        }
-        print_steps("expand", recipe.expand);
-        if (!recipe.synced.empty() || !recipe.after_fill.empty()) {
-          fmt::print("backfill\n");
-        }
-        print_walks(recipe);
-        print_steps("  then", recipe.after_fill);
-        if (!recipe.synced.empty()) {
-          fmt::print("verify\n");
-        }
-        print_checks(recipe);
-        print_steps("  then", recipe.validate);
-        print_steps("contract, before its locks", recipe.before_contract);
-        print_steps("contract", recipe.contract);
-        print_steps("rollback (instead of contract)", undo_steps(recipe));
+  add_trial_flags(command, *flags);
+  command.add_flag("--sql", *sql, "The statements of every phase instead, as text that psql can run");
+  command.callback([&chosen, flags, sql] {
+    chosen = [flags, sql](Invocation& invocation) {
+      OnlyWarnings only_warnings(invocation.observer);
+      Observer& observer = *sql && !invocation.flags.report.json ? only_warnings : invocation.observer;
+      Invocation quiet{invocation.flags, invocation.interrupt, observer, invocation.result};
+      with_migration(quiet, *flags, [&](Migration& migration, Session& session, const Plan& plan) {
+        show_plan(migration, session, plan, *sql, invocation);
       });
     };
   });
@@ -86,8 +344,9 @@ void add_to(CLI::App& command, ChosenCommand& chosen) {
 
 const RegisterCommand k_plan({.place = 70,
                               .name = "plan",
-                              .description = "Print what each phase will do, with its locks and cost; changes nothing",
-                              .examples = {"ecmigrate plan plan.yaml -d postgres://app@db/shop"},
+                              .description = "Show what each phase will do and cost on this database; changes nothing",
+                              .examples = {"ecmigrate plan plan.yaml -d postgres://app@db/shop",
+                                           "ecmigrate plan plan.yaml --sql > review.sql"},
                               .outcomes = run_outcomes(),
                               .add_to = add_to});
 

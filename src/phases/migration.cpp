@@ -20,6 +20,8 @@
 #include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/pace/question.hpp"
 #include "ecmigrate/pace/windows.hpp"
+#include "ecmigrate/phases/plan_summary.hpp"
+#include "ecmigrate/phases/what_goes.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/steps/step_runner.hpp"
 #include "ecmigrate/store/catalog_reader.hpp"
@@ -30,7 +32,6 @@
 #include "lock_need.hpp"
 #include "plan_change.hpp"
 #include "trial.hpp"
-#include "what_goes.hpp"
 
 namespace ecmigrate {
 
@@ -156,10 +157,12 @@ struct Migration::Run {
   /// Whoever runs the command has to say the migration's name, by --confirm or at the terminal.
   void confirm(const std::string& what) const {
     const RunOptions& options = session.options();
-    if (options.confirmed != plan.name && !(options.ask && options.ask(what))) {
-      throw Error(Outcome::refused, what,
-                  fmt::format("Nothing was changed. To go on, give --confirm {}.", shell_quote(plan.name)));
+    if (options.confirmed == plan.name || (options.ask && options.ask(what))) {
+      return;
     }
+    throw Error(Outcome::refused, options.ask ? "not confirmed" : what,
+                fmt::format("Nothing was changed. To go on, {}give --confirm {}.",
+                            options.ask ? "type the name, or " : "", shell_quote(plan.name)));
   }
 
   /// Where the migration stands, to those who look up whose turn it is. A contract that was killed before its first
@@ -265,11 +268,11 @@ struct Migration::Run {
 
   /// The recipe, and what contract would meet. Where a type cannot change in place without long work under the lock, it
   /// changes through a copy.
-  std::pair<Recipe, Dependents> compile_and_try(bool to_begin) {
+  std::pair<Recipe, Dependents> compile_and_try() {
     require_temporary_tables(session.connection());
     Catalog catalog = read_catalog(session.connection(), plan);
     may_replace_role = may_replace_replication_role(session.connection());
-    bool told = !to_begin;
+    bool told = false;
     for (;;) {
       Recipe recipe = compile_now(catalog);
       if (!std::exchange(told, true)) {
@@ -305,9 +308,9 @@ struct Migration::Run {
   }
 
   /// Everything that can be known before the first lock.
-  Recipe prepare(bool to_begin) {
+  Recipe prepare() {
     check_questions();
-    const auto [recipe, dependents] = compile_and_try(to_begin);
+    const auto [recipe, dependents] = compile_and_try();
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
@@ -350,14 +353,19 @@ struct Migration::Run {
   }
 
   void begin_migration() {
-    const Recipe recipe = prepare(true);
+    const Recipe recipe = prepare();
+    const State before = record ? record->state : State::planned;
     journal.install();
     if (const auto other = journal.begin(plan, recipe, tables)) {
       refuse_beside(*other);
     }
     record = journal.find(plan.name);
     begin_run("expand");
-    session.report(event::StateChanged{plan.name, "planned", "expanding"});
+    const BackfillEstimate estimate = estimate_backfill(facts_of_tables(session, recipe), expected_workers(session));
+    if (const std::string words = estimate_words(estimate); !words.empty()) {
+      session.report(event::Note{event::Note::Level::info, "  estimate: the backfill writes " + words});
+    }
+    session.report(event::StateChanged{plan.name, std::string(state_name(before)), "expanding"});
   }
 
   void refuse_bad_rows() const {
@@ -526,6 +534,27 @@ struct Migration::Run {
     }
   }
 
+  /// A name in --accept-drop that nothing has is a slip; the right one would still stand in the way.
+  void check_accepted_names() {
+    for (const std::string& name : session.options().accept_drop) {
+      const bool known =
+          session.connection()
+              .query(
+                  "select exists (select from pg_catalog.pg_class where relname = $1) or exists (select from "
+                  "pg_catalog.pg_constraint where conname = $1) or exists (select from pg_catalog.pg_statistic_ext "
+                  "where stxname = $1) or exists (select from pg_catalog.pg_policy where polname = $1) or exists "
+                  "(select from pg_catalog.pg_trigger where tgname = $1) or exists (select from "
+                  "pg_catalog.pg_publication where pubname = $1) or exists (select from pg_catalog.pg_proc where "
+                  "proname = $1) or exists (select from pg_catalog.pg_attribute where attname = $1)",
+                  {name})
+              .boolean(0, 0);
+      if (!known) {
+        throw Error(Outcome::usage, fmt::format("--accept-drop \"{}\": nothing has that name", name),
+                    "Give the names that contract's refusal lists.");
+      }
+    }
+  }
+
   /// Once nothing else stands in contract's way.
   void confirm_contract() {
     const std::vector<std::string> going =
@@ -647,6 +676,7 @@ std::optional<State> Migration::state() {
 Recipe Migration::compile() {
   Run& run = *m_run;
   run.session.require_writable();  // a trial makes tables, if only to take them back
+  run.journal.check_trusted();
   if (run.journal.installed()) {
     run.record = run.journal.find(run.plan.name);
     if (run.record && run.record->state != State::rolled_back) {
@@ -659,7 +689,7 @@ Recipe Migration::compile() {
       return change.recipe;
     }
   }
-  return run.prepare(false);
+  return run.prepare();
 }
 
 std::int64_t Migration::run_id() const {
@@ -733,6 +763,7 @@ void Migration::contract() {
     run.check_still_true(run.record->trigger_marks);
     refuse_if_columns_are_needed(run.session, run.record->recipe);
     run.refuse_lost(run.drift());
+    run.check_accepted_names();
     run.confirm_contract();
     run.rebuild_dropped_indexes();
     // Before the state says that there is no way back: what cannot be built ends here.
@@ -741,12 +772,20 @@ void Migration::contract() {
     refuse_without_lock_room(run.session, run.record->recipe);
     run.set_state(State::contracting);
   }
+  const auto back_if_nothing_is_there = [&run] {
+    if (run.begun("contract").empty()) {
+      run.set_state(State::verified);
+    }
+  };
   try {
     run.run_steps("contract", guarded_contract(run.plan, run.record->recipe, run.record->trigger_marks, run.drift()));
   } catch (const pg::SqlError& error) {
-    if (!error.connection_lost() && run.begun("contract").empty()) {
-      run.set_state(State::verified);  // nothing of it is there
+    if (!error.connection_lost()) {
+      back_if_nothing_is_there();
     }
+    throw;
+  } catch (const Error&) {  // no lock
+    back_if_nothing_is_there();
     throw;
   }
   run.set_state(State::contracted);

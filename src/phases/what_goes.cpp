@@ -1,4 +1,4 @@
-#include "what_goes.hpp"
+#include "ecmigrate/phases/what_goes.hpp"
 
 #include <fmt/format.h>
 
@@ -22,9 +22,13 @@ std::string column_that_goes(Session& session, const ColumnDrop& drop) {
       {drop.table.sql(), drop.column});
   const std::string name = fmt::format("{}.{}", drop.table.display(), drop.column);
   const auto values = rows.is_null(0, 0) ? 0 : std::llround(rows.number(0, 0));
-  return values == 0
-             ? name
-             : fmt::format("{}  about {} values, {}", name, with_thousands(values), format_bytes(rows.number(0, 1)));
+  if (values == 0) {
+    return name;
+  }
+  // Without statistics of the column its width is not known.
+  const double bytes = rows.number(0, 1);
+  return fmt::format("{}  about {} values{}", name, with_thousands(values),
+                     bytes > 0 ? ", " + format_bytes(bytes) : "");
 }
 
 }  // namespace

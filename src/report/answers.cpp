@@ -574,6 +574,10 @@ Answers answers_about_nothing(const std::string& no_right_of) {
   return answers;
 }
 
+std::string blocker_words(const Blocker& blocker) {
+  return report::who(blocker);
+}
+
 std::string_view stopped_by(std::string_view mode) {
   return mode == "ACCESS EXCLUSIVE"                                                ? "reads and writes"
          : mode == "SHARE ROW EXCLUSIVE" || mode == "SHARE" || mode == "EXCLUSIVE" ? "writes"

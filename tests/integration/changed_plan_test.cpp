@@ -157,7 +157,7 @@ TEST_CASE("what only contract does may change until it runs, and plan shows what
   Database database;
   database.exec(k_tables);
   migrate(database, with_default("old"), "expand backfill verify");
-  CHECK(run_program(database, {"plan", "PLAN"}, with_default("new")).out.find("'new'") != std::string::npos);
+  CHECK(run_program(database, {"plan", "PLAN", "--sql"}, with_default("new")).out.find("'new'") != std::string::npos);
   CHECK(database.value("select plan like '%old%' from ecmigrate.migrations") == "t");
   migrate(database, with_default("new"), "contract", nullptr, confirmed());
   CHECK(database.value("select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 't'::regclass") ==

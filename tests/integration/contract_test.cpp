@@ -289,6 +289,18 @@ TEST_CASE("a trigger disabled after contract's look is found under the lock, and
   migrate(database, k_split, "verify contract");
 }
 
+TEST_CASE("a name in --accept-drop that nothing has is an error") {
+  Database database;
+  database.exec(k_person);
+  migrate(database, k_split, "expand backfill verify");
+  RunOptions options;
+  options.accept_drop = {"no_such_index"};
+  const Error error = error_of([&] { migrate(database, k_split, "contract", nullptr, options); });
+  CHECK(error.outcome() == Outcome::usage);
+  CHECK_THAT(error.what(), Catch::Matchers::Contains("no_such_index"));
+  CHECK(database.value("select state from ecmigrate.migrations") == "verified");
+}
+
 TEST_CASE("differences that a verification finds take contract's permission away until one is clean") {
   Database database;
   database.exec(k_person);

@@ -1,3 +1,6 @@
+#include <nlohmann/json.hpp>
+#include <sstream>
+
 #include "ecmigrate/base/error.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
@@ -120,20 +123,81 @@ TEST_CASE("what cannot be steered is not, and it is said why") {
   }
 }
 
-TEST_CASE("plan prints what would run, for people and as JSON, and changes nothing", "[version]") {
+TEST_CASE("plan says what each phase does and costs on one screen, and changes nothing", "[version]") {
   Database database;
   database.exec(k_users);
+  const auto reader = database.connect();
+  reader->script("begin; select from users limit 1");
+  database.wait_for(
+      "exists (select from pg_stat_activity where state = 'idle in transaction' and xact_start < now() - interval '1.1 "
+      "s')");
   const ProgramResult text = run_program(database, {"plan", "PLAN"}, k_split);
+  INFO(text.out);
   CHECK(text.status == 0);
-  CHECK(text.out.find("lock: ACCESS EXCLUSIVE on users") != std::string::npos);
-  CHECK(text.out.find("drop column \"full_name\"") != std::string::npos);
-  const ProgramResult json = run_program(database, {"plan", "PLAN", "--json"}, k_split);
-  CHECK(json.status == 0);
-  CHECK(json.out.find("{\"v\":1,\"type\":\"recipe\",\"recipe\":{") != std::string::npos);
+  CHECK_THAT(text.out, Catch::Matchers::Contains("users: about 3,002 rows, ") &&
+                           Catch::Matchers::Contains("the backfill writes each row once") &&
+                           Catch::Matchers::Contains("ACCESS EXCLUSIVE on users: stops reads and writes") &&
+                           Catch::Matchers::Contains("SHARE UPDATE EXCLUSIVE on users: stops nothing") &&
+                           Catch::Matchers::Contains("about 3,002 rows, 1.0 s to 1.0 s") &&
+                           Catch::Matchers::Contains("when contract runs, nothing may use full_name any more") &&
+                           Catch::Matchers::Contains("users.full_name  about 3,002 values") &&
+                           Catch::Matchers::Contains("in the way now\n  pid ") &&
+                           !Catch::Matchers::Contains("alter table"));
+  std::istringstream lines(text.out);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    CHECK(line.size() <= 100);
+  }
+  CHECK(count <= 40);
+  const ProgramResult printed = run_program(database, {"plan", "PLAN", "--json"}, k_split);
+  CHECK(printed.status == 0);
+  nlohmann::json plan = nlohmann::json::object();
+  std::istringstream json(printed.out);
+  for (std::string line; plan.value("type", "") != "plan" && std::getline(json, line);) {
+    plan = nlohmann::json::parse(line);
+  }
+  CHECK(plan.at("type") == "plan");
+  CHECK(plan.at("steps").at(0).at("locks").at(0).at("mode") == "ACCESS EXCLUSIVE");
+  CHECK(plan.at("estimate").at("rows") == 3002);
   CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
-  // Once it is under way, what was decided at expand is what is printed.
-  migrate(database, k_split, "expand");
-  CHECK(run_program(database, {"plan", "PLAN", "--json"}, k_split).out.find("drop column") != std::string::npos);
+  reader->script("rollback");
+
+  // Once it is under way, what was decided at expand is what is shown, and that it is.
+  CHECK(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
+  const std::string under_way = run_program(database, {"plan", "PLAN"}, k_split).out;
+  CHECK_THAT(under_way, Catch::Matchers::Contains("it is expanded: what has run is not run again") &&
+                            Catch::Matchers::Contains("drop full_name"));
+  CHECK(database.value("select count(*) from ecmigrate.events where data->>'text' like "
+                       "'%estimate: the backfill writes about 3,002 rows%'") == "1");
+}
+
+TEST_CASE("plan refuses what expand would", "[superuser]") {
+  Database database;
+  database.exec(k_users);
+  database.exec("create schema ecmigrate");  // somebody's, who is not trusted
+  database.exec("create role test_planner login; grant select on users to test_planner");
+  const auto as_planner = [&](const std::string& command) {
+    return run_program(database, {command, "PLAN", "-d", database.conninfo("user=test_planner")}, k_split);
+  };
+  const ProgramResult plan = as_planner("plan");
+  const ProgramResult expand = as_planner("expand");
+  CHECK(expand.status != 0);
+  CHECK(plan.status == expand.status);
+  CHECK(plan.err.substr(plan.err.find("error:")) == expand.err.substr(expand.err.find("error:")));
+  database.exec("drop owned by test_planner; drop role test_planner");
+}
+
+TEST_CASE("plan --sql is text that psql can run, to the same end") {
+  Database database;
+  database.exec(k_users);
+  const std::string sql = run_program(database, {"plan", "PLAN", "--sql"}, k_split).out;
+  INFO(sql);
+  shell("psql -X -q -v ON_ERROR_STOP=1 -d '" + database.conninfo() + "' -f " + temporary_file(sql, ".sql") +
+        " >/dev/null 2>&1");
+  CHECK(database.value("select count(*) from users where first_name || ' ' || last_name = 'Ann1 Lee1'") == "1");
+  CHECK(database.value("select count(*) from pg_attribute where attrelid = 'users'::regclass and attname = "
+                       "'full_name'") == "0");
+  CHECK(database.value("select count(*) from pg_trigger where tgrelid = 'users'::regclass") == "0");
 }
 
 }  // namespace ecmigrate::test

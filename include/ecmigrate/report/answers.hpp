@@ -93,6 +93,9 @@ struct EventWords {
 };
 EventWords words_of(const Event& event);
 
+/// "pid 4121 report@metabase, idle in transaction for 2m05s".
+std::string blocker_words(const Blocker& blocker);
+
 /// "2026-11-24T14:31:07.120Z".
 std::string utc_time(Instant at);
 /// "14:31:07", and the day before it where it is another one: "23 Nov 14:31".
