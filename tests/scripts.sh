@@ -87,4 +87,26 @@ touch "$ECMIGRATE_DEMO_DIR/precious"
 check "start in a folder that is not the demo's" "$(try foreign ./start.sh)" 1
 check "it says so" "$(said foreign "$ECMIGRATE_DEMO_DIR")" yes
 check "remove leaves that folder" "$(scripts/demo.sh remove; ls "$ECMIGRATE_DEMO_DIR")" precious
+
+# A test run that is killed takes its server along; what one leaves that was killed with all its processes is found.
+runs() { for folder in /tmp/ecmigrate-test-*/pg/data/postmaster.pid; do [ ! -e "$folder" ] || echo "$folder"; done | sort; }
+runs >"$work/before"
+build/tests/integration_tests "status --wait-for*" >/dev/null 2>&1 </dev/null &
+tests=$!
+for _ in $(seq 600); do
+  server=$(comm -13 "$work/before" <(runs) | head -n 1)
+  [ -z "$server" ] || break
+  sleep 0.1
+done
+kill -KILL $tests
+wait $tests 2>/dev/null || true
+for _ in $(seq 600); do
+  [ -e "${server%/pg/*}" ] || break
+  sleep 0.1
+done
+check "a killed test run leaves nothing" "$(ls -d "${server%/pg/*}" 2>/dev/null)" ""
+mkdir "$work/ecmigrate-test-abcdef" && scripts/postgres.sh start "$work/ecmigrate-test-abcdef/pg"
+check "leftovers" "$(try leftovers scripts/leftovers.sh "$work")" 0
+check "it says what it removed" "$(said leftovers "removed $work/ecmigrate-test-abcdef")" yes
+check "they are gone" "$(ls "$work" | grep ecmigrate-test)" ""
 conclude

@@ -51,7 +51,7 @@ void run_chosen(const ChosenCommand& chosen, Invocation& invocation) {
     set_outcome(result, Outcome::done);
     chosen(invocation);
   } catch (const pg::Stopped&) {
-    fail(invocation.interrupt.signal() == SIGTERM ? Outcome::terminated : Outcome::interrupted,
+    fail(invocation.interrupt.signal() == SIGINT ? Outcome::interrupted : Outcome::terminated,
          "stopped at a checkpoint", "Run the same command again to go on.");
   } catch (const pg::SqlError& error) {
     fail(error.connection_lost() ? Outcome::outcome_unknown : Outcome::failed, error.what(),
@@ -62,8 +62,8 @@ void run_chosen(const ChosenCommand& chosen, Invocation& invocation) {
   } catch (const Error& error) {
     fail(error.outcome(), error.what(), error.hint());
   } catch (const std::exception& error) {
-    fail(Outcome::failed, fmt::format("internal error: {}", error.what()),
-         "This should not happen; running the command again is safe.");
+    fail(Outcome::failed, fmt::format("{} failed in a way it should not: {}", invocation.result.command, error.what()),
+         "Nothing is half done, and running the command again is safe. Please report it, with what it printed.");
   }
 }
 

@@ -15,6 +15,7 @@ sigset_t listened_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);   // its terminal is gone; one that nohup ignores does not come
   sigaddset(&set, SIGUSR2);  // our own, to end the thread
   return set;
 }

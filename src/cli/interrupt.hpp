@@ -6,8 +6,8 @@
 
 namespace ecmigrate {
 
-/// Turns SIGINT and SIGTERM into a stop request: the first ends the work at its next checkpoint, a second ends the
-/// process at once. Create it before any other thread, so that all inherit the blocked signals.
+/// Turns SIGINT, SIGTERM and SIGHUP into a stop request: the first ends the work at its next checkpoint, a second ends
+/// the process at once. Create it before any other thread, so that all inherit the blocked signals.
 class Interrupt {
  public:
   Interrupt();

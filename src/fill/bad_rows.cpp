@@ -27,6 +27,21 @@ std::optional<pg::SqlError> raised(pg::Connection& connection, const RelationWal
   }
 }
 
+/// A constraint that stands for NOT NULL until contract is ours: its name says nothing to anybody.
+std::string in_words(pg::Connection& connection, const RelationWalk& walk, const pg::SqlError& error) {
+  const std::string text = error.what();
+  const std::size_t at = text.find("_ecmigrate_not_null_");
+  if (error.sqlstate() != pg::sqlstate::k_check_violation || at == std::string::npos) {
+    return text;
+  }
+  const std::string constraint = text.substr(at, text.find('"', at) - at);
+  const pg::Rows column = connection.query(
+      "select a.attname from pg_catalog.pg_constraint k join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and "
+      "a.attnum = k.conkey[1] where k.conrelid = $1::pg_catalog.regclass and k.conname = $2",
+      {walk.relation().sql(), constraint});
+  return column.size() == 0 ? text : fmt::format("{} would be null, which the plan does not allow", column.text(0, 0));
+}
+
 }  // namespace
 
 bool row_is_at_fault(const pg::SqlError& error) {
@@ -55,9 +70,9 @@ bool set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWa
     if (!bad) {
       continue;
     }
+    const std::string why = in_words(connection, walk, *bad);
     if (!quarantine) {
-      throw Error(Outcome::failed,
-                  fmt::format("{} row {}: {}", walk.relation().display(), rows.text(row, 1), bad->what()),
+      throw Error(Outcome::failed, fmt::format("{} row {}: {}", walk.relation().display(), rows.text(row, 1), why),
                   "Mend the row or `up`, and run the same command again; finished rows are kept. With "
                   "bad_rows=quarantine it is set aside.");
     }
@@ -65,12 +80,12 @@ bool set_bad_rows_aside(Session& session, pg::Connection& connection, RelationWa
       throw Error(
           Outcome::failed,
           fmt::format("{} has more than {} rows that cannot be filled; the last is {}: {}", walk.relation().display(),
-                      k_most_bad_rows, rows.text(row, 1), bad->what()),
+                      k_most_bad_rows, rows.text(row, 1), why),
           "They are in ecmigrate.bad_rows. Mend them or `up`, and run the same command again; finished rows are kept.");
     }
-    walk.bad_rows().push_back({rows.text(row, 0), rows.text(row, 1), bad->sqlstate(), bad->what()});
+    walk.bad_rows().push_back({rows.text(row, 0), rows.text(row, 1), bad->sqlstate(), why});
     walk.journal().add_bad_row(walk.relation(), walk.bad_rows().back());
-    session.warn(fmt::format("{} row {} is set aside: {}", walk.relation().display(), rows.text(row, 1), bad->what()));
+    session.warn(fmt::format("{} row {} is set aside: {}", walk.relation().display(), rows.text(row, 1), why));
     found = true;
   }
   return found;

@@ -30,11 +30,11 @@ std::string set_rate(double& out, const std::string& value, const char* example)
   return {};
 }
 
-std::string set_count(int& out, const std::string& value) {
+std::string set_count(int& out, const std::string& value, int least = 0) {
   int number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error != std::errc() || end != value.data() + value.size() || number < 0) {
-    return fmt::format("\"{}\" is not a whole number from 0", value);
+  if (error != std::errc() || end != value.data() + value.size() || number < least) {
+    return fmt::format("\"{}\" is not a whole number from {}", value, least);
   }
   out = number;
   return {};
@@ -56,7 +56,7 @@ std::string set_bad_rows(bool& quarantine, const std::string& value) {
 using Setter = std::string (*)(PaceLimits& limits, const std::string& value);
 
 constexpr std::array<std::pair<std::string_view, Setter>, k_pace_limits.size()> k_setters{{
-    {"workers", [](PaceLimits& limits, const std::string& value) { return set_count(limits.workers, value); }},
+    {"workers", [](PaceLimits& limits, const std::string& value) { return set_count(limits.workers, value, 1); }},
     {"bad_rows", [](PaceLimits& limits, const std::string& value) { return set_bad_rows(limits.quarantine, value); }},
     {"target_batch",
      [](PaceLimits& limits, const std::string& value) { return set_duration(limits.target_batch, value, false); }},
@@ -79,6 +79,8 @@ constexpr std::array<std::pair<std::string_view, Setter>, k_pace_limits.size()> 
      [](PaceLimits& limits, const std::string& value) { return set_count(limits.max_archive_queue, value); }},
     {"windows", [](PaceLimits& limits, const std::string& value) { return parse_windows(value, limits.windows); }},
     {"pause_query", [](PaceLimits& limits, const std::string& value) { return set_query(limits.pause_query, value); }},
+    {"max_pause",
+     [](PaceLimits& limits, const std::string& value) { return set_duration(limits.max_pause, value, true); }},
     {"abort_replica_lag",
      [](PaceLimits& limits, const std::string& value) { return set_duration(limits.abort_replica_lag, value, true); }},
     {"abort_active_sessions",

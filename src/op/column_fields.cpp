@@ -127,8 +127,12 @@ std::string usual_key_name(const std::string& words) {
 void check_referenced(Draft& draft, const Value& references, const QualifiedName& name) {
   const std::string column = references.text("column");
   const Table* other = draft.catalog().find_table(name);
-  if (other == nullptr || other->find_column(column) == nullptr) {
-    draft.complain(references.at, fmt::format("{} ({}) does not exist", name.display(), column));
+  if (other == nullptr) {
+    draft.complain_of_missing_table(references.at, name);
+    return;
+  }
+  if (other->find_column(column) == nullptr) {
+    draft.complain_of_missing_column(references.at, *other, column);
     return;
   }
   const bool unique = std::ranges::any_of(other->indexes, [&](const Index& index) {

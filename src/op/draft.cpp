@@ -36,17 +36,34 @@ void Draft::add_step(std::string_view phase, int operation, Step step) {
   m_steps.push_back({std::string(phase), operation, std::move(step)});
 }
 
+void Draft::complain_of_missing_table(Location at, const QualifiedName& name) {
+  if (const auto other = m_catalog.no_tables.find(name.name); other != m_catalog.no_tables.end()) {
+    complain(at, fmt::format("\"{}\" is {}", name.name, other->second),
+             other->second.ends_with("view") ? "Name the table that it reads." : "A plan changes tables.");
+    return;
+  }
+  const std::size_t dot = name.name.find('.');
+  const std::string wrong = fmt::format("table \"{}\" does not exist in schema \"{}\"", name.name, name.schema);
+  if (dot != std::string::npos) {
+    complain(at, wrong,
+             fmt::format("`table:` is a name alone, with any character: give the schema as `schema: {}` at the top.",
+                         name.name.substr(0, dot)));
+    return;
+  }
+  const std::vector<std::string_view> names(m_catalog.tables_in_schema.begin(), m_catalog.tables_in_schema.end());
+  const auto nearest = nearest_word(name.name, names);
+  complain(at, wrong,
+           nearest ? fmt::format("Did you mean \"{}\"?", *nearest)
+                   : std::string("Set the schema with --schema or `schema:`."));
+}
+
 TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key) {
   const Value* name = operation.fields.find(key);
   const Location at = name == nullptr ? operation.at : name->at;
   const QualifiedName qualified{m_plan.schema, operation.fields.text(key)};
   const Table* found = m_catalog.find_table(qualified);
   if (found == nullptr) {
-    const std::vector<std::string_view> names(m_catalog.tables_in_schema.begin(), m_catalog.tables_in_schema.end());
-    const auto nearest = nearest_word(qualified.name, names);
-    complain(at, fmt::format("table \"{}\" does not exist in schema \"{}\"", qualified.name, qualified.schema),
-             nearest ? fmt::format("Did you mean \"{}\"?", *nearest)
-                     : std::string("Set the schema with --schema or `schema:`."));
+    complain_of_missing_table(at, qualified);
     return nullptr;
   }
   for (TableDraft& draft : m_tables) {
@@ -94,16 +111,20 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   return &made;
 }
 
+void Draft::complain_of_missing_column(Location at, const Table& table, const std::string& name) {
+  std::vector<std::string_view> names;
+  for (const Column& column : table.columns) {
+    names.push_back(column.name);
+  }
+  const auto nearest = nearest_word(name, names);
+  complain(at, fmt::format("column \"{}\" of \"{}\" does not exist", name, table.name.display()),
+           nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string());
+}
+
 const Column* Draft::column(const TableDraft& draft, const std::string& name, Location at, bool may_be_generated) {
   const Column* found = draft.table->find_column(name);
   if (found == nullptr) {
-    std::vector<std::string_view> names;
-    for (const Column& column : draft.table->columns) {
-      names.push_back(column.name);
-    }
-    const auto nearest = nearest_word(name, names);
-    complain(at, fmt::format("column \"{}\" of \"{}\" does not exist", name, draft.table->name.display()),
-             nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string());
+    complain_of_missing_column(at, *draft.table, name);
   } else if (found->generated && !may_be_generated) {
     complain(at, fmt::format("column \"{}\" is generated: it cannot be kept in step by a trigger", name));
     return nullptr;

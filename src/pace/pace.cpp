@@ -21,6 +21,10 @@ double count_of(std::chrono::milliseconds limit) {
 
 }  // namespace
 
+bool is_meant_to_last(const PauseReason& reason) {
+  return reason.code == "paused_by_user" || reason.code == "outside_windows";
+}
+
 double TokenBucket::level(double now_ms) const {
   return std::min(m_rate * k_saved_seconds, m_level + m_rate * (now_ms - m_at_ms) / 1000);
 }
@@ -76,7 +80,7 @@ std::vector<PauseReason> LoadJudge::reasons(const LoadReading& reading, const Pa
     reasons.push_back({"wraparound_vacuum", "autovacuum works on the table to prevent wraparound"});
   }
   if (reading.pause_query_says_stop) {
-    reasons.push_back({"pause_query", "the plan's pause_query says so"});
+    reasons.push_back({"pause_query", "pause_query says so"});
   }
   return reasons;
 }

@@ -44,6 +44,7 @@ void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& b
   m_looked_at_replicas_ms = now;
   m_looked_ms = all ? now : m_looked_ms;
   const std::vector<PauseReason> before = std::exchange(m_reasons, reasons(relation, backends, all));
+  end_if_held_too_long(now);
   if (!m_reasons.empty()) {
     m_paused_since_ms = m_paused_since_ms.value_or(now);
     if (!std::ranges::equal(before, m_reasons, {}, &PauseReason::code, &PauseReason::code)) {  // not at every value
@@ -53,6 +54,21 @@ void Pacer::look_if_due(const QualifiedName& relation, const std::vector<int>& b
     m_paused_ms += now - *m_paused_since_ms;
     m_session.report(event::Resumed{relation.display(), now - *m_paused_since_ms});
     m_paused_since_ms.reset();
+  }
+}
+
+void Pacer::end_if_held_too_long(double now) {
+  if (m_reasons.empty() || std::ranges::any_of(m_reasons, is_meant_to_last)) {
+    m_held_since_ms.reset();
+    return;
+  }
+  m_held_since_ms = m_held_since_ms.value_or(now);
+  const auto longest = static_cast<double>(m_limits.max_pause.count());
+  if (longest > 0 && now - *m_held_since_ms >= longest) {
+    throw Error(Outcome::work_remains,
+                fmt::format("stopped at a checkpoint: paused for {} (max_pause): {}", format_milliseconds(longest),
+                            join_reasons(m_reasons)),
+                "Mend the cause, and run the same command again to go on; --max-pause 0s waits for ever.");
   }
 }
 

@@ -45,6 +45,21 @@ SqlError error_of(const PGresult* result) {
   return SqlError(sqlstate, message, hint, position.empty() ? 0 : std::stoi(position));
 }
 
+[[noreturn]] void refuse_uri() {
+  throw Error(Outcome::cannot_connect, "the URI of the database cannot be read",
+              "Characters other than letters and digits have to be percent-encoded in it, % itself as %25; or give "
+              "the password in PGPASSWORD.");
+}
+
+/// An @ or a / in a password that is not encoded: the rest of it would be taken for the host, the port or the database,
+/// and be told to everybody.
+bool has_stray_at(const std::string& uri) {
+  const std::string rest = uri.substr(uri.find("://") + 3);
+  const std::string path = rest.substr(0, rest.find('?'));
+  const std::size_t first = path.find('@');
+  return first != std::string::npos && (path.find('@', first + 1) != std::string::npos || path.find('/') < first);
+}
+
 void ignore_notice(void*, const PGresult*) {}
 
 }  // namespace
@@ -127,13 +142,14 @@ void Connection::connect() {
   keys.push_back(nullptr);
   values.push_back(nullptr);
   if (m_target.conninfo.find("://") != std::string::npos) {
+    if (has_stray_at(m_target.conninfo)) {
+      refuse_uri();
+    }
     // What libpq says of a URI that it cannot read quotes a part of it, which may be the password's.
     const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> read(
         PQconninfoParse(m_target.conninfo.c_str(), nullptr), PQconninfoFree);
     if (read == nullptr) {
-      throw Error(Outcome::cannot_connect, "the URI of the database cannot be read",
-                  "Characters other than letters and digits have to be percent-encoded in it, % itself as %25; or give "
-                  "the password in PGPASSWORD.");
+      refuse_uri();
     }
   }
   m_connection.reset(PQconnectdbParams(keys.data(), values.data(), 1));
@@ -318,6 +334,9 @@ int library_version() {
 std::string without_password(const std::string& conninfo) {
   if (conninfo.find('=') == std::string::npos && conninfo.find("://") == std::string::npos) {
     return conninfo;  // a database's name
+  }
+  if (conninfo.find("://") != std::string::npos && has_stray_at(conninfo)) {
+    return {};
   }
   const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> options(
       PQconninfoParse(conninfo.c_str(), nullptr), PQconninfoFree);

@@ -313,6 +313,28 @@ void StepRunner::drop_invalid(const Step& step) {
   run_concurrently(step, fmt::format("drop index concurrently if exists {}", step.index->sql()));
 }
 
+/// --index-wait ran out. Whom the build waited for, dropping what it left may wait for, too.
+void StepRunner::give_up_index(const Step& step) {
+  const std::optional<Blocker> blocker = std::exchange(m_index_blocker, std::nullopt);
+  bool dropped = true;
+  try {
+    drop_invalid(step);
+  } catch (const pg::SqlError& error) {
+    if (!is_lock_failure(error)) {
+      throw;
+    }
+    dropped = false;
+  }
+  throw Error(Outcome::lock_not_obtained,
+              fmt::format("{}: it waited {} (--index-wait) for transactions that had the table before{}; {}",
+                          step.title, format_milliseconds(static_cast<double>(m_session.options().index_wait.count())),
+                          blocker ? "; the last:\n  " + describe(*blocker) : std::string(),
+                          dropped ? "no part of the index is left"
+                                  : fmt::format("{} is left invalid: nobody uses it, and the next run drops it",
+                                                step.index->display())),
+              "Run the same command again when they are gone.");
+}
+
 void StepRunner::build_index(const Step& step) {
   // It cannot be in a transaction, so the journal says "started" before and "done" after; in between, the catalog
   // tells.
@@ -336,6 +358,8 @@ void StepRunner::build_index(const Step& step) {
         m_session.reconnect();
       } else if (error.connection_lost()) {
         throw;
+      } else if (error.sqlstate() == pg::sqlstate::k_lock_not_available) {
+        give_up_index(step);
       } else if (!is_lock_failure(error) || tries + 1 >= k_most_tries) {
         drop_invalid(step);
         throw;
@@ -392,6 +416,7 @@ void StepRunner::run_concurrently(const Step& step, const std::string& sql) {
                                       rows.text(0, 5),
                                       rows.number(0, 6),
                                       rows.text(0, 7)};
+            m_index_blocker = now.waiting_for;
           }
           m_session.report(now);
         }

@@ -276,7 +276,9 @@ from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = 'pg_
 
 void read_names(pg::Connection& connection, const Plan& plan, std::set<QualifiedName>& tables, Catalog& catalog) {
   const pg::Rows relations = connection.query(
-      "select c.relname, c.relkind in ('r', 'p'), i.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n "
+      "select c.relname, c.relkind in ('r', 'p'), i.relname, case c.relkind when 'v' then 'a view' when 'm' then 'a "
+      "materialized view' when 'f' then 'a foreign table' when 'S' then 'a sequence' when 'c' then 'a type' end "
+      "from pg_catalog.pg_class c join pg_catalog.pg_namespace n "
       "on n.oid = c.relnamespace "
       "left join pg_catalog.pg_index x on x.indexrelid = c.oid left join pg_catalog.pg_class i on i.oid = x.indrelid "
       "where n.nspname = $1",
@@ -286,6 +288,8 @@ void read_names(pg::Connection& connection, const Plan& plan, std::set<Qualified
     if (relations.boolean(row, 1)) {
       existing.insert(relations.text(row, 0));
       catalog.tables_in_schema.push_back(relations.text(row, 0));
+    } else if (!relations.is_null(row, 3)) {
+      catalog.no_tables[relations.text(row, 0)] = relations.text(row, 3);
     } else if (!relations.is_null(row, 2)) {
       catalog.table_of_index[{plan.schema, relations.text(row, 0)}] = {plan.schema, relations.text(row, 2)};
     }

@@ -221,7 +221,8 @@ TEST_CASE("status tells a run that is at work from one whose runner is gone") {
 
 TEST_CASE("a signal ends the backfill at a checkpoint, and the next run goes on from it") {
   for (const auto& [number, status, outcome] :
-       {std::tuple(SIGINT, 130, "interrupted"), std::tuple(SIGTERM, 143, "terminated")}) {
+       {std::tuple(SIGINT, 130, "interrupted"), std::tuple(SIGTERM, 143, "terminated"),
+        std::tuple(SIGHUP, 143, "terminated")}) {
     Database database;
     make_many_users(database);
     migrate(database, k_split, "expand");

@@ -283,6 +283,21 @@ TEST_CASE("a table whose rows stay on their pages is not vacuumed") {
   CHECK(vacuums == "1");  // the test's own
 }
 
+TEST_CASE("a null in a NOT NULL column names the column and the row, not a constraint of ours") {
+  Database database;
+  database.exec(k_users);
+  const std::string plan =
+      "name: nulls\noperations:\n  - add_column: { table: users, up: \"nullif(email, 'user7@example.com')\", "
+      "column: { name: mail, type: text, nullable: false } }\n";
+  RunOptions one_row;
+  one_row.check_rows = 1;
+  migrate(database, plan, "expand", nullptr, one_row);
+  const Error error = error_of([&] { migrate(database, plan, "backfill"); });
+  INFO(error.what());
+  CHECK_THAT(error.what(),
+             Catch::Matchers::Contains("users row id=7: mail would be null, which the plan does not allow"));
+}
+
 TEST_CASE("one pass and no vacuum, as long as an old snapshot keeps replaced rows, and its holder is named") {
   Database database;
   make_many_users(database);

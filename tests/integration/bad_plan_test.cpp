@@ -174,8 +174,16 @@ TEST_CASE("a plan that is wrong, or does not fit the database, is a complaint wi
        "generated", "alter table person add loud text generated always as (upper(name)) stored"},
       {"up that reads a generated column", split("loud", "first"), 3, "8:15", "generated",
        "alter table person add loud text generated always as (upper(name)) stored"},
-      {"a view", operation("drop_column: { table: seen, column: name }"), 3, "2:27", "does not exist",
+      {"a view", operation("drop_column: { table: seen, column: name }"), 3, "2:27", "\"seen\" is a view",
        "create view seen as select * from person"},
+      {"a table with its schema", operation("drop_column: { table: public.person, column: city }"), 3, "2:27",
+       "`schema: public`"},
+      {"foreign key to a misspelt table",
+       operation("alter_column: { table: person, column: id, references: { name: c, table: persn, column: id } }"), 3,
+       "2:60", "Did you mean \"person\"?"},
+      {"foreign key to a misspelt column",
+       operation("alter_column: { table: person, column: id, references: { name: c, table: person, column: idd } }"), 3,
+       "2:60", "Did you mean \"id\"?"},
   };
   for (const BadPlan& bad : plans) {
     check_bad(bad, "expand");

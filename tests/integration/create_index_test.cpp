@@ -136,6 +136,25 @@ TEST_CASE("duplicates in a new unique column fail the backfill's index and leave
   CHECK(database.schema() != before);
 }
 
+TEST_CASE("--index-wait that runs out is exit 5 and names who was in the way; the next run builds the index") {
+  Database database;
+  database.exec(k_town);
+  const std::string plan = plan_of(k_unique_people);
+  database.exec("update town set people = id");
+  const auto reader = database.connect("application_name=metabase");
+  reader->script("begin; update town set name = 'x' where id = 1");
+  RunOptions options;
+  options.index_wait = std::chrono::milliseconds(1'500);
+  const Error error = error_of([&] { migrate(database, plan, "expand", nullptr, options); });
+  INFO(error.what());
+  CHECK(error.outcome() == Outcome::lock_not_obtained);
+  CHECK_THAT(error.what(), Catch::Matchers::Contains("metabase"));
+  reader->script("commit");
+  migrate(database, plan, "expand");
+  CHECK(database.value(k_index_count) == "1");
+  CHECK(database.value("select count(*) from pg_index where not indisvalid") == "0");
+}
+
 TEST_CASE("an index that cannot be is a complaint about the plan, before anything is done") {
   struct Case {
     const char* fields;

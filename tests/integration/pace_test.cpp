@@ -86,6 +86,27 @@ TEST_CASE("after --max-duration the backfill ends at a checkpoint with exit stat
   migrate(database, k_split, "backfill verify");
 }
 
+TEST_CASE("a pause by a signal has an end, one by hand has none") {
+  Database database;
+  expand_users(database);
+  const ProgramResult ended =
+      run_program(database, {"backfill", "PLAN", "--pause-query", "select true", "--max-pause", "300ms"}, k_split);
+  CHECK(ended.status == 8);
+  CHECK(ended.err.find("stopped at a checkpoint: paused for 300 ms (max_pause): pause_query says so") !=
+        std::string::npos);
+  CHECK(database.value("select state from ecmigrate.migrations") == "backfilling");
+
+  CHECK(run_program(database, {"pause", "PLAN"}, k_split).status == 0);
+  const ProgramResult by_hand =
+      run_program(database,
+                  {"backfill", "PLAN", "--pause-query", "select true", "--max-pause", "100ms", "--abort-query",
+                   "select extract(epoch from clock_timestamp() - started_at) > 2 from "
+                   "ecmigrate.runs order by id desc limit 1"},
+                  k_split);
+  CHECK(by_hand.status == 8);
+  CHECK(by_hand.err.find("stopped at a checkpoint: abort_query says so") != std::string::npos);
+}
+
 TEST_CASE("a query of the user's ends the backfill") {
   Database database;
   expand_users(database);
@@ -99,7 +120,7 @@ TEST_CASE("a throttled backfill rests, says by whose word, and goes on at once w
   Database database;
   expand_wide_users(database);
   CHECK(run_program(database, {"throttle", "PLAN", "0.99", "for", "2h"}, k_split).status == 0);
-  CHECK(backfill_pauses_for(database, "throttled to 1 % by postgres until ", {}, [&] {
+  CHECK(backfill_pauses_for(database, "rests 99 % of the time, set by postgres until ", {}, [&] {
     CHECK(run_program(database, {"throttle", "PLAN", "0"}, k_split).status == 0);
   }));
   check_all_filled(database);
@@ -135,7 +156,7 @@ TEST_CASE("status shows what was set from outside", "[version][superuser]") {
     CHECK(run_program(database, steer, k_split).status == 0);
   }
   const std::string text = run_program(database, {"status"}).out;
-  CHECK(text.find("  paused by postgres\n  throttled to 75 % by postgres until ") != std::string::npos);
+  CHECK(text.find("  paused by postgres\n  rests 25 % of the time, set by postgres until ") != std::string::npos);
   CHECK(text.find("  set: max_wal_rate=8MB/s\n") != std::string::npos);
   CHECK(run_program(database, {"status", "--json"})
             .out.find(R"("paused":true,"throttle":0.25,"limits":{"max_wal_rate":"8MB/s"})") != std::string::npos);

@@ -1,5 +1,6 @@
 #include "support/server.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -23,6 +24,40 @@ namespace ecmigrate::test {
 
 namespace {
 
+constexpr const char* k_postgres = ECMIGRATE_SOURCE_DIR "/scripts/postgres.sh";
+
+/// Removes the run's servers and folder when this process ends, however it does: it reads a pipe that only we write to.
+class Reaper {
+ public:
+  explicit Reaper(const std::string& folder) {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+      throw std::runtime_error("no pipe");
+    }
+    m_child = fork();
+    if (m_child == 0) {
+      setsid();  // an interrupt is for the tests
+      dup2(ends[0], STDIN_FILENO);
+      execl("/bin/sh", "sh", "-c",
+            "cat >/dev/null; for server in \"$1\"/pg \"$1\"/own-*; do \"$0\" remove \"$server\"; done; rm -rf \"$1\"",
+            k_postgres, folder.c_str(), nullptr);
+      _exit(127);
+    }
+    close(ends[0]);
+    m_pipe = ends[1];
+  }
+  ~Reaper() {
+    close(m_pipe);
+    waitpid(m_child, nullptr, 0);
+  }
+  Reaper(const Reaper&) = delete;
+  Reaper& operator=(const Reaper&) = delete;
+
+ private:
+  int m_pipe = -1;
+  pid_t m_child = 0;
+};
+
 /// A folder for the whole test run.
 const std::string& run_folder() {
   static const std::string folder = [] {
@@ -33,13 +68,8 @@ const std::string& run_folder() {
     chmod(path.c_str(), 0755);
     return path;
   }();
+  static const Reaper reaper(folder);
   return folder;
-}
-
-constexpr const char* k_postgres = ECMIGRATE_SOURCE_DIR "/scripts/postgres.sh";
-
-void remove_server() {
-  std::ignore = std::system(fmt::format("{0} remove {1}/pg; rm -rf {1}", k_postgres, run_folder()).c_str());
 }
 
 std::string own_folder() {
@@ -88,8 +118,6 @@ std::string shell(const std::string& command) {
 
 const std::string& server() {
   static const std::string conninfo = [] {
-    run_folder();  // before the handler that uses it, so that it is destroyed after
-    std::atexit(remove_server);
     // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too.
     shell(std::string(k_postgres) + " start " + run_folder() +
           "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s "

@@ -120,7 +120,7 @@ TEST_CASE("every signal gives its reason, and all that hold are told") {
       "WAL archiving fails (see pg_stat_archiver)",
       "replication slot cdc is about to lose WAL it needs",
       "autovacuum works on the table to prevent wraparound",
-      "the plan's pause_query says so"};
+      "pause_query says so"};
   CHECK(texts(judge.reasons(reading, limits)) == expected);
 }
 

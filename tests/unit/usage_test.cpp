@@ -69,6 +69,18 @@ TEST_CASE("a wrong command line names the nearest right one, and ends with 2") {
   CHECK(contains(answer.text, hint));
 }
 
+TEST_CASE("no part of a password that is not encoded in its URI is told to anybody") {
+  for (const char* uri : {"postgres://app:half@s3cret@127.0.0.1:1/shop", "postgres://app:half/s3cret@127.0.0.1:1/shop",
+                          "postgres://app:half%s3cret@127.0.0.1:1/shop"}) {
+    const Answer answer = run(std::string("status -d '") + uri + "'");
+    INFO(answer.text);
+    CHECK(answer.status == 4);
+    CHECK_FALSE(contains(answer.text, "s3cret"));
+    CHECK_FALSE(contains(answer.text, "half"));
+    CHECK(contains(answer.text, "percent-encoded"));
+  }
+}
+
 TEST_CASE("each command's help has its examples, the flags of every command, and how it may end") {
   for (const std::string command :
        {"expand", "backfill", "verify", "contract", "rollback", "run", "plan", "status", "pause", "throttle", "set",

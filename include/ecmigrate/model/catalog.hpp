@@ -170,6 +170,7 @@ struct Catalog {
   std::map<QualifiedName, QualifiedName> table_of_index;  ///< for the indexes that plans name alone
   std::map<std::string, TypeFacts> types;                 ///< by the plan's spelling
   std::vector<std::string> tables_in_schema;              ///< for "did you mean"
+  std::map<std::string, std::string> no_tables{};         ///< what else has a name there: "a view", "a sequence"
 
   [[nodiscard]] const Table* find_table(const QualifiedName& name) const {
     const auto at = tables.find(name);

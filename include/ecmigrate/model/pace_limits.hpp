@@ -28,6 +28,7 @@ struct PaceLimits {
   int max_archive_queue = 0;                        ///< WAL files that wait to be archived
   std::vector<Window> windows;                      ///< when it may run; none: always
   std::string pause_query;                          ///< the user's: pauses while its first value is true, or not 0
+  std::chrono::milliseconds max_pause{3'600'000};   ///< of signals; pauses by hand and by windows are as long as meant
   std::chrono::milliseconds abort_replica_lag{0};
   int abort_active_sessions = 0;
   std::chrono::milliseconds abort_commit_latency{0};
@@ -40,7 +41,7 @@ struct PaceLimitName {
   std::string_view doc;
   FieldType type = FieldType::text;
 };
-inline constexpr std::array<PaceLimitName, 18> k_pace_limits{{
+inline constexpr std::array<PaceLimitName, 19> k_pace_limits{{
     {"workers",
      "Connections that fill at the same time; default half the server's cores, 1 to 4, where it is on this machine, "
      "else 1."},
@@ -64,6 +65,9 @@ inline constexpr std::array<PaceLimitName, 18> k_pace_limits{{
      "When the backfill may run, for example 22:00-06:00 Europe/Berlin, or Sat,Sun 00:00-24:00; always by default.",
      FieldType::text_list},
     {"pause_query", "SQL of yours, asked twice a second; pauses while its first value is true or above 0."},
+    {"max_pause",
+     "Paused by signals for longer, it ends at a checkpoint with exit status 8; default 1h, 0s never. By hand and by "
+     "windows it is paused for as long as that lasts."},
     {"abort_replica_lag",
      "End the backfill at a checkpoint, with exit status 8, when a replica is further behind; 0s, the default, never."},
     {"abort_active_sessions", "End it when more sessions than this are at work; 0, the default, never."},
@@ -71,9 +75,9 @@ inline constexpr std::array<PaceLimitName, 18> k_pace_limits{{
     {"abort_query", "SQL of yours, asked twice a second; ends it when its first value is true or above 0."},
 }};
 
-/// Sets a limit from text. Gives what is wrong with the value, lowercase, or nothing.
 /// Its value is SQL.
 bool is_query(std::string_view name);
+/// Sets a limit from text. Gives what is wrong with the value, lowercase, or nothing.
 std::string set_limit(PaceLimits& limits, std::string_view name, const std::string& value);
 
 }  // namespace ecmigrate

@@ -183,6 +183,9 @@ class Draft {
 
   /// The plan does not fit the database (exit 3).
   void complain(Location at, const std::string& message, const std::string& hint = {});
+  /// The same, of a name that no table has, or no column of the table.
+  void complain_of_missing_table(Location at, const QualifiedName& name);
+  void complain_of_missing_column(Location at, const Table& table, const std::string& name);
   /// It fits, but doing it would do harm (exit 7).
   void refuse(Location at, const std::string& message, const std::string& hint = {});
   void warn(std::string text) { m_warnings.push_back(std::move(text)); }

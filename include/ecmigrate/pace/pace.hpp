@@ -13,6 +13,9 @@
 
 namespace ecmigrate {
 
+/// Somebody said so, by hand or by windows: such a pause has no limit but his.
+bool is_meant_to_last(const PauseReason& reason);
+
 /// A budget per second. Spending is never refused, it makes the next turn wait: after a batch of n units the bucket
 /// owes n / rate seconds, less what was saved up in the last quarter of a second. Times in milliseconds of one clock.
 class TokenBucket {

@@ -41,6 +41,8 @@ class Pacer {
  private:
   [[nodiscard]] double now_ms() const;
   std::vector<PauseReason> reasons(const QualifiedName& relation, const std::vector<int>& backends, bool all);
+  /// Throws Error{work_remains}.
+  void end_if_held_too_long(double now);
   /// The budget that makes the next batch wait, and for how long.
   [[nodiscard]] std::pair<double, std::string> budget() const;
 
@@ -60,6 +62,7 @@ class Pacer {
   double m_looked_at_replicas_ms = -1;
   std::vector<PauseReason> m_reasons;  ///< to pause, as of the last look
   std::optional<double> m_paused_since_ms;
+  std::optional<double> m_held_since_ms;  ///< by signals alone
   double m_paused_ms = 0;
 };
 

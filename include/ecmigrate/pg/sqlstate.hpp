@@ -31,6 +31,7 @@ inline constexpr std::string_view k_connection_exception = "08";
 inline constexpr std::string_view k_cardinality_violation = "21";  ///< a subquery gave two rows
 inline constexpr std::string_view k_data_exception = "22";
 inline constexpr std::string_view k_integrity_constraint_violation = "23";
+inline constexpr std::string_view k_check_violation = "23514";
 inline constexpr std::string_view k_external_routine_exception = "38";
 inline constexpr std::string_view k_external_routine_invocation_exception = "39";
 inline constexpr std::string_view k_syntax_error_or_access_rule_violation = "42";

@@ -55,6 +55,7 @@ class StepRunner {
   void drop_index(const Step& step);
   void run_concurrently(const Step& step, const std::string& sql);
   void drop_invalid(const Step& step);
+  [[noreturn]] void give_up_index(const Step& step);
   std::optional<bool> index_validity(const Step& step);
 
   Session& m_session;
@@ -62,6 +63,7 @@ class StepRunner {
   std::string m_migration;
   std::int64_t m_run;
   std::string m_phase;
+  std::optional<Blocker> m_index_blocker;  ///< for whom a concurrent build waited last; of its watching thread, too
 };
 
 /// The statement that takes it.
