@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "utf8.hpp"
+#include "ecmigrate/base/utf8.hpp"
 
 namespace ecmigrate::planfile {
 

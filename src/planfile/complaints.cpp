@@ -1,12 +1,11 @@
-#include "complaints.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <tuple>
 
+#include "complaints.hpp"
 #include "ecmigrate/base/text.hpp"
-#include "utf8.hpp"
+#include "ecmigrate/base/utf8.hpp"
 
 namespace ecmigrate::planfile {
 

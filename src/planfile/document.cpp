@@ -1,11 +1,10 @@
-#include "document.hpp"
-
 #include <fmt/format.h>
 
 #include <sstream>
 
 #include "builder.hpp"
-#include "utf8.hpp"
+#include "document.hpp"
+#include "ecmigrate/base/utf8.hpp"
 
 namespace ecmigrate::planfile {
 

@@ -14,10 +14,10 @@
 #include "document.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/base/utf8.hpp"
 #include "ecmigrate/op/kind.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "fields.hpp"
-#include "utf8.hpp"
 
 namespace ecmigrate {
 
@@ -116,7 +116,7 @@ void check_name(const std::string& name, Location at, Checker& checker) {
     checker.add(at,
                 fmt::format("the migration's name has {} bytes, at most {} are allowed", name.size(), k_longest_name),
                 std::string(hint));
-  } else if (has_control || !planfile::is_utf8(name)) {
+  } else if (has_control || !is_utf8(name)) {
     checker.add(at, "the migration's name contains a control character or is not valid UTF-8", std::string(hint));
   }
 }

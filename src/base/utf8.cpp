@@ -1,6 +1,6 @@
-#include "utf8.hpp"
+#include "ecmigrate/base/utf8.hpp"
 
-namespace ecmigrate::planfile {
+namespace ecmigrate {
 
 Character character_at(std::string_view text, std::size_t at) {
   const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -39,4 +39,4 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-}  // namespace ecmigrate::planfile
+}  // namespace ecmigrate

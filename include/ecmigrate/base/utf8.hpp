@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace ecmigrate::planfile {
+namespace ecmigrate {
 
 /// A character of UTF-8 text; size 0 when the bytes there are malformed (or cut off, overlong, a surrogate).
 struct Character {
@@ -19,4 +19,4 @@ bool is_printable(char32_t code);
 /// Well-formed UTF-8 throughout.
 bool is_utf8(std::string_view text);
 
-}  // namespace ecmigrate::planfile
+}  // namespace ecmigrate
