@@ -126,13 +126,14 @@ std::string usual_key_name(const std::string& words) {
 /// What the server would say of it only at ADD CONSTRAINT, after the columns are there.
 void check_referenced(Draft& draft, const Value& references, const QualifiedName& name) {
   const std::string column = references.text("column");
+  const CatalogThing key{CatalogThing::What::key, name, column};
   const Table* other = draft.catalog().find_table(name);
   if (other == nullptr) {
-    draft.complain_of_missing_table(references.at, name);
+    draft.complain_of_missing_table(key, references.at, name);
     return;
   }
   if (other->find_column(column) == nullptr) {
-    draft.complain_of_missing_column(references.at, *other, column);
+    draft.complain_of_missing_column(key, references.at, *other, column);
     return;
   }
   const bool unique = std::ranges::any_of(other->indexes, [&](const Index& index) {
@@ -140,7 +141,8 @@ void check_referenced(Draft& draft, const Value& references, const QualifiedName
            index.tail.find(" WHERE ") == std::string::npos;
   });
   if (!unique) {
-    draft.complain(references.at, fmt::format("{} ({}) has no unique constraint to point at", name.display(), column));
+    draft.complain_of_absent(key, references.at,
+                             fmt::format("{} ({}) has no unique constraint to point at", name.display(), column));
   }
 }
 

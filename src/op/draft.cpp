@@ -18,17 +18,36 @@ std::string place_of(const Plan& plan, Location at) {
 }
 
 void Draft::complain(Location at, const std::string& message, const std::string& hint) {
-  m_refused_only = false;
-  m_complaints.push_back(place_of(m_plan, at) + ": " + message + (hint.empty() ? "" : "\n  hint: " + hint));
+  m_complaints.push_back({Complaint::Kind::wrong, at, message, hint});
+}
+
+void Draft::complain_of_absent(const CatalogThing& thing, Location at, const std::string& message,
+                               const std::string& hint) {
+  m_complaints.push_back({Complaint::Kind::absent, at, message, hint, thing});
+}
+
+void Draft::complain_of_taken(const CatalogThing& thing, Location at, const std::string& what, bool twice) {
+  if (twice) {
+    complain(at, what + " is added by this plan already");
+  } else {
+    m_complaints.push_back({Complaint::Kind::taken, at, what + " exists already", {}, thing});
+  }
 }
 
 void Draft::refuse(Location at, const std::string& message, const std::string& hint) {
-  m_complaints.push_back(place_of(m_plan, at) + ": " + message + (hint.empty() ? "" : "\n  hint: " + hint));
+  m_complaints.push_back({Complaint::Kind::refused, at, message, hint});
 }
 
 void Draft::throw_complaints() const {
-  if (!m_complaints.empty()) {
-    throw Error(m_refused_only ? Outcome::refused : Outcome::plan_invalid, join(m_complaints, "\n"));
+  std::vector<std::string> texts;
+  for (const Complaint& complaint : m_complaints) {
+    texts.push_back(place_of(m_plan, complaint.at) + ": " + complaint.message +
+                    (complaint.hint.empty() ? "" : "\n  hint: " + complaint.hint));
+  }
+  if (!texts.empty()) {
+    const bool refused_only = std::ranges::all_of(
+        m_complaints, [](const Complaint& complaint) { return complaint.kind == Complaint::Kind::refused; });
+    throw Error(refused_only ? Outcome::refused : Outcome::plan_invalid, join(texts, "\n"));
   }
 }
 
@@ -36,25 +55,26 @@ void Draft::add_step(std::string_view phase, int operation, Step step) {
   m_steps.push_back({std::string(phase), operation, std::move(step)});
 }
 
-void Draft::complain_of_missing_table(Location at, const QualifiedName& name) {
+void Draft::complain_of_missing_table(const CatalogThing& missed, Location at, const QualifiedName& name) {
   if (const auto other = m_catalog.no_tables.find(name.name); other != m_catalog.no_tables.end()) {
-    complain(at, fmt::format("\"{}\" is {}", name.name, other->second),
-             other->second.ends_with("view") ? "Name the table that it reads." : "A plan changes tables.");
+    complain_of_absent(missed, at, fmt::format("\"{}\" is {}", name.name, other->second),
+                       other->second.ends_with("view") ? "Name the table that it reads." : "A plan changes tables.");
     return;
   }
   const std::size_t dot = name.name.find('.');
   const std::string wrong = fmt::format("table \"{}\" does not exist in schema \"{}\"", name.name, name.schema);
   if (dot != std::string::npos) {
-    complain(at, wrong,
-             fmt::format("`table:` is a name alone, with any character: give the schema as `schema: {}` at the top.",
-                         name.name.substr(0, dot)));
+    complain_of_absent(
+        missed, at, wrong,
+        fmt::format("`table:` is a name alone, with any character: give the schema as `schema: {}` at the top.",
+                    name.name.substr(0, dot)));
     return;
   }
   const std::vector<std::string_view> names(m_catalog.tables_in_schema.begin(), m_catalog.tables_in_schema.end());
   const auto nearest = nearest_word(name.name, names);
-  complain(at, wrong,
-           nearest ? fmt::format("Did you mean \"{}\"?", *nearest)
-                   : std::string("Set the schema with --schema or `schema:`."));
+  complain_of_absent(missed, at, wrong,
+                     nearest ? fmt::format("Did you mean \"{}\"?", *nearest)
+                             : std::string("Set the schema with --schema or `schema:`."));
 }
 
 TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key) {
@@ -63,7 +83,7 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   const QualifiedName qualified{m_plan.schema, operation.fields.text(key)};
   const Table* found = m_catalog.find_table(qualified);
   if (found == nullptr) {
-    complain_of_missing_table(at, qualified);
+    complain_of_missing_table({CatalogThing::What::table, qualified, {}}, at, qualified);
     return nullptr;
   }
   for (TableDraft& draft : m_tables) {
@@ -111,20 +131,21 @@ TableDraft* Draft::table(const PlannedOperation& operation, std::string_view key
   return &made;
 }
 
-void Draft::complain_of_missing_column(Location at, const Table& table, const std::string& name) {
+void Draft::complain_of_missing_column(const CatalogThing& missed, Location at, const Table& table,
+                                       const std::string& name) {
   std::vector<std::string_view> names;
   for (const Column& column : table.columns) {
     names.push_back(column.name);
   }
   const auto nearest = nearest_word(name, names);
-  complain(at, fmt::format("column \"{}\" of \"{}\" does not exist", name, table.name.display()),
-           nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string());
+  complain_of_absent(missed, at, fmt::format("column \"{}\" of \"{}\" does not exist", name, table.name.display()),
+                     nearest ? fmt::format("Did you mean \"{}\"?", *nearest) : std::string());
 }
 
 const Column* Draft::column(const TableDraft& draft, const std::string& name, Location at, bool may_be_generated) {
   const Column* found = draft.table->find_column(name);
   if (found == nullptr) {
-    complain_of_missing_column(at, *draft.table, name);
+    complain_of_missing_column({CatalogThing::What::column, draft.table->name, name}, at, *draft.table, name);
   } else if (found->generated && !may_be_generated) {
     complain(at, fmt::format("column \"{}\" is generated: it cannot be kept in step by a trigger", name));
     return nullptr;
@@ -173,8 +194,10 @@ bool Draft::claim_constraint(const TableDraft& draft, const std::string& name, L
   }
   const bool taken =
       std::ranges::find(draft.table->constraints, name, &Constraint::name) != draft.table->constraints.end();
-  if (!m_claimed_constraints.insert({draft.table->name, name}).second || taken) {
-    complain(at, fmt::format("constraint \"{}\" of \"{}\" exists already", name, draft.table->name.display()));
+  const bool twice = !m_claimed_constraints.insert({draft.table->name, name}).second;
+  if (twice || taken) {
+    complain_of_taken({CatalogThing::What::constraint, draft.table->name, name}, at,
+                      fmt::format("constraint \"{}\" of \"{}\"", name, draft.table->name.display()), twice);
     return false;
   }
   return true;
@@ -188,8 +211,9 @@ bool Draft::claim_index(const TableDraft& draft, const std::string& name, Locati
   const QualifiedName index{draft.table->name.schema, name};
   const bool taken = m_catalog.table_of_index.contains(index) ||
                      std::ranges::find(m_catalog.tables_in_schema, name) != m_catalog.tables_in_schema.end();
-  if (!m_claimed_indexes.insert(index).second || taken) {
-    complain(at, fmt::format("index \"{}\" exists already", index.display()));
+  const bool twice = !m_claimed_indexes.insert(index).second;
+  if (twice || taken) {
+    complain_of_taken({CatalogThing::What::index, index, {}}, at, fmt::format("index \"{}\"", index.display()), twice);
     return false;
   }
   return true;
@@ -199,8 +223,10 @@ bool Draft::claim_column(TableDraft& draft, const std::string& name, Location at
   if (!fits(name, at)) {
     return false;
   }
-  if (draft.table->find_column(name) != nullptr || adds_column(draft, name)) {
-    complain(at, fmt::format("column \"{}\" of \"{}\" exists already", name, draft.table->name.display()));
+  const bool twice = adds_column(draft, name);
+  if (twice || draft.table->find_column(name) != nullptr) {
+    complain_of_taken({CatalogThing::What::column, draft.table->name, name}, at,
+                      fmt::format("column \"{}\" of \"{}\"", name, draft.table->name.display()), twice);
     return false;
   }
   draft.new_names.push_back(name);
@@ -307,10 +333,14 @@ void complain_of_steps_between(Draft& draft) {
 
 }  // namespace
 
-Draft draft_plan(const Plan& plan, const Catalog& catalog) {
-  Draft draft(plan, catalog);
-  for (const PlannedOperation& operation : fold_alterations(plan.operations)) {
-    find_operation_kind(operation.kind)->contribute(operation, plan, catalog, draft);
+void contribute_all(Draft& draft) {
+  for (const PlannedOperation& operation : fold_alterations(draft.plan().operations)) {
+    try {
+      find_operation_kind(operation.kind)->contribute(operation, draft.plan(), draft.catalog(), draft);
+    } catch (const Error& error) {
+      // A name that cannot be quoted knows nothing of where it stands.
+      draft.complain(operation.at, error.what(), error.hint());
+    }
     for (TableDraft& table : draft.tables()) {
       for (Mapping& mapping : table.mappings) {
         mapping.operation = mapping.operation == 0 ? operation.number : mapping.operation;
@@ -322,6 +352,11 @@ Draft draft_plan(const Plan& plan, const Catalog& catalog) {
     look_around(draft, table);
   }
   complain_of_steps_between(draft);
+}
+
+Draft draft_plan(const Plan& plan, const Catalog& catalog) {
+  Draft draft(plan, catalog);
+  contribute_all(draft);
   draft.throw_complaints();
   for (TableDraft& table : draft.tables()) {
     settle_indexes(table);

@@ -142,7 +142,7 @@ TEST_CASE("a plan that is wrong, or does not fit the database, is a complaint wi
       {"column added twice",
        "operations:\n  - rename_column: { table: person, from: city, to: town }\n  - rename_column: { table: person, "
        "from: street, to: town }\n",
-       3, "3:55", "exists already"},
+       3, "3:55", "is added by this plan already"},
       {"too long name", operation("rename_column: { table: person, from: city, to: " + long_name + " }"), 3, "2:53",
        "64 bytes"},
       {"too long name of a constraint",

@@ -60,8 +60,8 @@ constexpr const OutcomeRow& outcome_row(Outcome outcome) {
 }
 
 /// A failure on its way to the user. `what()` names the object, is lowercase and has no full stop; `hint()` is a
-/// sentence that says what to do, or empty. Thrown, and caught in two places only: the command line and the step
-/// runner.
+/// sentence that says what to do, or empty. Thrown, and caught in few places: the command line, the step runner,
+/// and where all complaints about a plan are collected.
 class Error : public std::runtime_error {
  public:
   Error(Outcome outcome, const std::string& message, std::string hint = {})

@@ -157,9 +157,31 @@ struct TableDraft {
   std::vector<std::function<void()>> after_probe;    ///< decisions that need what the server said; run by compile
 };
 
+/// Something in the catalog that a plan speaks of.
+struct CatalogThing {
+  enum class What { table, column, key, constraint, index };  ///< a key is a column with a unique index
+  What what = What::table;
+  QualifiedName table;  ///< or the index
+  std::string name;     ///< of the column or constraint
+};
+
 /// Collects what the operations of one plan contribute, and every complaint about them.
 class Draft {
  public:
+  struct Complaint {
+    enum class Kind {
+      wrong,    ///< the plan does not fit the database
+      absent,   ///< the same, as the catalog does not have `thing`
+      taken,    ///< the same, as the catalog has `thing`, which the plan wants to make
+      refused,  ///< it fits, but doing it would do harm
+    };
+    Kind kind = Kind::wrong;
+    Location at;
+    std::string message;
+    std::string hint;
+    CatalogThing thing{};
+  };
+
   Draft(const Plan& plan, const Catalog& catalog) : m_plan(plan), m_catalog(catalog) {}
 
   [[nodiscard]] const Plan& plan() const { return m_plan; }
@@ -183,9 +205,12 @@ class Draft {
 
   /// The plan does not fit the database (exit 3).
   void complain(Location at, const std::string& message, const std::string& hint = {});
-  /// The same, of a name that no table has, or no column of the table.
-  void complain_of_missing_table(Location at, const QualifiedName& name);
-  void complain_of_missing_column(Location at, const Table& table, const std::string& name);
+  /// The same, as the catalog does not have something.
+  void complain_of_absent(const CatalogThing& thing, Location at, const std::string& message,
+                          const std::string& hint = {});
+  /// The same, of a name that no table has, or no column of the table; `missed` is what the plan counts on.
+  void complain_of_missing_table(const CatalogThing& missed, Location at, const QualifiedName& name);
+  void complain_of_missing_column(const CatalogThing& missed, Location at, const Table& table, const std::string& name);
   /// It fits, but doing it would do harm (exit 7).
   void refuse(Location at, const std::string& message, const std::string& hint = {});
   void warn(std::string text) { m_warnings.push_back(std::move(text)); }
@@ -201,6 +226,7 @@ class Draft {
     Step step;
   };
   [[nodiscard]] const std::vector<PlannedStep>& steps() const { return m_steps; }
+  [[nodiscard]] const std::vector<Complaint>& complaints() const { return m_complaints; }
   /// Throws one Error with all complaints, if there are any.
   void throw_complaints() const;
 
@@ -211,19 +237,23 @@ class Draft {
 
  private:
   bool fits(const std::string& name, Location at);
+  /// "… exists already", or this plan makes it twice.
+  void complain_of_taken(const CatalogThing& thing, Location at, const std::string& what, bool twice);
 
   const Plan& m_plan;
   const Catalog& m_catalog;
   std::deque<TableDraft> m_tables;
   std::set<QualifiedName> m_claimed_indexes;
   std::set<std::pair<QualifiedName, std::string>> m_claimed_constraints;  ///< table, name
-  std::vector<std::string> m_complaints;
+  std::vector<Complaint> m_complaints;
   std::vector<std::string> m_warnings;
   std::vector<PlannedStep> m_steps;
-  bool m_refused_only = true;
 };
 
-/// Runs every operation's contribution. Throws Error{plan_invalid} or Error{refused}.
+/// Runs every operation's contribution to a draft that is new; it has the complaints then.
+void contribute_all(Draft& draft);
+
+/// The same for a plan. Throws Error{plan_invalid} or Error{refused}.
 Draft draft_plan(const Plan& plan, const Catalog& catalog);
 
 /// Turns a probed draft into the recipe. Throws Error{plan_invalid} or Error{refused}.

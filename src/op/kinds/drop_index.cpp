@@ -15,7 +15,8 @@ void contribute(const PlannedOperation& operation, const Plan& plan, const Catal
   const Location at = operation.fields.find("name")->at;
   const auto table = catalog.table_of_index.find(name);
   if (table == catalog.table_of_index.end()) {
-    draft.complain(at, fmt::format("index \"{}\" does not exist in schema \"{}\"", name.name, name.schema));
+    draft.complain_of_absent({CatalogThing::What::index, name, {}}, at,
+                             fmt::format("index \"{}\" does not exist in schema \"{}\"", name.name, name.schema));
     return;
   }
   const Table* owner = catalog.find_table(table->second);
