@@ -1,9 +1,11 @@
+#include "complaints.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <tuple>
 
-#include "complaints.hpp"
+#include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/base/utf8.hpp"
 
@@ -50,6 +52,11 @@ Excerpt excerpt(std::string_view line, std::size_t column) {
   return out;
 }
 
+std::string with_caret(std::string_view line, Location at) {
+  const auto [text, caret] = excerpt(line, static_cast<std::size_t>(std::max(1, at.column)) - 1);
+  return fmt::format("{:>5} | {}\n{:>5} | {:>{}}", at.line, text, "", "^", caret + 1);
+}
+
 }  // namespace
 
 Source::Source(std::string_view text, std::string file) : m_file(std::move(file)) {
@@ -87,49 +94,44 @@ std::size_t Source::offset(int line, std::size_t column) const {
 }
 
 void Complaints::add(Location at, std::string message, std::string hint) {
-  m_complaints.push_back({at, std::move(message), std::move(hint)});
-}
-
-std::string Complaints::render(const Complaint& complaint) const {
-  std::string out;
-  if (complaint.at.line == 0) {
-    out = fmt::format("{}: {}", m_source.file(), complaint.message);
-  } else {
-    const auto [text, caret] =
-        excerpt(m_source.line(complaint.at.line), static_cast<std::size_t>(std::max(1, complaint.at.column)) - 1);
-    out = fmt::format("{}:{}:{}: {}\n{:>5} | {}\n{:>5} | {:>{}}", m_source.file(), complaint.at.line,
-                      complaint.at.column, complaint.message, complaint.at.line, text, "", "^", caret + 1);
-  }
-  return complaint.hint.empty() ? out : out + "\nhint: " + complaint.hint;
-}
-
-void Complaints::raise() const {
-  if (!m_complaints.empty()) {
-    throw error();
-  }
+  m_complaints.push_back({m_rule, at, std::move(message), std::move(hint), {}});
 }
 
 void Complaints::give_up(Location at, std::string message, std::string hint) {
   add(at, std::move(message), std::move(hint));
-  throw error();
+  throw GaveUp();
 }
 
-Error Complaints::error() const {
-  const auto key = [](const Complaint& c) { return std::tie(c.at.line, c.at.column); };
-  std::vector<Complaint> sorted = m_complaints;
-  std::ranges::stable_sort(sorted, [&](const Complaint& a, const Complaint& b) { return key(a) < key(b); });
+std::vector<PlanComplaint> Complaints::list() const {
+  const auto key = [](const PlanComplaint& c) { return std::tie(c.at.line, c.at.column); };
+  std::vector<PlanComplaint> sorted = m_complaints;
+  std::ranges::stable_sort(sorted, [&](const auto& a, const auto& b) { return key(a) < key(b); });
   // What stands behind an anchor is checked once for each alias, but is wrong only once.
-  const auto same = [&](const Complaint& a, const Complaint& b) { return key(a) == key(b) && a.message == b.message; };
+  const auto same = [&](const auto& a, const auto& b) { return key(a) == key(b) && a.message == b.message; };
   sorted.erase(std::unique(sorted.begin(), sorted.end(), same), sorted.end());
 
-  std::vector<std::string> texts;
-  for (std::size_t i = 0; i < std::min(sorted.size(), k_most_complaints); ++i) {
-    texts.push_back(render(sorted[i]));
-  }
   if (sorted.size() > k_most_complaints) {
-    texts.push_back(fmt::format("and {} more complaints", sorted.size() - k_most_complaints));
+    const std::size_t more = sorted.size() - k_most_complaints;
+    sorted.resize(k_most_complaints);
+    sorted.push_back(
+        {sorted.back().rule, {}, fmt::format("and {} more {}", more, more == 1 ? "complaint" : "complaints"), {}, {}});
   }
-  return {Outcome::plan_invalid, join(texts, "\n")};
+  for (PlanComplaint& complaint : sorted) {
+    if (complaint.at.line > 0) {
+      complaint.excerpt = with_caret(m_source.line(complaint.at.line), complaint.at);
+    }
+  }
+  return sorted;
+}
+
+void Complaints::raise() const {
+  std::vector<std::string> texts;
+  for (const PlanComplaint& complaint : list()) {
+    texts.push_back(complaint_text(m_source.file(), complaint));
+  }
+  if (!texts.empty()) {
+    throw Error(Outcome::plan_invalid, join(texts, "\n"));
+  }
 }
 
 std::string shown(std::string_view word) {
@@ -157,3 +159,17 @@ std::string did_you_mean(const std::optional<std::string>& near) {
 }
 
 }  // namespace ecmigrate::planfile
+
+namespace ecmigrate {
+
+std::string complaint_text(const std::string& file, const PlanComplaint& complaint) {
+  std::string text = complaint.at.line == 0
+                         ? fmt::format("{}: {}", file, complaint.message)
+                         : fmt::format("{}:{}:{}: {}", file, complaint.at.line, complaint.at.column, complaint.message);
+  if (!complaint.excerpt.empty()) {
+    text += "\n" + complaint.excerpt;
+  }
+  return complaint.hint.empty() ? text : text + "\nhint: " + complaint.hint;
+}
+
+}  // namespace ecmigrate

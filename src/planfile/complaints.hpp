@@ -1,13 +1,14 @@
 #pragma once
 
+#include <exception>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "ecmigrate/base/error.hpp"
 #include "ecmigrate/model/value.hpp"
+#include "ecmigrate/planfile/planfile.hpp"
 
 namespace ecmigrate::planfile {
 
@@ -29,30 +30,35 @@ class Source {
   std::vector<std::size_t> m_line_starts;
 };
 
+/// Thrown where what follows in a file cannot be understood; the complaint is among the others.
+class GaveUp : public std::exception {
+ public:
+  [[nodiscard]] const char* what() const noexcept override { return "gave up over a plan file"; }
+};
+
 /// What is wrong with a file, collected so that all of it is reported at once. `source` must outlive it.
 class Complaints {
  public:
   explicit Complaints(const Source& source) : m_source(source) {}
 
+  /// What is added from now on is about that.
+  void begin(PlanRule rule) { m_rule = rule; }
   /// A message is lowercase without full stop, a hint a sentence. Columns count characters, not bytes. Without a
   /// location the complaint is about the whole file.
   void add(Location at, std::string message, std::string hint = {});
-  /// Throws Error{plan_invalid} with all complaints in the file's order, if there are any.
-  void raise() const;
-  /// Adds the last one and throws: what follows in the file cannot be understood.
+  /// Adds the last one and throws GaveUp.
   [[noreturn]] void give_up(Location at, std::string message, std::string hint = {});
 
- private:
-  struct Complaint {
-    Location at;
-    std::string message;
-    std::string hint;
-  };
-  [[nodiscard]] std::string render(const Complaint& complaint) const;
-  [[nodiscard]] Error error() const;
+  [[nodiscard]] bool empty() const { return m_complaints.empty(); }
+  /// In the file's order, as many as anybody reads; a last one says how many more there are.
+  [[nodiscard]] std::vector<PlanComplaint> list() const;
+  /// Throws Error{plan_invalid} with all of the list, if there are any.
+  void raise() const;
 
+ private:
   const Source& m_source;
-  std::vector<Complaint> m_complaints;
+  PlanRule m_rule = PlanRule::yaml;
+  std::vector<PlanComplaint> m_complaints;
 };
 
 /// A word out of the file, made short and harmless for a terminal.

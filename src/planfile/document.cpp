@@ -1,9 +1,10 @@
+#include "document.hpp"
+
 #include <fmt/format.h>
 
 #include <sstream>
 
 #include "builder.hpp"
-#include "document.hpp"
 #include "ecmigrate/base/utf8.hpp"
 
 namespace ecmigrate::planfile {
@@ -44,9 +45,7 @@ std::string_view syntax_hint(std::string_view message) {
   return {};
 }
 
-}  // namespace
-
-Node read_document(const Source& source, Complaints& complaints) {
+Node read_whole(const Source& source, Complaints& complaints) {
   if (source.text().size() > k_most_bytes) {
     complaints.give_up({}, "the file is larger than 4 MiB", "A plan is small; is this the right file?");
   }
@@ -65,6 +64,16 @@ Node read_document(const Source& source, Complaints& complaints) {
     complaints.give_up(at, "YAML syntax error: " + error.msg, std::string(syntax_hint(error.msg)));
   }
   return builder.take();
+}
+
+}  // namespace
+
+std::optional<Node> read_document(const Source& source, Complaints& complaints) {
+  try {
+    return read_whole(source, complaints);
+  } catch (const GaveUp&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace ecmigrate::planfile

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,8 @@ struct Node::Member {
 inline constexpr std::size_t k_most_bytes = std::size_t{4} << 20U;
 
 /// Reads the one YAML document of the file: UTF-8, at most 4 MiB, 64 levels and 100,000 values, no tags. Duplicate
-/// keys are complained about and the first is kept. Throws (by `complaints`) when the text cannot be read at all; a
-/// file without a document gives a null node.
-Node read_document(const Source& source, Complaints& complaints);
+/// keys are complained about and the first is kept. Nothing, with a complaint, when the text cannot be read to its
+/// end; a file without a document gives a null node.
+std::optional<Node> read_document(const Source& source, Complaints& complaints);
 
 }  // namespace ecmigrate::planfile

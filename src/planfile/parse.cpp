@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "ecmigrate/op/kind.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "fields.hpp"
+#include "operations.hpp"
 
 namespace ecmigrate {
 
@@ -144,60 +146,118 @@ Plan to_plan(const Node& root, Checker& checker) {
   if (const Value* backfill = top.find("backfill")) {
     plan.backfill = to_backfill(*backfill, checker);
   }
-  if (const Value* name = top.find("name")) {
+  if (const Value* name = top.find("name"); name != nullptr && name->kind == Kind::scalar) {
     check_name(plan.name, name->at, checker);
   }
   return plan;
 }
 
-std::string read_file(const std::string& path, std::size_t most) {
-  const auto fail = [&path] {
-    const std::string reason = std::generic_category().message(errno);
-    throw Error(Outcome::usage, fmt::format("cannot read {}: {}", path, reason), "Give the path of a plan file.");
-  };
+/// The text, or nothing and the reason. One byte more than is allowed is enough to be refused, and endless files
+/// (/dev/zero) end.
+std::optional<std::string> text_of(const std::string& path, std::string& reason) {
+  constexpr std::size_t k_most = planfile::k_most_bytes + 1;
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!file) {
-    fail();
+  std::string text(file ? k_most : 0, '\0');
+  if (file) {
+    text.resize(std::fread(text.data(), 1, k_most, file.get()));
   }
-  std::string text(most, '\0');
-  text.resize(std::fread(text.data(), 1, most, file.get()));
-  if (std::ferror(file.get()) != 0) {
-    fail();
+  if (!file || std::ferror(file.get()) != 0) {
+    reason = std::generic_category().message(errno);
+    return std::nullopt;
   }
   return text;
+}
+
+struct Reading {
+  Plan plan;
+  Location name_at;  ///< nowhere for a name that is the file's
+};
+
+/// What the text says, as far as it can be understood; what is wrong with it goes to the complaints.
+Reading read_text(const planfile::Source& source, const std::string& schema, planfile::Complaints& complaints) {
+  Reading out;
+  const std::optional<Node> root = planfile::read_document(source, complaints);
+  if (!root) {
+    return out;
+  }
+  complaints.begin(PlanRule::fields);
+  if (root->kind == Kind::null) {
+    complaints.add({}, "the plan is empty", "Start one with `ecmigrate new NAME`.");
+    return out;
+  }
+  Checker checker(complaints);
+  if (checker.expect(*root, Kind::map, "", "A plan has at least the key \"operations\".")) {
+    out.plan = to_plan(*root, checker);
+  }
+  out.plan.file = source.file();
+  const auto name = std::ranges::find(root->members, "name", &Node::Member::key);
+  if (name != root->members.end()) {
+    out.name_at = name->value.at;
+  } else {
+    out.plan.name = std::filesystem::path(source.file()).stem().string();
+    check_name(out.plan.name, {}, checker);
+  }
+  if (!schema.empty()) {
+    out.plan.schema = schema;
+  }
+  return out;
+}
+
+/// Whether both are the same file, however they are written.
+bool same_file(const std::string& one, const std::string& other) {
+  std::error_code unknown;
+  return one == other || (std::filesystem::equivalent(one, other, unknown) && !unknown);
 }
 
 }  // namespace
 
 Plan read_plan(const std::string& path, const std::string& schema) {
-  // One byte more than is allowed is enough to be refused, and endless files (/dev/zero) end.
-  return parse_plan(read_file(path, planfile::k_most_bytes + 1), path, schema);
+  std::string reason;
+  const std::optional<std::string> text = text_of(path, reason);
+  if (!text) {
+    throw Error(Outcome::usage, fmt::format("cannot read {}: {}", path, reason), "Give the path of a plan file.");
+  }
+  return parse_plan(*text, path, schema);
 }
 
 Plan parse_plan(std::string_view text, const std::string& file, const std::string& schema) {
   const planfile::Source source(text, file);
   planfile::Complaints complaints(source);
-  const Node root = planfile::read_document(source, complaints);
-  Checker checker(complaints);
-  if (root.kind == Kind::null) {
-    complaints.give_up({}, "the plan is empty", "Start one with `ecmigrate new NAME`.");
-  }
-  Plan plan;
-  if (checker.expect(root, Kind::map, "", "A plan has at least the key \"operations\".")) {
-    plan = to_plan(root, checker);
-  }
-  plan.file = file;
-  const bool is_named = std::ranges::any_of(root.members, [](const auto& member) { return member.key == "name"; });
-  if (!is_named) {
-    plan.name = std::filesystem::path(file).stem().string();
-    check_name(plan.name, {}, checker);
-  }
-  if (!schema.empty()) {
-    plan.schema = schema;
-  }
+  Plan plan = read_text(source, schema, complaints).plan;
   complaints.raise();
   plan.canonical = planfile::canonical_text(plan);
   return plan;
+}
+
+std::vector<PlanCheck> check_plans(std::span<const std::string> files, const std::string& schema) {
+  std::vector<PlanCheck> checks;
+  for (const std::string& file : files) {
+    if (std::ranges::any_of(checks, [&](const PlanCheck& other) { return same_file(other.file, file); })) {
+      continue;
+    }
+    std::string reason;
+    const std::optional<std::string> text = text_of(file, reason);
+    if (!text) {
+      checks.push_back({file, {}, {{PlanRule::file, {}, "cannot be read: " + reason, {}, {}}}});
+      continue;
+    }
+    const planfile::Source source(*text, file);
+    planfile::Complaints complaints(source);
+    const Reading reading = read_text(source, schema, complaints);
+    if (complaints.empty()) {
+      complaints.begin(PlanRule::operations);
+      planfile::check_operations(reading.plan, complaints);
+    }
+    const auto namesake = std::ranges::find(checks, reading.plan.name, &PlanCheck::migration);
+    if (!reading.plan.name.empty() && namesake != checks.end()) {
+      complaints.begin(PlanRule::name);
+      complaints.add(reading.name_at,
+                     fmt::format("{} has the name {}, too", namesake->file, in_quotes(reading.plan.name)),
+                     "A name means one migration: give each plan one of its own.");
+    }
+    checks.push_back({file, reading.plan.name, complaints.list()});
+  }
+  return checks;
 }
 
 }  // namespace ecmigrate

@@ -145,6 +145,18 @@ bool parse(const std::string& text) {
   }
 }
 
+/// A text that is no plan has complaints, and none of a plan is about reading it.
+void check(const std::filesystem::path& file, bool is_plan) {
+  const std::vector<std::string> files{file.string()};
+  const ecmigrate::PlanCheck checked = ecmigrate::check_plans(files).front();
+  const bool unread = std::ranges::any_of(checked.complaints, [](const ecmigrate::PlanComplaint& complaint) {
+    return complaint.rule != ecmigrate::PlanRule::operations;
+  });
+  if (unread == is_plan) {
+    throw std::logic_error("check and the reader disagree");
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -181,7 +193,9 @@ int main(int count, char** arguments) {
     }
     std::ofstream(last, std::ios::binary) << text;
     ++texts;
-    plans += parse(text) ? 1 : 0;
+    const bool is_plan = parse(text);
+    check(last, is_plan);
+    plans += is_plan ? 1 : 0;
   }
   std::filesystem::remove(last);
   fmt::print("{} texts, {} of them plans\n", texts, plans);

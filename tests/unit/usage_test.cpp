@@ -1,32 +1,19 @@
 // The command line's words for who gave it wrong ones, and the help of each command.
 
-#include <sys/wait.h>
-
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/program.hpp"
+
+using ecmigrate::test::Answer;
 
 namespace {
 
-struct Answer {
-  int status = 0;
-  std::string text;  ///< what came on standard output and standard error
-};
-
 Answer run(const std::string& arguments, const std::string& redirection = " 2>&1") {
-  std::FILE* pipe = popen((std::string(ECMIGRATE_PROGRAM) + " " + arguments + redirection).c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  Answer answer;
-  std::array<char, 4096> buffer{};
-  while (const std::size_t length = fread(buffer.data(), 1, buffer.size(), pipe)) {
-    answer.text.append(buffer.data(), length);
-  }
-  answer.status = WEXITSTATUS(pclose(pipe));
-  return answer;
+  return ecmigrate::test::run_program(arguments, redirection);
 }
 
 bool contains(const std::string& text, const std::string& part) {
@@ -58,6 +45,9 @@ TEST_CASE("a wrong command line names the nearest right one, and ends with 2") {
       {"expand", "plan is required", "ecmigrate help expand shows its arguments and examples"},
       {"expand a.yaml b.yaml", "expand has no use for \"b.yaml\"", "ecmigrate help expand"},
       {"backfill plan.yaml --workers", "--workers", "ecmigrate help backfill"},
+      {"check", "file is required", "ecmigrate help check"},
+      {"check --format html plan.yaml", "--format", "ecmigrate help check"},
+      {"lint plan.yaml", "no command \"lint\"", "Did you mean \"check\"?"},
       {"help exapnd", "no command \"exapnd\"", "Did you mean \"expand\"?"},
   }));
   INFO(arguments);
@@ -83,8 +73,8 @@ TEST_CASE("no part of a password that is not encoded in its URI is told to anybo
 
 TEST_CASE("each command's help has its examples, the flags of every command, and how it may end") {
   for (const std::string command :
-       {"expand", "backfill", "verify", "contract", "rollback", "run", "plan", "status", "pause", "throttle", "set",
-        "serve", "compare", "demo", "new", "schema", "version"}) {
+       {"expand", "backfill", "verify", "contract", "rollback", "run", "check", "plan", "status", "pause", "throttle",
+        "set", "serve", "compare", "demo", "new", "schema", "version"}) {
     INFO(command);
     const Answer help = run("help " + command);
     CHECK(help.status == 0);
