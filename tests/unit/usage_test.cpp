@@ -74,7 +74,7 @@ TEST_CASE("no part of a password that is not encoded in its URI is told to anybo
 TEST_CASE("each command's help has its examples, the flags of every command, and how it may end") {
   for (const std::string command :
        {"expand", "backfill", "verify", "contract", "rollback", "run", "check", "plan", "status", "pause", "throttle",
-        "set", "serve", "compare", "demo", "new", "schema", "version"}) {
+        "set", "serve", "compare", "demo", "new", "schema", "completion", "version"}) {
     INFO(command);
     const Answer help = run("help " + command);
     CHECK(help.status == 0);
