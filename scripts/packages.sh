@@ -12,7 +12,7 @@ packages=("${build_packages[@]}" curl)
 case "${1:-}" in
   "") ;;
   tests)
-    packages+=(pgbouncer chromium fonts-dejavu-core clang-format clang-tidy-16 zsh fish)
+    packages+=(pgbouncer chromium fonts-dejavu-core clang-format clang-tidy-16 zsh fish man-db)
     # Another source's Node.js brings an npm of its own, which Debian's package would conflict with.
     command -v npm >/dev/null || packages+=(nodejs npm)
     ;;
