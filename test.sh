@@ -8,4 +8,4 @@ if [ "${1:-}" = --docker ]; then
 fi
 scripts/packages.sh tests
 ./build.sh
-ECMIGRATE_PROGRAM=$PWD/build/ecmigrate tests/run.sh build/tests/unit_tests build/tests/http_tests tests/parallel.sh tests/scripts.sh scripts/run.sh tests/browser/run
+ECMIGRATE_PROGRAM=$PWD/build/ecmigrate tests/run.sh build/tests/unit_tests build/tests/http_tests tests/parallel.sh tests/scripts.sh tests/install.sh scripts/run.sh tests/browser/run
