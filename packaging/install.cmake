@@ -34,3 +34,5 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT other)
 install(FILES ${beside}/_ecmigrate DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT debian
         EXCLUDE_FROM_ALL)
 install(FILES ${beside}/changelog.Debian.gz DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT debian EXCLUDE_FROM_ALL)
+install(FILES packaging/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME ecmigrate
+        COMPONENT debian EXCLUDE_FROM_ALL)

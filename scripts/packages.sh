@@ -3,6 +3,7 @@
 #
 #   scripts/packages.sh           what building and the demo need
 #   scripts/packages.sh tests     and what the tests need
+#   scripts/packages.sh deb       and what making and trying the Debian package needs
 #   scripts/packages.sh names     prints the names of what building needs
 set -euo pipefail
 
@@ -16,8 +17,9 @@ case "${1:-}" in
     # Another source's Node.js brings an npm of its own, which Debian's package would conflict with.
     command -v npm >/dev/null || packages+=(nodejs npm)
     ;;
+  deb) packages+=(dpkg-dev lintian debootstrap) ;;
   names) echo "${build_packages[*]}"; exit ;;
-  *) sed -n '2,6p' "$0"; exit 2 ;;
+  *) sed -n '2,7p' "$0"; exit 2 ;;
 esac
 
 as_root() {
