@@ -33,8 +33,20 @@ as_root() {
   fi
 }
 
+# Without a network apt has two lines to say of each package: one sentence is made of them.
 install() {
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "$@" </dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "$@" </dev/null 2>"$said/install" && return
+  local no_network='(Temporary failure resolving|Could not resolve|Could not connect|Unable to connect|Connection (failed|timed out)|Network is unreachable|No route to host).*'
+  local reason=
+  if grep -qE 'Failed to fetch|Unable to fetch|Unable to locate package|has no installation candidate' "$said/install"; then
+    reason=$(cat "$said"/* | grep -oE "$no_network" | head -n 1 || true)
+  fi
+  if [ -n "$reason" ]; then
+    echo "these packages are missing and could not be downloaded ($reason), so run this again with a network: $*" >&2
+  else
+    cat "$said"/* >&2
+  fi
+  exit 1
 }
 
 is_installed() {
@@ -67,7 +79,12 @@ if ! command -v apt-get >/dev/null; then
   exit 0
 fi
 
-trap restore_cluster_settings EXIT
+said=$(mktemp -d)
+tidy() {
+  rm -rf "$said"
+  restore_cluster_settings
+}
+trap tidy EXIT
 restore_cluster_settings
 
 missing=()
@@ -78,7 +95,10 @@ has_server && server=() || server=(postgresql)
 
 if [ ${#missing[@]} -gt 0 ] || [ ${#server[@]} -gt 0 ]; then
   echo "installing ${missing[*]} ${server[*]}"
-  as_root apt-get update --quiet=2 </dev/null
+  [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+    { echo "not root and no sudo: run as root: apt-get install ${missing[*]} ${server[*]}" >&2; exit 1; }
+  # A source that does not answer is no matter if what is missing comes from another.
+  as_root apt-get update --quiet=2 </dev/null 2>"$said/update" || true
 fi
 if [ ${#missing[@]} -gt 0 ]; then
   install "${missing[@]}"

@@ -78,6 +78,27 @@ check "and is removed" "$(try pid_removed scripts/postgres.sh remove "$work/stal
 check "the bystander lives on" "$(kill -0 $bystander && echo yes)" yes
 kill $bystander
 
+# A machine without a network, where nothing is installed: apt as it answers there.
+mkdir "$work/bin"
+cat >"$work/bin/apt-get" <<'TEXT'
+#!/bin/sh
+[ "$1" = update ] && { echo "W: Failed to fetch http://mirror.example/dists/bookworm/InRelease  Temporary failure resolving 'mirror.example'" >&2; exit 0; }
+for package in g++ cmake; do
+  echo "E: Failed to fetch http://mirror.example/pool/$package.deb  Temporary failure resolving 'mirror.example'" >&2
+done
+echo "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?" >&2
+exit 100
+TEXT
+printf '#!/bin/sh\necho not-installed\n' >"$work/bin/dpkg-query"
+printf '#!/bin/sh\nexec "$@"\n' >"$work/bin/sudo"
+chmod +x "$work"/bin/*
+check "setup without a network" "$(PATH=$work/bin:$PATH try offline ./setup.sh)" 1
+check "it says so in one sentence" "$(grep -v '^installing ' "$work/offline" | cut -d: -f1)" \
+  "these packages are missing and could not be downloaded (Temporary failure resolving 'mirror.example'), so run this again with a network"
+printf '#!/bin/sh\necho "E: Could not get lock /var/lib/dpkg/lock-frontend." >&2\nexit 100\n' >"$work/bin/apt-get"
+check "setup while apt is at work elsewhere" "$(PATH=$work/bin:$PATH try locked ./setup.sh)" 1
+check "it says what apt says" "$(said locked 'E: Could not get lock')" yes
+
 check "remove" "$(try removed scripts/demo.sh remove)" 0
 check "nothing is left" "$(ls -d "$ECMIGRATE_DEMO_DIR"* 2>/dev/null)" ""
 check "remove, again" "$(try removed scripts/demo.sh remove)" 0

@@ -60,6 +60,8 @@ struct NotRun {
 
 constexpr std::array k_not_run{
     NotRun{"README.md", "./setup.sh", "installs packages and starts the demo; tests/scripts.sh runs start.sh"},
+    NotRun{"README.md", "./build.sh", "installs into the system; tests/install.sh does it elsewhere"},
+    NotRun{"README.md", "scripts/packages.sh deb", "compiles everything once more; tests/deb/run does it"},
     NotRun{"CONTRIBUTING.md", "./build.sh", "builds, and runs all tests: this one is among them"},
     NotRun{"docs/ci.md", "docker build", "needs Docker and the network; tests/docker builds the image"},
     NotRun{"docs/ci.md", "#!/usr/bin/env bash", "a hook of git; check_docs_test.cpp commits with it"},
