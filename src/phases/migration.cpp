@@ -560,7 +560,7 @@ struct Migration::Run {
     const std::vector<std::string> going =
         session.options().confirm_contract ? what_goes(session, record->recipe) : std::vector<std::string>();
     if (!going.empty()) {
-      confirm("contract takes away for good:\n  " + join(going, "\n  ") +
+      confirm("contract takes away for good:\n  " + join(going, "\n  ") + "\nconnected now: " + connected_now(session) +
               "\nWhere an instance of the old version still runs, it fails from then on");
     }
   }

@@ -33,6 +33,23 @@ std::string column_that_goes(Session& session, const ColumnDrop& drop) {
 
 }  // namespace
 
+std::string connected_now(Session& session) {
+  constexpr int k_most = 8;
+  const pg::Rows rows = session.connection().query(
+      "select coalesce(nullif(application_name, ''), 'without application_name') as who, count(*) from "
+      "pg_catalog.pg_stat_activity where datname = pg_catalog.current_database() and backend_type = 'client backend' "
+      "and "
+      "application_name not like 'ecmigrate%' group by 1 order by 2 desc, 1");
+  std::vector<std::string> who;
+  for (int row = 0; row < std::min(rows.size(), k_most); ++row) {
+    who.push_back(fmt::format("{} ({})", abbreviate(rows.text(row, 0), 60), rows.integer(row, 1)));
+  }
+  if (rows.size() > k_most) {
+    who.push_back(fmt::format("and {} more", rows.size() - k_most));
+  }
+  return who.empty() ? "nobody else" : join(who, ", ");
+}
+
 std::vector<std::string> what_goes(Session& session, const Recipe& recipe) {
   std::vector<std::string> lines;
   for (const ColumnDrop& drop : recipe.drops) {

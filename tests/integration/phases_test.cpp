@@ -91,7 +91,8 @@ TEST_CASE("contract looks at everything before it asks, says what goes, and asks
   CHECK(database.value("select state from ecmigrate.migrations") == "verified");
   CHECK_THAT(ran.err,
              Catch::Matchers::Contains("contract takes away for good:\n  users.full_name  about 3,002 values, "));
-  CHECK_THAT(ran.err, Catch::Matchers::Contains("--confirm split"));
+  CHECK_THAT(ran.err,
+             Catch::Matchers::Contains("\nconnected now: test (1)\n") && Catch::Matchers::Contains("--confirm split"));
   CHECK(database.value("select count(full_name) from users") == "3002");
   database.exec("create view seen as select full_name from users");
   ran = run_program(database, {"contract", "PLAN"}, k_split);
