@@ -151,7 +151,7 @@ void with_migration(Invocation& invocation, const RunFlags& flags,
   Session session({conninfo, truncate_utf8(command, 63), nullptr}, options, recorder, system_clock(),
                   invocation.interrupt.token());
   recorder.on(event::Started{invocation.result.command, plan.name, session.connection().description()});
-  Migration migration(session, plan);
+  Migration migration(session, plan, invocation.result.command);
   open = &migration;
   const auto tell = [&] {
     // Of the state, whatever the command was; after a rollback the plan has to be mended first.

@@ -7,6 +7,7 @@ namespace {
 void add_to(CLI::App& command, ChosenCommand& chosen) {
   const auto flags = std::make_shared<RunFlags>();
   add_phase(command, chosen, flags, [](Migration& migration) { migration.contract(); });
+  add_index_wait_flag(command, *flags);
   add_accept_drop_flag(command, *flags);
 }
 

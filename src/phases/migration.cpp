@@ -49,6 +49,7 @@ struct Migration::Run {
   const Plan& plan;
   Journal journal;
   std::optional<MigrationRecord> record;
+  std::string told_command{};
   std::int64_t id = 0;
   bool changed = false;
   bool locked = false;
@@ -80,7 +81,8 @@ struct Migration::Run {
 
   void begin_run(const std::string& command) {
     if (id == 0) {
-      id = journal.begin_run(plan.name, {command, plan.file, session.options().target, session.options().pace});
+      id = journal.begin_run(plan.name, {told_command.empty() ? command : told_command, plan.file,
+                                         session.options().target, session.options().pace});
     }
   }
 
@@ -165,13 +167,16 @@ struct Migration::Run {
                             options.ask ? "type the name, or " : "", shell_quote(plan.name)));
   }
 
-  /// Where the migration stands, to those who look up whose turn it is. A contract that was killed before its first
-  /// statement has taken nothing away.
+  /// Where the migration stands, to those who look up whose turn it is. Whether contract has begun is for its steps to
+  /// say: one that was killed before its first statement has taken nothing away, and after one there is no way back.
   [[nodiscard]] State standing() {
     if (!record) {
       return State::planned;
     }
-    return record->state == State::contracting && begun("contract").empty() ? State::verified : record->state;
+    if (record->state != State::contracting && record->state != State::verified) {
+      return record->state;
+    }
+    return begun("contract").empty() ? State::verified : State::contracting;
   }
 
   /// Whether the command has work to do; says so where that is done. Throws Error{refused} where something else has to
@@ -200,6 +205,14 @@ struct Migration::Run {
     journal.set_state(plan.name, state);
     record->state = state;
     session.report(event::StateChanged{plan.name, std::string(state_name(before)), std::string(state_name(state))});
+  }
+
+  /// A contract of which nothing was done: verified again, and the way back open.
+  void take_contract_back() {
+    if (journal.take_contract_back(plan.name)) {
+      record->state = State::verified;
+      session.report(event::StateChanged{plan.name, "contracting", "verified"});
+    }
   }
 
   void keep_begun(const std::string& phase, std::vector<Step>& steps) {
@@ -658,7 +671,10 @@ struct Migration::Run {
   }
 };
 
-Migration::Migration(Session& session, const Plan& plan) : m_run(std::make_unique<Run>(session, plan)) {}
+Migration::Migration(Session& session, const Plan& plan, std::string command)
+    : m_run(std::make_unique<Run>(session, plan)) {
+  m_run->told_command = std::move(command);
+}
 
 Migration::~Migration() = default;
 
@@ -772,20 +788,18 @@ void Migration::contract() {
     refuse_without_lock_room(run.session, run.record->recipe);
     run.set_state(State::contracting);
   }
-  const auto back_if_nothing_is_there = [&run] {
-    if (run.begun("contract").empty()) {
-      run.set_state(State::verified);
-    }
-  };
   try {
     run.run_steps("contract", guarded_contract(run.plan, run.record->recipe, run.record->trigger_marks, run.drift()));
   } catch (const pg::SqlError& error) {
     if (!error.connection_lost()) {
-      back_if_nothing_is_there();
+      run.take_contract_back();
     }
     throw;
-  } catch (const Error&) {  // no lock
-    back_if_nothing_is_there();
+  } catch (const Error& error) {
+    // Of any other the run lock, and with it the migration, may be somebody else's by now.
+    if (error.outcome() == Outcome::lock_not_obtained) {
+      run.take_contract_back();
+    }
     throw;
   }
   run.set_state(State::contracted);

@@ -184,7 +184,7 @@ Answer failed_answer(const MigrationView& migration) {
   const RunView& run = *migration.run;
   const std::string phase = phase_in_words(run.command);
   const std::string first_line = run.message.substr(0, run.message.find('\n'));
-  if (run.outcome == outcome_row(Outcome::lock_not_obtained).name) {
+  if (run.outcome == outcome_row(Outcome::lock_not_obtained).name && migration.state != State::contracting) {
     return {"bad", phase + " got no lock", "Nothing was changed by that step; both versions go on working."};
   }
   if (run.outcome == outcome_row(Outcome::differences_found).name) {

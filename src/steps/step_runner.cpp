@@ -284,6 +284,11 @@ bool StepRunner::done_after_reconnect(const Step& step) {
   // The answer to COMMIT may be what was lost: the journal's row was in the same transaction, so it knows.
   m_session.warn("the connection was lost; connecting again");
   m_session.reconnect();
+  if (!m_journal.is_newest_run(m_migration, m_run)) {
+    throw Error(Outcome::outcome_unknown,
+                fmt::format("while the connection was lost, somebody else ran \"{}\"", m_migration),
+                "This run has ended, and changed nothing since. ecmigrate status says where the migration stands.");
+  }
   const std::vector<std::string> done = m_journal.done_steps(m_migration, m_phase);
   return std::ranges::find(done, step.id) != done.end();
 }
@@ -375,6 +380,14 @@ void StepRunner::drop_index(const Step& step) {
     try {
       run_concurrently(step, step.sql.front());
     } catch (const pg::SqlError& error) {
+      if (error.sqlstate() == pg::sqlstate::k_lock_not_available) {
+        throw Error(
+            Outcome::lock_not_obtained,
+            fmt::format("{}: it waited {} (--index-wait) for transactions that had the table before; the index "
+                        "is invalid until the next run, which goes on with it",
+                        step.title, format_milliseconds(static_cast<double>(m_session.options().index_wait.count()))),
+            "Run the same command again when they are gone.");
+      }
       if (!error.connection_lost() || ++lost > k_most_lost_connections) {
         throw;
       }

@@ -302,6 +302,25 @@ void Journal::set_state(const std::string& name, State state) {
                      {name, std::string(state_name(state))});
 }
 
+bool Journal::take_contract_back(const std::string& name) {
+  return m_connection
+             .query(
+                 "update ecmigrate.migrations m set state = 'verified', changed_at = clock_timestamp() where name = "
+                 "$1 and state = 'contracting' and not exists (select from ecmigrate.steps s where s.migration = "
+                 "m.name and s.phase = 'contract')",
+                 {name})
+             .affected() > 0;
+}
+
+bool Journal::is_newest_run(const std::string& name, std::int64_t run) {
+  return m_connection
+      .query(
+          "select exists (select from ecmigrate.migrations where name = $1) and not exists (select from "
+          "ecmigrate.runs where migration = $1 and id > $2)",
+          {name, std::to_string(run)})
+      .boolean(0, 0);
+}
+
 std::int64_t Journal::begin_run(const std::string& name, const RunStart& start) {
   return m_connection
       .query(

@@ -1,3 +1,4 @@
+#include "ecmigrate/store/journal.hpp"
 #include "support/plain_ddl.hpp"
 
 namespace ecmigrate::test {
@@ -287,6 +288,45 @@ TEST_CASE("a trigger disabled after contract's look is found under the lock, and
   database.exec("alter table person enable trigger user");
   CHECK(database.schema() == before);
   migrate(database, k_split, "verify contract");
+}
+
+TEST_CASE("a runner that lost its connection ends where another one has run meanwhile") {
+  Database database;
+  database.exec(k_person);
+  migrate(database, k_split, "expand backfill verify");
+  bool lost = false;
+  const Error error = error_of([&] {
+    migrate(database, k_split, "contract", nullptr, {}, [&](pg::CallMoment moment, int, std::string_view sql) {
+      if (moment == pg::CallMoment::before && !lost && sql.find("lock table") != std::string_view::npos) {
+        lost = true;
+        database.exec(
+            "insert into ecmigrate.runs (migration, command, host, process, backend) values ('split', 'rollback', 'h', "
+            "1, 1); select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid "
+            "<> "
+            "pg_backend_pid() and backend_type = 'client backend'");
+      }
+    });
+  });
+  REQUIRE(lost);
+  CHECK(error.outcome() == Outcome::outcome_unknown);
+  CHECK_THAT(error.what(), Catch::Matchers::Contains("somebody else ran \"split\""));
+  CHECK(database.value("select count(name) from person") == "50");
+}
+
+TEST_CASE("once a step of contract has run there is no way back, whatever the state says") {
+  Database database;
+  database.exec(k_person);
+  migrate(database, k_split, "expand backfill verify");
+  database.exec("insert into ecmigrate.steps (migration, phase, step, done) values ('split', 'contract', 'one', true)");
+  CHECK(error_of([&] { migrate(database, k_split, "rollback"); }).outcome() == Outcome::refused);
+  auto connection = database.connect();
+  Journal journal(*connection);
+  journal.set_state("split", State::contracting);
+  CHECK_FALSE(journal.take_contract_back("split"));
+  CHECK(database.value("select state from ecmigrate.migrations") == "contracting");
+  database.exec("delete from ecmigrate.steps where phase = 'contract'");
+  CHECK(journal.take_contract_back("split"));
+  CHECK(database.value("select state from ecmigrate.migrations") == "verified");
 }
 
 TEST_CASE("a name in --accept-drop that nothing has is an error") {

@@ -17,8 +17,8 @@ namespace ecmigrate {
 /// Error{refused} when the plan is not the one the migration was started with.
 class Migration {
  public:
-  /// Borrows both.
-  Migration(Session& session, const Plan& plan);
+  /// Borrows both. `command`: what the journal keeps of the run as its command; empty: the phase that opens it.
+  Migration(Session& session, const Plan& plan, std::string command = {});
   ~Migration();
   Migration(const Migration&) = delete;
   Migration& operator=(const Migration&) = delete;

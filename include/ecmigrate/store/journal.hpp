@@ -85,6 +85,11 @@ class Journal {
   void record_columns(const std::string& name, const std::vector<QualifiedName>& tables, bool added);
   void set_state(const std::string& name, State state);
 
+  /// Where no step of contract was begun, from `contracting` to `verified`; gives whether it was so.
+  bool take_contract_back(const std::string& name);
+
+  /// Whether the migration is there, and nobody has run it since.
+  bool is_newest_run(const std::string& name, std::int64_t run);
   std::int64_t begin_run(const std::string& name, const RunStart& start);
   /// The two halves of the key of the advisory lock that a migration's runner holds.
   static std::pair<int, int> run_lock(const std::string& name);
