@@ -38,9 +38,14 @@ std::vector<std::string> left_behind(pg::Connection& connection, Journal& journa
   if (record.state == State::contracted || record.state == State::rolled_back) {
     return lines;
   }
+  if (!journal.started_steps(record.name, "contract").empty()) {
+    // What is new may be the only copy by now.
+    return {"contract has begun: old columns are gone, and what is left of its steps is for contract to do"};
+  }
   for (const QualifiedName& table : record.recipe.tables) {
     if (!is_there(connection, table)) {
-      lines.push_back(fmt::format("{} is gone, and all that was made on it with it", table.display()));
+      lines.push_back(
+          fmt::format("{} is gone, and the columns and triggers that were made on it with it", table.display()));
     }
   }
   Recipe begun = record.recipe;
@@ -52,11 +57,23 @@ std::vector<std::string> left_behind(pg::Connection& connection, Journal& journa
   for (const Step& step : undo_steps(begun)) {
     const bool gone =
         std::ranges::any_of(step.locks, [&](const LockRequest& lock) { return !is_there(connection, lock.relation); });
-    for (const std::string& sql : gone ? std::vector<std::string>() : step.sql) {
-      lines.push_back(fmt::format("{};", sql));
+    for (const std::string& sql : step.sql) {
+      // A table takes all but the functions along.
+      if (!gone || sql.starts_with("drop function if exists ")) {
+        lines.push_back(fmt::format("{};", sql));
+      }
     }
   }
   return lines;
+}
+
+/// What is better than forgetting, where there is something.
+std::string other_way(Journal& journal, const MigrationRecord& record) {
+  if (record.state == State::contracted || record.state == State::rolled_back) {
+    return {};
+  }
+  return journal.started_steps(record.name, "contract").empty() ? "With its plan, `ecmigrate rollback` takes all back. "
+                                                                : "With its plan, `ecmigrate contract` finishes it. ";
 }
 
 void forget(const std::string& name, const std::string& confirmed, Invocation& invocation) {
@@ -71,17 +88,17 @@ void forget(const std::string& name, const std::string& confirmed, Invocation& i
   pg::Connection& connection = session.connection();
   Journal journal(connection);
   session.require_writable();
-  const MigrationRecord record = find_migration(journal, connection, name);
+  find_migration(journal, connection, name);  // or nobody would be waited for
   session.take_run_lock(name);
   journal.check_trusted();
+  const MigrationRecord record = find_migration(journal, connection, name);
   const std::vector<std::string> left = left_behind(connection, journal, record);
   const std::string what =
       fmt::format("\"{}\" is {}; forgetting it leaves the tables as they are", name, state_words(record.state)) +
       (left.empty() ? std::string() : ", and these to you:\n  " + join(left, "\n  "));
   if (options.confirmed != name && !(options.ask && options.ask(what))) {
-    throw Error(Outcome::refused, what,
-                fmt::format("Nothing was changed. With its plan, `ecmigrate rollback` takes all back. To forget it, "
-                            "give --confirm {}.",
+    throw Error(Outcome::refused, options.ask ? "not confirmed" : what,
+                fmt::format("Nothing was changed. {}To forget it, give --confirm {}.", other_way(journal, record),
                             shell_quote(name)));
   }
   journal.forget(name);

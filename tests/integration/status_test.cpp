@@ -225,6 +225,44 @@ TEST_CASE("forget shows the statements that would take back what it leaves, and 
   CHECK(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
 }
 
+TEST_CASE("forget names no statement that would drop the only copy") {
+  Database database;
+  database.exec(k_users);
+  CHECK(run_program(database, {"run", "PLAN"}, k_split).status == 0);
+  database.exec(
+      "update ecmigrate.migrations set state = 'contracting'; insert into ecmigrate.steps (migration, phase, step, "
+      "done) "
+      "values ('split', 'contract', 'one', true)");
+  const std::string begun = run_program(database, {"forget", "split"}).err;
+  INFO(begun);
+  CHECK(contains(begun, "contract has begun: old columns are gone"));
+  CHECK_FALSE(contains(begun, "drop column"));
+  CHECK_FALSE(contains(begun, "ecmigrate rollback"));
+}
+
+TEST_CASE("forget of a migration whose table is gone names the functions that are left") {
+  Database database;
+  database.exec(k_users);
+  CHECK(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
+  database.exec("drop table users");
+  const std::string left = run_program(database, {"forget", "split"}).err;
+  INFO(left);
+  CHECK(contains(left, "drop function if exists"));
+  CHECK_FALSE(contains(left, "alter table"));
+}
+
+TEST_CASE("a run that fails is a run, and status says how to go on with it") {
+  Database database;
+  expand_users(database);
+  CHECK(
+      run_program(database, {"run", "PLAN", "--pause-query", "select true", "--max-pause", "200ms"}, k_split).status ==
+      8);
+  const std::string text = run_program(database, {"status"}).out;
+  INFO(text);
+  CHECK(contains(text, "next: ecmigrate run "));
+  CHECK_FALSE(contains(text, "Expand"));
+}
+
 TEST_CASE("a contract that gets no lock leaves the migration verified") {
   Database database;
   database.exec(k_users);
