@@ -50,7 +50,7 @@ std::string rows_words(const PlannedTable& facts) {
 }
 
 std::string tables_text(const Facts& facts) {
-  std::string text = "tables\n";
+  std::string text = facts.tables.empty() ? "" : "tables\n";
   for (const PlannedTable& table : facts.tables) {
     const std::string partitions =
         table.partitions > 1 ? fmt::format(" in {} partitions", table.partitions) : std::string();
@@ -116,12 +116,15 @@ std::string application_text(const Recipe& recipe) {
   std::string text;
   for (const SyncedTable& table : recipe.synced) {
     for (const SyncedMapping& mapping : table.mappings) {
-      const bool copied = std::ranges::any_of(recipe.drops, [&](const ColumnDrop& drop) {
-        return std::ranges::find(mapping.old_columns, drop.column) != mapping.old_columns.end();
-      });
       text += fmt::format("  {}: both versions may run until contract\n", table.table.display());
+      if (std::ranges::any_of(mapping.new_columns,
+                              [](const std::string& name) { return name.starts_with("_ecmigrate_"); })) {
+        text += fmt::format("    from contract on {} is what the plan says; nothing may count on what it was\n",
+                            join(mapping.old_columns, ", "));
+        continue;
+      }
       text += fmt::format("    the new one must not read {} before verify is clean\n", join(mapping.new_columns, ", "));
-      if (copied) {
+      if (!mapping.old_columns.empty()) {
         text += fmt::format("    when contract runs, nothing may use {} any more\n", join(mapping.old_columns, ", "));
       }
     }
@@ -131,6 +134,9 @@ std::string application_text(const Recipe& recipe) {
 
 std::string summary_text(const Plan& plan, const Recipe& recipe, const Facts& facts) {
   std::string text = plan.name + (plan.description.empty() ? "" : ": " + plan.description) + "\n";
+  if (facts.state == State::contracted) {
+    return text + "  it is contracted: nothing of it is left to run\n";
+  }
   if (facts.state != State::planned && facts.state != State::rolled_back) {
     text += fmt::format("  it is {}: what has run is not run again\n", state_words(facts.state));
   }
@@ -198,10 +204,13 @@ std::string sql_text(const Plan& plan, const Recipe& recipe) {
   text += "create schema if not exists ecmigrate;\n";
   text += steps_sql("expand", recipe.expand);
   for (const SyncedTable& table : recipe.synced) {
-    text += "\n-- backfill: in batches of pages, each a transaction of its own\n";
+    // The setting tells the sync trigger that this is no write of the new version.
+    text +=
+        "\n-- backfill: in batches of pages, each a transaction of its own\nbegin;\nset local ecmigrate.fill = 'on';\n";
     for (const SyncedMapping& mapping : table.mappings) {
       text += fmt::format("update {} as this set {} where {};\n", table.table.sql(), mapping.fill, mapping.pending);
     }
+    text += "commit;\n";
   }
   text += steps_sql("at the end of backfill", recipe.after_fill);
   for (const SyncedTable& table : recipe.synced) {
@@ -217,7 +226,7 @@ std::string sql_text(const Plan& plan, const Recipe& recipe) {
   text += steps_sql("contract, before its locks", recipe.before_contract);
   text += steps_sql("contract", recipe.contract);
   const std::string undo = steps_sql("rollback, instead of contract", undo_steps(recipe));
-  return text + (undo.empty() ? "" : "\n/*" + undo + "*/\n");
+  return text + (undo.empty() ? "" : "\n" + as_comment(trim(undo)));
 }
 
 // ---- JSON
@@ -285,7 +294,7 @@ std::string json_of(const Recipe& recipe, const Facts& facts) {
                 {"wal_bytes", {estimate.wal_low, estimate.wal_high}}}},
               {"lost_at_contract", facts.lost},
               {"in_the_way", blockers}}
-      .dump();
+      .dump(-1, ' ', false, Json::error_handler_t::replace);  // names of roles may be in any encoding
 }
 
 void show_plan(Migration& migration, Session& session, const Plan& plan, bool sql, Invocation& invocation) {

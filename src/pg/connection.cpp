@@ -51,6 +51,12 @@ SqlError error_of(const PGresult* result) {
               "the password in PGPASSWORD.");
 }
 
+/// "postgres:/user:password@host": a slip of the finger that would be taken for a database's name, and told.
+bool is_broken_uri(const std::string& conninfo) {
+  return conninfo.find('=') == std::string::npos && conninfo.find("://") == std::string::npos &&
+         conninfo.find(':') != std::string::npos && conninfo.find('@') != std::string::npos;
+}
+
 /// An @ or a / in a password that is not encoded: the rest of it would be taken for the host, the port or the database,
 /// and be told to everybody.
 bool has_stray_at(const std::string& uri) {
@@ -141,6 +147,9 @@ void Connection::connect() {
   add("fallback_application_name", m_target.application_name.c_str());
   keys.push_back(nullptr);
   values.push_back(nullptr);
+  if (is_broken_uri(m_target.conninfo)) {
+    refuse_uri();
+  }
   if (m_target.conninfo.find("://") != std::string::npos) {
     if (has_stray_at(m_target.conninfo)) {
       refuse_uri();
@@ -332,6 +341,9 @@ int library_version() {
 }
 
 std::string without_password(const std::string& conninfo) {
+  if (is_broken_uri(conninfo)) {
+    return {};
+  }
   if (conninfo.find('=') == std::string::npos && conninfo.find("://") == std::string::npos) {
     return conninfo;  // a database's name
   }

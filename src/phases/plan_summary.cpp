@@ -78,8 +78,11 @@ std::string estimate_words(const BackfillEstimate& estimate) {
     return "";
   }
   const auto time = [](double ms) { return format_milliseconds(std::max(1000.0, std::round(ms / 1000) * 1000)); };
-  return fmt::format("about {} rows, {} to {}, {} to {} of WAL", with_thousands(estimate.rows), time(estimate.ms_low),
-                     time(estimate.ms_high), format_bytes(estimate.wal_low), format_bytes(estimate.wal_high));
+  const std::string low = time(estimate.ms_low);
+  const std::string high = time(estimate.ms_high);
+  return fmt::format("about {} rows, {}, {} to {} of WAL", with_thousands(estimate.rows),
+                     low == high ? "about " + low : low + " to " + high, format_bytes(estimate.wal_low),
+                     format_bytes(estimate.wal_high));
 }
 
 std::vector<PlannedTable> facts_of_tables(Session& session, const Recipe& recipe) {
@@ -100,8 +103,12 @@ std::vector<Blocker> sessions_in_the_way(Session& session, const Recipe& recipe)
         "select distinct a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.backend_type, "
         "''), coalesce(a.state, ''), extract(epoch from clock_timestamp() - a.xact_start) * 1000, "
         "coalesce(left(a.query, 100), '') "
-        "from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid where l.relation = "
-        "pg_catalog.to_regclass($1) and l.granted and a.pid <> pg_catalog.pg_backend_pid() and a.xact_start < "
+        "from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid where l.database = (select oid "
+        "from "
+        "pg_catalog.pg_database where datname = pg_catalog.current_database()) and (l.relation = "
+        "pg_catalog.to_regclass($1) or l.relation in (select relid from "
+        "pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)))) and l.granted and a.pid <> "
+        "pg_catalog.pg_backend_pid() and a.xact_start < "
         "clock_timestamp() - interval '1 s' order by 6 desc limit 5",
         {table.sql()});
     for (int row = 0; row < rows.size(); ++row) {

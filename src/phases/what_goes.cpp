@@ -31,6 +31,13 @@ std::string column_that_goes(Session& session, const ColumnDrop& drop) {
                      bytes > 0 ? ", " + format_bytes(bytes) : "");
 }
 
+/// A column that the migration itself added: a rename's second name.
+bool is_ours(const Recipe& recipe, const ColumnDrop& drop) {
+  return std::ranges::any_of(recipe.added, [&](const AddedObjects& added) {
+    return added.table == drop.table && std::ranges::find(added.columns, drop.column) != added.columns.end();
+  });
+}
+
 }  // namespace
 
 std::string connected_now(Session& session) {
@@ -53,7 +60,7 @@ std::string connected_now(Session& session) {
 std::vector<std::string> what_goes(Session& session, const Recipe& recipe) {
   std::vector<std::string> lines;
   for (const ColumnDrop& drop : recipe.drops) {
-    if (!drop.type_change) {
+    if (!drop.type_change && !is_ours(recipe, drop)) {
       lines.push_back(column_that_goes(session, drop));
     }
   }

@@ -161,7 +161,7 @@ TEST_CASE("status tells the truth after contract, when the old column is gone", 
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand backfill verify contract");
-  const ProgramResult status = run_program(database, {"status"});
+  const ProgramResult status = run_program(database, {"status", "PLAN"}, k_split);
   CHECK(status.status == 0);
   CHECK(status.out.find("contracted") != std::string::npos);
   CHECK(status.out.find("3,002 rows, 0 differences") != std::string::npos);

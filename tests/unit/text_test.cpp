@@ -96,7 +96,8 @@ TEST_CASE("a connection string is shown without its password, and what cannot be
   for (const char* secret :
        {"postgres://app:s3cret@db1/shop", "host=db1 password=s3cret user=app dbname=shop",
         "postgres://app@db1/shop?password=s3cret", "host=db1 sslpassword='s3cret'", "postgres://app:s3cret%@db1/shop",
-        "password=s3cret host", "postgres://app:half@s3cret@db1/shop", "postgres://app:half/s3cret@db1/shop"}) {
+        "password=s3cret host", "postgres://app:half@s3cret@db1/shop", "postgres://app:half/s3cret@db1/shop",
+        "postgres:/app:s3cret@db1/shop"}) {
     INFO(secret << " became " << without_password(secret));
     CHECK(without_password(secret).find("s3cret") == std::string::npos);
   }
