@@ -74,15 +74,7 @@ std::string lock_words(const Step& step) {
 }
 
 std::string hold_words(const Step& step) {
-  switch (step.kind) {
-    case Step::Kind::transaction:
-      return step.cost == "catalogue only" ? "some milliseconds: catalogue only" : step.cost;
-    case Step::Kind::index_build:
-    case Step::Kind::index_drop:
-    case Step::Kind::validate:
-      break;
-  }
-  return step.cost;
+  return step.cost == "catalogue only" ? "some milliseconds: catalogue only" : step.cost;
 }
 
 std::string steps_text(const Recipe& recipe) {

@@ -122,10 +122,6 @@ const PauseView* open_pause(const MigrationView& migration) {
   return migration.pauses.empty() || migration.pauses.back().to ? nullptr : &migration.pauses.back();
 }
 
-std::string orphan_hint(const Shown& shown) {
-  return fmt::format("ecmigrate forget {}", shell_quote(shown.view.name));
-}
-
 Json time_or_null(const std::optional<Instant>& at) {
   return at ? Json(utc_time(*at)) : Json(nullptr);
 }
@@ -323,8 +319,9 @@ std::string details_of(const Shown& shown, Instant now) {
     text += run->hint.empty() ? std::string() : fmt::format("  hint: {}\n", run->hint);
   }
   for (const std::string& table : shown.gone) {
-    text += fmt::format("  {}, a table of this migration, is gone: roll back, or without its plan: {}\n", table,
-                        orphan_hint(shown));
+    text +=
+        fmt::format("  {}, a table of this migration, is gone: roll back, or without its plan: ecmigrate forget {}\n",
+                    table, shell_quote(migration.name));
   }
   if (!answers.next.command.empty()) {
     // Of contract what has to come before it, too.

@@ -99,7 +99,6 @@ WrongUsage explain_wrong_usage(const CLI::App& app, const std::vector<std::strin
                                const CLI::ParseError& error) {
   const CLI::App* command = app.get_subcommands().empty() ? nullptr : app.get_subcommands().front();
   const std::vector<std::string> names = command_names(app);
-  const auto flags = flag_names(app, command);
   if (command == nullptr) {
     // Behind a flag that takes a value, the word is that value.
     for (std::size_t i = 0; i < words.size(); ++i) {
