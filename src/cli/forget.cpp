@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/phases/undo.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/read_model.hpp"
 
@@ -28,8 +29,17 @@ MigrationRecord find_migration(Journal& journal, pg::Connection& connection, con
               "ecmigrate status lists them.");
 }
 
-bool is_there(pg::Connection& connection, const QualifiedName& table) {
-  return !connection.query("select pg_catalog.to_regclass($1) is null", {table.sql()}).boolean(0, 0);
+/// What is left of a table that is not as it was, as far as whoever reads the statements below has to know.
+std::string table_line(const TableFate& fate) {
+  const std::string line = fmt::format("{} {}", fate.table.display(), fate_words(fate));
+  switch (fate.fate) {
+    case TableFate::Fate::renamed:
+      return line + ": give it its name back before you run any of these";
+    case TableFate::Fate::made_anew:
+      return line + ": the new one is not the migration's, and none of these touches it";
+    default:
+      return line + ", and the columns and triggers that were made on it with it";
+  }
 }
 
 /// What the migration made and nobody took back: a line each, with the SQL that does.
@@ -42,26 +52,16 @@ std::vector<std::string> left_behind(pg::Connection& connection, Journal& journa
     // What is new may be the only copy by now.
     return {"contract has begun: old columns are gone, and what is left of its steps is for contract to do"};
   }
-  for (const QualifiedName& table : record.recipe.tables) {
-    if (!is_there(connection, table)) {
-      lines.push_back(
-          fmt::format("{} is gone, and the columns and triggers that were made on it with it", table.display()));
+  const std::vector<TableFate> fates =
+      fates_of_tables(connection, record.name, record.recipe.tables, record.recipe.triggers);
+  for (const TableFate& fate : fates) {
+    if (fate.fate != TableFate::Fate::there) {
+      lines.push_back(table_line(fate));
     }
   }
-  Recipe begun = record.recipe;
-  for (const auto& [phase, steps] : {std::pair("expand", &begun.expand), std::pair("after_fill", &begun.after_fill),
-                                     std::pair("before_contract", &begun.before_contract)}) {
-    const std::vector<std::string> ids = journal.started_steps(record.name, phase);
-    std::erase_if(*steps, [&](const Step& step) { return std::ranges::find(ids, step.id) == ids.end(); });
-  }
-  for (const Step& step : undo_steps(begun)) {
-    const bool gone =
-        std::ranges::any_of(step.locks, [&](const LockRequest& lock) { return !is_there(connection, lock.relation); });
-    for (const std::string& sql : step.sql) {
-      // A table takes all but the functions along.
-      if (!gone || sql.starts_with("drop function if exists ")) {
-        lines.push_back(fmt::format("{};", sql));
-      }
+  for (const Step& undo : begun_undos(connection, record, fates)) {
+    for (const std::string& sql : undo.sql) {
+      lines.push_back(fmt::format("{};", sql));
     }
   }
   return lines;

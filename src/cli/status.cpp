@@ -16,6 +16,7 @@
 #include "ecmigrate/store/event_json.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/read_model.hpp"
+#include "ecmigrate/store/table_fates.hpp"
 
 namespace ecmigrate {
 
@@ -35,7 +36,7 @@ struct StatusFlags {
 /// What is shown of one migration.
 struct Shown {
   MigrationView view;
-  std::vector<std::string> gone;   ///< tables of it that are not there any more
+  std::vector<TableFate> tables;   ///< those of it that are not as they were
   std::vector<EventView> history;  ///< oldest first, if it was asked for
 };
 
@@ -49,15 +50,14 @@ bool is_over(State state) {
   return state == State::contracted || state == State::rolled_back;
 }
 
-std::vector<std::string> gone_tables(pg::Connection& connection, ReadModel& model, const std::string& name) {
-  std::vector<std::string> gone;
+std::vector<TableFate> changed_tables(pg::Connection& connection, ReadModel& model, const std::string& name) {
   const auto shape = model.shape(name);
-  for (const QualifiedName& table : shape ? shape->tables : std::vector<QualifiedName>()) {
-    if (connection.query("select pg_catalog.to_regclass($1) is null", {table.sql()}).boolean(0, 0)) {
-      gone.push_back(table.display());
-    }
+  if (!shape) {
+    return {};
   }
-  return gone;
+  std::vector<TableFate> fates = fates_of_tables(connection, name, shape->tables, shape->triggers);
+  std::erase_if(fates, [](const TableFate& fate) { return fate.fate == TableFate::Fate::there; });
+  return fates;
 }
 
 /// Every migration, or the one of that name; none where there is no journal.
@@ -80,7 +80,7 @@ Look look_at(pg::Connection& connection, const std::string& name, bool history) 
     for (MigrationView& migration : view.migrations) {
       Shown shown;
       if (migration.readable && !is_over(migration.state)) {
-        shown.gone = gone_tables(connection, model, migration.name);
+        shown.tables = changed_tables(connection, model, migration.name);
       }
       if (history) {
         constexpr int k_most = 2'000;
@@ -209,6 +209,15 @@ Json as_json(const Shown& shown, Instant now, const StatusFlags& flags) {
   for (const event::Progress& one : progress_of(migration)) {
     progress.push_back(Json::parse(event_to_json(one)));
   }
+  Json gone = Json::array();
+  Json renamed = Json::object();
+  for (const TableFate& fate : shown.tables) {
+    if (fate.gone()) {
+      gone.push_back(fate.table.display());
+    } else {
+      renamed[fate.table.display()] = fate.now.display();
+    }
+  }
   const Answers answers = answers_about(migration, now, {}, {});
   const auto percent = backfill_percent(migration);
   Json json = {{"migration", migration.name},
@@ -224,7 +233,8 @@ Json as_json(const Shown& shown, Instant now, const StatusFlags& flags) {
                {"rows_set_aside", migration.bad_rows},
                {"pauses", pauses_as_json(migration)},
                {"error", error_as_json(migration)},
-               {"gone_tables", shown.gone},
+               {"gone_tables", gone},
+               {"renamed_tables", renamed},
                {"where", answers.migration.lead},
                {"next", answers.next.command}};
   if (flags.locks) {
@@ -291,6 +301,15 @@ std::string run_line(const MigrationView& migration) {
                      run.lost ? "; run the same command again to go on" : "");
 }
 
+/// What can be done about a table that is not as it was.
+std::string way_out(const MigrationView& migration, const TableFate& fate) {
+  if (fate.fate == TableFate::Fate::renamed) {
+    return "give it its name back";
+  }
+  const std::string forget = "ecmigrate forget " + shell_quote(migration.name);
+  return migration.state == State::contracting ? forget : "roll back, or without its plan: " + forget;
+}
+
 std::string details_of(const Shown& shown, Instant now) {
   const MigrationView& migration = shown.view;
   const Answers answers = answers_about(migration, now, {}, {});
@@ -318,10 +337,9 @@ std::string details_of(const Shown& shown, Instant now) {
     text += fmt::format("  {} ended with {}: {}\n", run->command, run->outcome.value_or(""), run->message);
     text += run->hint.empty() ? std::string() : fmt::format("  hint: {}\n", run->hint);
   }
-  for (const std::string& table : shown.gone) {
-    text +=
-        fmt::format("  {}, a table of this migration, is gone: roll back, or without its plan: ecmigrate forget {}\n",
-                    table, shell_quote(migration.name));
+  for (const TableFate& fate : shown.tables) {
+    text += fmt::format("  {}, a table of this migration, {}: {}\n", fate.table.display(), fate_words(fate),
+                        way_out(migration, fate));
   }
   if (!answers.next.command.empty()) {
     // Of contract what has to come before it, too.

@@ -21,6 +21,7 @@
 #include "ecmigrate/pace/question.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/phases/plan_summary.hpp"
+#include "ecmigrate/phases/undo.hpp"
 #include "ecmigrate/phases/what_goes.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/steps/step_runner.hpp"
@@ -28,6 +29,7 @@
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/probe.hpp"
 #include "ecmigrate/store/sync_triggers.hpp"
+#include "ecmigrate/store/table_fates.hpp"
 #include "ecmigrate/store/walks.hpp"
 #include "lock_need.hpp"
 #include "plan_change.hpp"
@@ -213,11 +215,6 @@ struct Migration::Run {
       record->state = State::verified;
       session.report(event::StateChanged{plan.name, "contracting", "verified"});
     }
-  }
-
-  void keep_begun(const std::string& phase, std::vector<Step>& steps) {
-    const std::vector<std::string> begun = journal.started_steps(plan.name, phase);
-    std::erase_if(steps, [&](const Step& step) { return std::ranges::find(begun, step.id) == begun.end(); });
   }
 
   int run_steps(const std::string& phase, const std::vector<Step>& steps) {
@@ -448,45 +445,37 @@ struct Migration::Run {
     return differences;
   }
 
-  /// Tables of the migration that are not there any more: dropped. Throws Error{refused} where one has another name
-  /// now.
-  [[nodiscard]] std::set<QualifiedName> gone_tables() const {
-    std::set<QualifiedName> gone;
-    pg::Connection& connection = session.connection();
-    for (const QualifiedName& table : record->recipe.tables) {
-      if (!connection.query("select pg_catalog.to_regclass($1) is null", {table.sql()}).boolean(0, 0)) {
-        continue;
-      }
-      gone.insert(table);
-      for (const SyncTrigger& trigger : record->recipe.triggers) {
-        if (trigger.table != table) {
-          continue;
-        }
-        const pg::Rows now = connection.query(
-            "select t.tgrelid::pg_catalog.regclass::text from pg_catalog.pg_trigger t where t.tgparentid = 0 and "
-            "t.tgname = any (" +
-            name_array(trigger.names) + ") limit 1");
-        if (now.size() > 0) {
-          throw Error(
-              Outcome::refused,
-              fmt::format("{} is {} now: somebody renamed or moved it since expand", table.display(), now.text(0, 0)),
-              "Give it its name back, then run the same command again; nothing was changed.");
-        }
+  /// What became of the migration's tables. Throws Error{refused} where one has another name now.
+  [[nodiscard]] std::vector<TableFate> table_fates() const {
+    std::vector<TableFate> fates =
+        fates_of_tables(session.connection(), plan.name, record->recipe.tables, record->recipe.triggers);
+    for (const TableFate& fate : fates) {
+      if (fate.fate == TableFate::Fate::renamed) {
+        throw Error(
+            Outcome::refused,
+            fmt::format("{} {}: somebody renamed or moved it since expand", fate.table.display(), fate_words(fate)),
+            "Give it its name back, then run the same command again; nothing was changed.");
       }
     }
-    return gone;
+    return fates;
   }
 
-  void refuse_if_gone() const {
-    if (const std::set<QualifiedName> gone = gone_tables(); !gone.empty()) {
-      throw Error(Outcome::refused, fmt::format("{}, a table of this migration, was dropped", gone.begin()->display()),
-                  fmt::format("Take the rest back: ecmigrate rollback {}", plan.file));
+  void refuse_if_gone() {
+    for (const TableFate& fate : table_fates()) {
+      if (fate.gone()) {
+        throw Error(Outcome::refused,
+                    fmt::format("{}, a table of this migration, {}", fate.table.display(), fate_words(fate)),
+                    standing() == State::contracting
+                        ? fmt::format("There is nothing to contract there, and no way back. To close the migration: "
+                                      "ecmigrate forget {}",
+                                      shell_quote(plan.name))
+                        : fmt::format("Take the rest back: ecmigrate rollback {}", plan.file));
+      }
     }
   }
 
   /// What was verified is no longer known: verify, and before it perhaps the backfill, has to be run again.
   void check_still_true(const std::string& marks) {
-    refuse_if_gone();
     if (const auto doubt = why_doubt(session, plan, record->recipe, marks, id)) {
       set_state(State::backfilled);
       throw Error(*doubt);
@@ -598,12 +587,12 @@ struct Migration::Run {
   }
 
   /// Rollback keeps what the new version wrote only if the sync trigger has carried it over.
-  void check_nothing_is_lost(const std::set<QualifiedName>& gone) const {
+  void check_nothing_is_lost(const std::vector<TableFate>& fates) const {
     if (record->trigger_marks.empty() && record->state == State::expanding) {
       return;  // nothing to write to was ever complete
     }
     std::vector<SyncTrigger> triggers = record->recipe.triggers;
-    std::erase_if(triggers, [&](const SyncTrigger& trigger) { return gone.contains(trigger.table); });
+    std::erase_if(triggers, [&](const SyncTrigger& trigger) { return is_gone(fates, trigger.table); });
     const TriggerFaults faults = find_trigger_faults(session.connection(), triggers, record->trigger_marks);
     if (faults.broken.empty() && faults.changed.empty()) {
       return;
@@ -618,25 +607,8 @@ struct Migration::Run {
   }
 
   /// The undos of what was begun; each table's with a last look, under its lock, at its sync trigger.
-  std::vector<Step> guarded_rollback(const std::set<QualifiedName>& gone) {
-    // What was never begun need not be undone, and might be somebody else's by now.
-    Recipe begun = record->recipe;
-    keep_begun("expand", begun.expand);
-    keep_begun("after_fill", begun.after_fill);
-    keep_begun("before_contract", begun.before_contract);
-    std::vector<Step> steps = undo_steps(begun);
-    for (Step& step : steps) {
-      if (std::ranges::any_of(step.locks, [&](const LockRequest& lock) { return gone.contains(lock.relation); })) {
-        // A table takes all but the functions along.
-        std::erase_if(step.sql, [](const std::string& sql) { return !sql.starts_with("drop function if exists "); });
-        step.locks.clear();
-      }
-      std::erase_if(step.locks, [&](const LockRequest& lock) {  // a table that a foreign key pointed at
-        return session.connection()
-            .query("select pg_catalog.to_regclass($1) is null", {lock.relation.sql()})
-            .boolean(0, 0);
-      });
-    }
+  std::vector<Step> guarded_rollback(const std::vector<TableFate>& fates) {
+    std::vector<Step> steps = begun_undos(session.connection(), *record, fates);
     if (!record->trigger_marks.empty() && session.options().confirmed != plan.name) {
       add_trigger_guards(
           steps, record->recipe.triggers, record->trigger_marks,
@@ -723,6 +695,9 @@ void Migration::expand() {
   run.open("expand");
   const State state = run.standing();
   const bool synced = state >= State::expanded && state < State::contracting;
+  if (synced || state == State::expanding) {
+    run.refuse_if_gone();
+  }
   if ((synced && run.remake_triggers()) || !run.is_turn(Command::expand)) {
     return;
   }
@@ -752,6 +727,7 @@ void Migration::verify() {
   if (!run.is_turn(Command::verify)) {
     return;
   }
+  run.refuse_if_gone();
   run.check_still_true({});
   const std::string marks = trigger_marks(run.session.connection(), run.record->recipe.triggers);
   const std::int64_t differences = run.compare_tables();
@@ -775,6 +751,7 @@ void Migration::contract() {
   if (!run.is_turn(Command::contract)) {
     return;
   }
+  run.refuse_if_gone();
   if (run.standing() == State::verified) {
     run.check_still_true(run.record->trigger_marks);
     refuse_if_columns_are_needed(run.session, run.record->recipe);
@@ -820,14 +797,17 @@ void Migration::rollback() {
   if (!run.is_turn(Command::rollback)) {
     return;
   }
-  const std::set<QualifiedName> gone = run.gone_tables();
-  for (const QualifiedName& table : gone) {
-    run.session.warn(fmt::format("{} was dropped: nothing is left to take back there", table.display()));
+  const std::vector<TableFate> fates = run.table_fates();
+  for (const TableFate& fate : fates) {
+    if (fate.gone()) {
+      run.session.warn(
+          fmt::format("{} {}: nothing is left to take back there", fate.table.display(), fate_words(fate)));
+    }
   }
   if (run.record->state != State::rolling_back) {
-    run.check_nothing_is_lost(gone);
+    run.check_nothing_is_lost(fates);
   }
-  const std::vector<Step> steps = run.guarded_rollback(gone);
+  const std::vector<Step> steps = run.guarded_rollback(fates);
   run.set_state(State::rolling_back);
   run.run_steps("rollback", steps);
   run.set_state(State::rolled_back);

@@ -143,7 +143,7 @@ Document triggers_document(const MigrationPicture& picture) {
   if (!picture.shape) {
     return list;
   }
-  for (const MigrationShape::Trigger& trigger : picture.shape->triggers) {
+  for (const SyncTrigger& trigger : picture.shape->triggers) {
     const auto table = picture.tables.find(trigger.table);
     std::string status = "removed";
     if (!picture.view || picture.view->state < State::expanded) {

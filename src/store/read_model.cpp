@@ -406,9 +406,7 @@ std::optional<MigrationShape> ReadModel::shape(const std::string& name) {
     return shape;  // of a program that is not this one: less is shown
   }
   shape.tables = recipe.tables;
-  for (const SyncTrigger& trigger : recipe.triggers) {
-    shape.triggers.push_back({trigger.table, trigger.names});
-  }
+  shape.triggers = recipe.triggers;
   if (!recipe.synced.empty()) {
     const SyncedTable& table = recipe.synced.front();
     shape.sampled = table.table;

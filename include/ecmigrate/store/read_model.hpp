@@ -9,6 +9,7 @@
 #include "ecmigrate/base/quote.hpp"
 #include "ecmigrate/model/event.hpp"
 #include "ecmigrate/model/pace_limits.hpp"
+#include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/model/state.hpp"
 #include "ecmigrate/pg/connection.hpp"
 #include "ecmigrate/store/walks.hpp"
@@ -164,11 +165,7 @@ struct MigrationShape {
   std::vector<ColumnView> columns;
   std::vector<std::string> key;          ///< of the first table that is walked
   std::optional<QualifiedName> sampled;  ///< that table
-  struct Trigger {
-    QualifiedName table;
-    std::vector<std::string> names;
-  };
-  std::vector<Trigger> triggers;
+  std::vector<SyncTrigger> triggers;
   std::string pending;  ///< predicate over `this`, a row of `sampled`: it waits for the backfill; empty: cannot be told
   std::string inconsistent;  ///< the same: filled, and not equal
 };
