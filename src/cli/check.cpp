@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include "command.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/report/check_formats.hpp"
+#include "output.hpp"
 
 namespace ecmigrate {
 
@@ -21,13 +20,6 @@ struct CheckFlags {
 CheckFormat format_of(const std::string& word) {
   const auto* const row = std::ranges::find(k_check_formats, word, &std::pair<std::string_view, CheckFormat>::first);
   return row == k_check_formats.end() ? CheckFormat::text : row->second;
-}
-
-/// A report that is cut off would say that the rest is right.
-void print_whole(const std::string& document) {
-  if (std::fwrite(document.data(), 1, document.size(), stdout) != document.size() || std::fflush(stdout) != 0) {
-    throw Error(Outcome::failed, fmt::format("standard output cannot be written: {}", std::strerror(errno)));
-  }
 }
 
 void check(const CheckFlags& flags, Invocation& invocation) {

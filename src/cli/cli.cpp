@@ -10,6 +10,7 @@
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "output.hpp"
 #include "step_summary.hpp"
 
 namespace ecmigrate {
@@ -50,6 +51,9 @@ void run_chosen(const ChosenCommand& chosen, Invocation& invocation) {
   try {
     set_outcome(result, Outcome::done);
     chosen(invocation);
+  } catch (const OutputLost&) {
+    set_outcome(result, Outcome::failed);
+    invocation.printed_document = true;  // there is nowhere to tell a result
   } catch (const pg::Stopped&) {
     fail(invocation.interrupt.signal() == SIGINT ? Outcome::interrupted : Outcome::terminated,
          "stopped at a checkpoint", "Run the same command again to go on.");
@@ -67,10 +71,7 @@ void run_chosen(const ChosenCommand& chosen, Invocation& invocation) {
   }
 }
 
-}  // namespace
-
-int run_command_line(int argc, char** argv) {
-  std::setlocale(LC_CTYPE, "");
+int run(int argc, char** argv) {
   CommonFlags flags;
   ChosenCommand chosen;
   const std::unique_ptr<CLI::App> app = make_command_line(flags, chosen);
@@ -97,6 +98,20 @@ int run_command_line(int argc, char** argv) {
     observer->on(result);
   }
   return result.exit_code;
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  hold_standard_files();
+  std::setlocale(LC_CTYPE, "");
+  const int status = run(argc, argv);
+  // Only now: what a command has begun, it has finished.
+  if (const auto why = output_error()) {
+    std::fputs(fmt::format("error: standard output cannot be written: {}\n", *why).c_str(), stderr);
+    return status == 0 ? outcome_row(Outcome::failed).exit_code : status;
+  }
+  return status;
 }
 
 }  // namespace ecmigrate

@@ -13,6 +13,7 @@
 #include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
+#include "output.hpp"
 
 namespace ecmigrate {
 
@@ -115,17 +116,16 @@ void compare(const CompareFlags& flags, Invocation& invocation) {
   const scene::Comparison comparison = scene::compare(plan, options, invocation.observer, invocation.interrupt.token());
   const std::string json = scene::comparison_json(comparison);
   out.write(json);
-  invocation.observer.on(event::Document{"comparison", json});
-  if (!invocation.flags.report.json) {
-    fmt::print("{}", scene::comparison_text(comparison));
-    std::fflush(stdout);
-  }
   if (flags.record) {
     pg::Connection connection({connection_string(invocation.flags), "ecmigrate compare", nullptr});
     connection.script("begin; " + own_settings_for_now());
     Journal(connection).record_comparison(plan.name, comparison.rows, comparison.server, json);
     connection.script("commit");
     invocation.result.message = fmt::format("recorded in the journal of {}", connection.description());
+  }
+  invocation.observer.on(event::Document{"comparison", json});
+  if (!invocation.flags.report.json) {
+    print_whole(scene::comparison_text(comparison));
   }
 }
 

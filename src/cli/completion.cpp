@@ -5,6 +5,7 @@
 
 #include "command_shape.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "output.hpp"
 
 namespace ecmigrate {
 
@@ -404,7 +405,7 @@ void add_to(CLI::App& command, ChosenCommand& chosen) {
         invocation.observer.on(event::Document{"completion", nlohmann::ordered_json{{"script", script}}.dump()});
         return;
       }
-      fmt::print("{}", script);
+      print_whole(script);
       invocation.printed_document = true;
     };
   });

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "command.hpp"
+#include "output.hpp"
 #include "serve_flags.hpp"
 
 namespace ecmigrate {
@@ -45,7 +46,7 @@ void run_demo(const DemoFlags& flags, Invocation& invocation) {
     serve::run_server(options, content, hub, &demo, invocation.interrupt.token(),
                       [&](const serve::Addresses& addresses) {
                         if (!invocation.flags.report.json && !invocation.flags.report.quiet) {
-                          fmt::print("demo  {}\n", demo.description());
+                          print_whole(fmt::format("demo  {}\n", demo.description()));
                         }
                         tell_addresses(addresses, invocation);
                       });

@@ -5,6 +5,7 @@
 
 #include "command.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "output.hpp"
 
 namespace ecmigrate {
 
@@ -15,7 +16,7 @@ void show_help(const CLI::App& app, const std::string& topic, Invocation& invoca
     if (invocation.flags.report.json) {
       invocation.observer.on(event::Document{"help", nlohmann::ordered_json{{"text", text}}.dump()});
     } else {
-      fmt::print("{}", text);
+      print_whole(text);
       invocation.printed_document = true;
     }
   };

@@ -10,6 +10,7 @@
 #include "ecmigrate/phases/plan_summary.hpp"
 #include "ecmigrate/phases/what_goes.hpp"
 #include "ecmigrate/report/answers.hpp"
+#include "output.hpp"
 
 namespace ecmigrate {
 
@@ -292,8 +293,7 @@ std::string json_of(const Recipe& recipe, const Facts& facts) {
 void show_plan(Migration& migration, Session& session, const Plan& plan, bool sql, Invocation& invocation) {
   const Recipe recipe = migration.compile();
   if (sql && !invocation.flags.report.json) {
-    fmt::print("{}", sql_text(plan, recipe));
-    std::fflush(stdout);
+    print_whole(sql_text(plan, recipe));
     return;
   }
   Facts facts;
@@ -304,8 +304,7 @@ void show_plan(Migration& migration, Session& session, const Plan& plan, bool sq
   facts.in_the_way = sessions_in_the_way(session, recipe);
   invocation.observer.on(event::Document{"plan", json_of(recipe, facts)});
   if (!invocation.flags.report.json) {
-    fmt::print("{}", summary_text(plan, recipe, facts));
-    std::fflush(stdout);
+    print_whole(summary_text(plan, recipe, facts));
   }
 }
 

@@ -1,7 +1,6 @@
-#include <fmt/format.h>
-
 #include "command.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
+#include "output.hpp"
 
 namespace ecmigrate {
 
@@ -14,7 +13,7 @@ void add_to(CLI::App& command, ChosenCommand& chosen) {
         invocation.observer.on(event::Document{"schema", "{\"schema\":" + plan_json_schema() + "}"});
         return;
       }
-      fmt::print("{}", plan_json_schema());
+      print_whole(plan_json_schema());
       invocation.printed_document = true;
     };
   });

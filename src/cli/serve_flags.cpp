@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "output.hpp"
+
 namespace ecmigrate {
 
 serve::ServeOptions ServeFlags::read() const {
@@ -39,9 +41,11 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
 void tell_addresses(const serve::Addresses& addresses, Invocation& invocation) {
   const nlohmann::ordered_json members{{"page", addresses.page}, {"api", addresses.api}};
   invocation.observer.on(event::Document{"listening", members.dump()});
+  if (invocation.flags.report.json && output_error()) {
+    throw OutputLost();
+  }
   if (!invocation.flags.report.json && !invocation.flags.report.quiet) {
-    fmt::print("page  {}\napi   {}\n", addresses.page, addresses.api);
-    std::fflush(stdout);
+    print_whole(fmt::format("page  {}\napi   {}\n", addresses.page, addresses.api));
   }
 }
 

@@ -17,6 +17,7 @@
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/read_model.hpp"
 #include "ecmigrate/store/table_fates.hpp"
+#include "output.hpp"
 
 namespace ecmigrate {
 
@@ -414,8 +415,7 @@ class Printer {
     } else {
       constexpr std::string_view k_clear = "\x1b[H\x1b[2J\x1b[3J";
       const bool repaints = m_flags.watch && isatty(STDOUT_FILENO) != 0;
-      fmt::print("{}{}", repaints ? k_clear : m_before.empty() ? "" : "\n", now);
-      std::fflush(stdout);
+      print_whole(fmt::format("{}{}", repaints ? k_clear : m_before.empty() ? "" : "\n", now));
     }
     m_before = now;
   }

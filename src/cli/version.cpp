@@ -4,6 +4,7 @@
 
 #include "command.hpp"
 #include "ecmigrate/pg/connection.hpp"
+#include "output.hpp"
 
 namespace ecmigrate {
 
@@ -15,7 +16,7 @@ void print_version(Invocation& invocation) {
     invocation.observer.on(event::Document{"version", members.dump()});
     return;
   }
-  fmt::print("ecmigrate {} (libpq {})\n", ECMIGRATE_VERSION, pg::library_version());
+  print_whole(fmt::format("ecmigrate {} (libpq {})\n", ECMIGRATE_VERSION, pg::library_version()));
   invocation.printed_document = true;
 }
 

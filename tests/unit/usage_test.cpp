@@ -112,3 +112,13 @@ TEST_CASE("with --json every line of every command is an object with a number an
     CHECK(lines > 0);
   }
 }
+
+TEST_CASE("words that cannot be written are an error") {
+  const auto command = GENERATE(as<std::string>{}, "version", "--version", "help", "help status", "status --help",
+                                "schema", "completion bash", "version --json", "no-such-command --json");
+  const auto output = GENERATE(as<std::string>{}, ">/dev/full", ">&-");
+  INFO(command << " " << output);
+  const Answer lost = run(command, " 2>&1 " + output);
+  CHECK(lost.status == (command.starts_with("no-such") ? 2 : 1));
+  CHECK(contains(lost.text, "error: standard output cannot be written: "));
+}
