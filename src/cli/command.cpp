@@ -22,19 +22,6 @@ namespace {
 /// The name of the recorder's session behind the runner's.
 constexpr std::string_view k_recorder_suffix = " (journal)";
 
-std::chrono::milliseconds duration_flag(const std::string& flag, const std::string& text,
-                                        std::chrono::milliseconds fallback) {
-  if (text.empty()) {
-    return fallback;
-  }
-  const auto duration = parse_duration(text);
-  if (!duration) {
-    throw Error(Outcome::usage, fmt::format("{} \"{}\" is not a duration", flag, text),
-                "Give a number with its unit: 50ms, 2s, 1m.");
-  }
-  return *duration;
-}
-
 /// "--max-wal-rate" for "max_wal_rate".
 std::string pace_flag(std::string_view limit) {
   std::string flag = "--" + std::string(limit);
@@ -88,6 +75,19 @@ std::string connection_string(const CommonFlags& flags) {
     }
   }
   return {};
+}
+
+std::chrono::milliseconds duration_flag(const std::string& flag, const std::string& text,
+                                        std::chrono::milliseconds fallback) {
+  if (text.empty()) {
+    return fallback;
+  }
+  const auto duration = parse_duration(text);
+  if (!duration) {
+    throw Error(Outcome::usage, fmt::format("{} \"{}\" is not a duration", flag, text),
+                "Give a number with its unit: 50ms, 2s, 1m.");
+  }
+  return *duration;
 }
 
 RunOptions RunFlags::options(const Plan& plan) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -75,6 +76,10 @@ std::vector<Outcome> run_outcomes();
 
 /// A command, as a shell reads it, with the target and the schema that this one was given; no password.
 std::string command_line(const CommonFlags& flags, std::string_view command, const std::string& plan_file);
+
+/// The duration that a flag was given, or `fallback` where it was not. Throws Error{usage}.
+std::chrono::milliseconds duration_flag(const std::string& flag, const std::string& text,
+                                        std::chrono::milliseconds fallback);
 
 /// The connection string: --dbname, ECMIGRATE_DATABASE_URL, DATABASE_URL, or empty for libpq's own variables.
 std::string connection_string(const CommonFlags& flags);

@@ -1,402 +1,18 @@
+#include "status.hpp"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
-#include <nlohmann/json.hpp>
 
-#include "command.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
-#include "ecmigrate/model/fixed_settings.hpp"
-#include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
-#include "ecmigrate/report/answers.hpp"
-#include "ecmigrate/store/catalog_reader.hpp"
-#include "ecmigrate/store/event_json.hpp"
-#include "ecmigrate/store/journal.hpp"
-#include "ecmigrate/store/read_model.hpp"
-#include "ecmigrate/store/table_fates.hpp"
 #include "output.hpp"
 
 namespace ecmigrate {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-struct StatusFlags {
-  std::string plan_file;
-  std::string wait_for;
-  bool watch = false;
-  bool history = false;
-  bool locks = false;
-  bool exit_code = false;
-};
-
-/// What is shown of one migration.
-struct Shown {
-  MigrationView view;
-  std::vector<TableFate> tables;   ///< those of it that are not as they were
-  std::vector<EventView> history;  ///< oldest first, if it was asked for
-};
-
-struct Look {
-  Instant now = 0;
-  bool sees_all = true;  ///< other roles' sessions, too
-  std::vector<Shown> migrations;
-};
-
-bool is_over(State state) {
-  return state == State::contracted || state == State::rolled_back;
-}
-
-std::vector<TableFate> changed_tables(pg::Connection& connection, ReadModel& model, const std::string& name) {
-  const auto shape = model.shape(name);
-  if (!shape) {
-    return {};
-  }
-  std::vector<TableFate> fates = fates_of_tables(connection, name, shape->tables, shape->triggers);
-  std::erase_if(fates, [](const TableFate& fate) { return fate.fate == TableFate::Fate::there; });
-  return fates;
-}
-
-/// Every migration, or the one of that name; none where there is no journal.
-Look look_at(pg::Connection& connection, const std::string& name, bool history) {
-  connection.script("begin read only; " + own_settings_for_now());
-  Look look;
-  if (Journal journal(connection); journal.installed()) {
-    ReadModel model(connection, journal.format());
-    std::vector<std::string> names{name};
-    if (name.empty()) {
-      names.clear();
-      for (const MigrationSummary& summary : model.list()) {
-        names.push_back(summary.name);
-      }
-    }
-    JournalView view = model.look(names);
-    std::ranges::sort(view.migrations, {},
-                      [](const MigrationView& migration) { return std::pair(migration.started_at, migration.name); });
-    look.now = view.now;
-    for (MigrationView& migration : view.migrations) {
-      Shown shown;
-      if (migration.readable && !is_over(migration.state)) {
-        shown.tables = changed_tables(connection, model, migration.name);
-      }
-      if (history) {
-        constexpr int k_most = 2'000;
-        shown.history = model.events(migration.name, 0, k_most);
-        std::ranges::reverse(shown.history);
-      }
-      shown.view = std::move(migration);
-      look.migrations.push_back(std::move(shown));
-    }
-  }
-  look.sees_all = sees_other_sessions(connection);
-  connection.script("commit");
-  return look;
-}
-
-Look look_with_rights(pg::Connection& connection, const std::string& name, bool history) {
-  try {
-    return look_at(connection, name, history);
-  } catch (const pg::SqlError& error) {
-    if (error.sqlstate() != pg::sqlstate::k_insufficient_privilege) {
-      throw;
-    }
-    connection.script("rollback");
-    const Answers answers = answers_about_nothing(connection.query("select current_user").text(0, 0));
-    throw Error(Outcome::refused, answers.migration.lead, answers.next.more + " " + answers.next.command);
-  }
-}
-
-/// A run that ended without having done its work; nothing where there is nothing to mend.
-const RunView* failed_run(const MigrationView& migration) {
-  return situation_of(migration) == Situation::failed ? &*migration.run : nullptr;
-}
-
-bool is_at_work(const MigrationView& migration) {
-  return migration.run && !migration.run->finished_at && !migration.run->lost;
-}
-
-const PauseView* open_pause(const MigrationView& migration) {
-  return migration.pauses.empty() || migration.pauses.back().to ? nullptr : &migration.pauses.back();
-}
-
-Json time_or_null(const std::optional<Instant>& at) {
-  return at ? Json(utc_time(*at)) : Json(nullptr);
-}
-
-/// The run, and what was set from outside.
-Json run_as_json(const MigrationView& migration) {
-  if (!migration.run) {
-    return nullptr;
-  }
-  const RunView& run = *migration.run;
-  Json limits = Json::object();
-  for (const auto& [limit, value] : migration.steering.limits) {
-    limits[limit] = value;
-  }
-  return {{"command", run.command},
-          {"host", run.host},
-          {"process", run.process},
-          {"since", utc_time(run.since)},
-          {"seen_at", time_or_null(run.seen_at)},
-          {"outcome", run.outcome ? Json(*run.outcome) : Json(nullptr)},
-          {"message", run.message},
-          {"hint", run.hint},
-          {"lost", run.lost},
-          {"paused", migration.steering.paused},
-          {"throttle", migration.steering.throttle},
-          {"limits", limits}};
-}
-
-/// Of a backfill that is not over: what it told last.
-std::vector<event::Progress> progress_of(const MigrationView& migration) {
-  std::vector<event::Progress> list;
-  for (const ProgressView& view : migration.progress) {
-    if (migration.state == State::backfilling && view.progress.phase == "backfill") {
-      list.push_back(view.progress);
-    }
-  }
-  return list;
-}
-
-Json pauses_as_json(const MigrationView& migration) {
-  Json list = Json::array();
-  for (const PauseView& pause : migration.pauses) {
-    Json reasons = Json::array();
-    for (const PauseReason& reason : pause.reasons) {
-      reasons.push_back({{"code", reason.code}, {"text", reason.text}});
-    }
-    list.push_back({{"from", utc_time(pause.from)}, {"to", time_or_null(pause.to)}, {"reasons", reasons}});
-  }
-  return list;
-}
-
-Json locks_as_json(const MigrationView& migration) {
-  Json list = Json::array();
-  for (const StepLock& lock : migration.locks) {
-    list.push_back({{"phase", lock.phase},
-                    {"step", lock.step},
-                    {"relation", lock.relation},
-                    {"mode", lock.mode},
-                    {"tries", lock.tries},
-                    {"waited_ms", lock.waited_ms},
-                    {"held_ms", lock.held_ms ? Json(*lock.held_ms) : Json(nullptr)},
-                    {"blocked_sessions", lock.blocked_sessions},
-                    {"blocked_longest_ms", lock.blocked_longest_ms},
-                    {"at", utc_time(lock.at)}});
-  }
-  return list;
-}
-
-Json error_as_json(const MigrationView& migration) {
-  const RunView* run = failed_run(migration);
-  return run == nullptr ? Json(nullptr)
-                        : Json{{"code", run->outcome.value_or("")}, {"message", run->message}, {"hint", run->hint}};
-}
-
-Json as_json(const Shown& shown, Instant now, const StatusFlags& flags) {
-  const MigrationView& migration = shown.view;
-  Json verifications = Json::array();
-  for (const VerificationView& verification : migration.verifications) {
-    verifications.push_back({{"relation", verification.relation},
-                             {"rows", verification.rows},
-                             {"differences", verification.differences},
-                             {"at", utc_time(verification.at)}});
-  }
-  Json progress = Json::array();
-  for (const event::Progress& one : progress_of(migration)) {
-    progress.push_back(Json::parse(event_to_json(one)));
-  }
-  Json gone = Json::array();
-  Json renamed = Json::object();
-  for (const TableFate& fate : shown.tables) {
-    if (fate.gone()) {
-      gone.push_back(fate.table.display());
-    } else {
-      renamed[fate.table.display()] = fate.now.display();
-    }
-  }
-  const Answers answers = answers_about(migration, now, {}, {});
-  const auto percent = backfill_percent(migration);
-  Json json = {{"migration", migration.name},
-               {"state", migration.state_text},
-               {"situation", situation_name(situation_of(migration))},
-               {"started_at", utc_time(migration.started_at)},
-               {"changed_at", utc_time(migration.changed_at)},
-               {"plan_sha256", migration.plan_hash},
-               {"verifications", verifications},
-               {"run", run_as_json(migration)},
-               {"progress", progress},
-               {"percent", percent ? Json(*percent) : Json(nullptr)},
-               {"rows_set_aside", migration.bad_rows},
-               {"pauses", pauses_as_json(migration)},
-               {"error", error_as_json(migration)},
-               {"gone_tables", gone},
-               {"renamed_tables", renamed},
-               {"where", answers.migration.lead},
-               {"next", answers.next.command}};
-  if (flags.locks) {
-    json["locks"] = locks_as_json(migration);
-  }
-  if (flags.history) {
-    Json events = Json::array();
-    for (const EventView& event : shown.history) {
-      events.push_back({{"at", utc_time(event.at)}, {"event", Json::parse(event.data)}});
-    }
-    json["history"] = std::move(events);
-  }
-  return json;
-}
-
-/// A line a migration, with a header, that fits 80 columns.
-std::string table_of(const Look& look) {
-  std::string text = fmt::format("{:<30} {:<12} {:>6}  {:<12} {}\n", "migration", "state", "filled", "since", "now");
-  for (const Shown& shown : look.migrations) {
-    const MigrationView& migration = shown.view;
-    const auto percent = backfill_percent(migration);
-    text += fmt::format("{:<30} {:<12} {:>6}  {:<12} {}\n", abbreviate(migration.name, 29), migration.state_text,
-                        percent ? fmt::format("{:.1f}%", *percent) : "", clock_time(migration.changed_at, look.now),
-                        situation_name(situation_of(migration)));
-  }
-  return text;
-}
-
-std::string progress_line(const MigrationView& migration, const event::Progress& e) {
-  std::string line = fmt::format("  {}  {:.1f}%  {} rows", e.relation, e.percent, with_thousands(e.rows));
-  if (!is_at_work(migration)) {
-    return line + "\n";
-  }
-  line += fmt::format("  {} rows/s  batch p50 {} p99 {}\n    hot {:.0f}%  wal {}/s",
-                      with_thousands(std::llround(e.rows_per_second)), format_milliseconds(e.batch_p50_ms),
-                      format_milliseconds(e.batch_p99_ms), e.hot_percent, format_bytes(e.wal_bytes_per_second));
-  line += e.lag_ms ? "  lag " + format_milliseconds(*e.lag_ms) : "";
-  line += e.paused_percent >= 1 ? fmt::format("  paused {:.0f}% of the time", e.paused_percent) : "";
-  return line + (e.slow_because.empty() ? "" : "\n    slow: " + e.slow_because) + "\n";
-}
-
-/// Whose word holds it up, as long as there is a backfill to come.
-std::string steering_lines(const MigrationView& migration) {
-  const SteeringView& steering = migration.steering;
-  if (is_over(migration.state)) {
-    return {};
-  }
-  std::string text = steering.paused ? fmt::format("  paused by {}\n", steering.paused_by) : std::string();
-  text += steering.throttled.empty() ? std::string() : fmt::format("  {}\n", steering.throttled);
-  for (const auto& [limit, value] : steering.limits) {
-    text += fmt::format("  set: {}={}\n", limit, value);
-  }
-  return text;
-}
-
-std::string run_line(const MigrationView& migration) {
-  if (!migration.run || migration.run->finished_at) {
-    return {};
-  }
-  const RunView& run = *migration.run;
-  return fmt::format("  {}: {} on {} (process {})\n    since {}{}{}\n", run.lost ? "lost" : "running", run.command,
-                     run.host, run.process, utc_time(run.since),
-                     run.seen_at ? ", last seen " + utc_time(*run.seen_at) : "",
-                     run.lost ? "; run the same command again to go on" : "");
-}
-
-/// What can be done about a table that is not as it was.
-std::string way_out(const MigrationView& migration, const TableFate& fate) {
-  if (fate.fate == TableFate::Fate::renamed) {
-    return "give it its name back";
-  }
-  const std::string forget = "ecmigrate forget " + shell_quote(migration.name);
-  return migration.state == State::contracting ? forget : "roll back, or without its plan: " + forget;
-}
-
-std::string details_of(const Shown& shown, Instant now) {
-  const MigrationView& migration = shown.view;
-  const Answers answers = answers_about(migration, now, {}, {});
-  std::string text =
-      fmt::format("{}  {}  since {}\n", migration.name, migration.state_text, utc_time(migration.changed_at));
-  text += fmt::format("  {}{}{}\n", answers.migration.lead, answers.migration.more.empty() ? "" : ". ",
-                      answers.migration.more);
-  text += run_line(migration) + steering_lines(migration);
-  if (const PauseView* pause = open_pause(migration)) {
-    text += fmt::format("  paused since {}: {}\n", clock_time(pause->from, now), join_reasons(pause->reasons));
-  }
-  for (const event::Progress& progress : progress_of(migration)) {
-    text += progress_line(migration, progress);
-  }
-  if (migration.bad_rows > 0) {
-    text += fmt::format("  {} set aside, as they could not be filled: ecmigrate.bad_rows has them\n",
-                        migration.bad_rows == 1 ? "1 row" : with_thousands(migration.bad_rows) + " rows");
-  }
-  for (const VerificationView& verification : migration.verifications) {
-    text += fmt::format("  verified {}: {} rows, {} differences, at {}\n", verification.relation,
-                        with_thousands(verification.rows), with_thousands(verification.differences),
-                        utc_time(verification.at));
-  }
-  if (const RunView* run = failed_run(migration)) {
-    text += fmt::format("  {} ended with {}: {}\n", run->command, run->outcome.value_or(""), run->message);
-    text += run->hint.empty() ? std::string() : fmt::format("  hint: {}\n", run->hint);
-  }
-  for (const TableFate& fate : shown.tables) {
-    text += fmt::format("  {}, a table of this migration, {}: {}\n", fate.table.display(), fate_words(fate),
-                        way_out(migration, fate));
-  }
-  if (!answers.next.command.empty()) {
-    // Of contract what has to come before it, too.
-    const bool release_first = migration.state == State::verified && situation_of(migration) == Situation::waiting;
-    text += fmt::format("  next: {}{}\n", release_first ? answers.next.more + " " : "", answers.next.command);
-  }
-  return text;
-}
-
-std::string lock_lines(const MigrationView& migration, Instant now) {
-  std::string text;
-  for (const StepLock& lock : migration.locks) {
-    const std::string tries = lock.tries > 1 ? fmt::format(" in {} tries", lock.tries) : std::string();
-    const std::string held = lock.held_ms ? "held " + format_milliseconds(*lock.held_ms) : "not obtained";
-    const std::string blocked = lock.blocked_sessions == 0
-                                    ? std::string()
-                                    : fmt::format("   blocked {}, longest {}", lock.blocked_sessions,
-                                                  format_milliseconds(lock.blocked_longest_ms));
-    text += fmt::format("  {}  {}  {}\n      {} on {}   waited {}{}   {}{}\n", clock_time(lock.at, now), lock.phase,
-                        lock.step, lock.mode, lock.relation, format_milliseconds(lock.waited_ms), tries, held, blocked);
-  }
-  return text.empty() ? "  no lock so far\n" : text;
-}
-
-std::string history_lines(const Shown& shown, Instant now) {
-  std::string text;
-  for (const EventView& view : shown.history) {
-    if (const auto event = event_from_json(view.data)) {
-      text += fmt::format("  {}  {}\n", clock_time(view.at, now), words_of(*event).text);
-    }
-  }
-  return text.empty() ? "  nothing is recorded\n" : text;
-}
-
-std::string text_of(const Look& look, const std::string& name, const StatusFlags& flags) {
-  if (look.migrations.empty()) {
-    return name.empty() ? "no migrations\n" : fmt::format("{}  planned\n", name);
-  }
-  std::string text = name.empty() ? table_of(look) : std::string();
-  for (const Shown& shown : look.migrations) {
-    if (!name.empty() || !is_over(shown.view.state) || flags.locks || flags.history) {
-      text += (text.empty() ? "" : "\n") + details_of(shown, look.now);
-      text += flags.locks ? "locks\n" + lock_lines(shown.view, look.now) : std::string();
-      text += flags.history ? "history\n" + history_lines(shown, look.now) : std::string();
-    }
-  }
-  return text + (look.sees_all ? std::string() : fmt::format("note: {}\n", k_without_pg_monitor));
-}
-
-std::string json_of(const Look& look, const StatusFlags& flags) {
-  Json list = Json::array();
-  for (const Shown& shown : look.migrations) {
-    list.push_back(as_json(shown, look.now, flags));
-  }
-  return Json{{"migrations", list}}.dump();
-}
 
 /// Prints what differs from what was printed last.
 class Printer {
@@ -412,6 +28,9 @@ class Printer {
     }
     if (json) {
       m_invocation.observer.on(event::Document{"status", now});
+      if (output_error()) {
+        throw OutputLost();
+      }
     } else {
       constexpr std::string_view k_clear = "\x1b[H\x1b[2J\x1b[3J";
       const bool repaints = m_flags.watch && isatty(STDOUT_FILENO) != 0;
@@ -442,39 +61,123 @@ bool has_reached(State state, State wanted, const std::string& name) {
   return back == wants_back && state >= wanted;
 }
 
+/// Sees whether anybody still goes on with the migration.
+class FailedRun {
+ public:
+  /// Throws Error{failed} when the newest run failed, by something that running it again does not mend, and nobody has
+  /// begun another for some seconds: somebody may just be doing so.
+  void check(const Look& look, State wanted) {
+    constexpr std::chrono::milliseconds k_patience{5'000};
+    const RunView* run = look.migrations.empty() ? nullptr : failed_run(look.migrations.front().view);
+    if (run == nullptr || may_run_again(*run)) {
+      m_seen_at.reset();
+      return;
+    }
+    const std::chrono::milliseconds now = system_clock().now();
+    if (!m_seen_at || m_began != run->since) {
+      m_seen_at = now;
+      m_began = run->since;
+    }
+    if (now - *m_seen_at >= k_patience) {
+      const MigrationView& migration = look.migrations.front().view;
+      throw Error(Outcome::failed,
+                  fmt::format("\"{}\" is {}, and will not be {}: {} ended with {}: {}", migration.name,
+                              state_words(migration.state), state_words(wanted), run->command,
+                              run->outcome.value_or(""), run->message),
+                  run->hint);
+    }
+  }
+
+ private:
+  Instant m_began = 0;
+  std::optional<std::chrono::milliseconds> m_seen_at;
+};
+
+void sleep_for(std::chrono::milliseconds duration, const Invocation& invocation) {
+  const std::stop_token stop = invocation.interrupt.token();
+  system_clock().sleep(duration, stop);
+  if (stop.stop_requested()) {
+    throw pg::Stopped();
+  }
+}
+
+/// Looks until the migration is in the state that was asked for.
+void wait_for_state(const std::string& name, const StatusFlags& flags, StatusReader& reader, Printer& printer,
+                    Look& look, Invocation& invocation) {
+  constexpr std::chrono::milliseconds k_ask_every{300};
+  const State wanted = *state_from_name(flags.wait_for);
+  const auto longest = duration_flag("--timeout", flags.timeout, std::chrono::milliseconds::max());
+  const auto begin = system_clock().now();
+  FailedRun failed;
+  bool fresh = true;
+  while (!has_reached(state_in(look), wanted, name)) {
+    if (fresh) {
+      failed.check(look, wanted);
+    }
+    if (flags.watch) {
+      printer.print(look);
+    }
+    const auto left = longest - (system_clock().now() - begin);
+    if (left.count() <= 0) {
+      throw Error(Outcome::work_remains,
+                  fmt::format("\"{}\" is {}, and not {} within {}", name, state_words(state_in(look)),
+                              state_words(wanted), format_milliseconds(static_cast<double>(longest.count()))));
+    }
+    sleep_for(std::min(k_ask_every, left), invocation);
+    auto next = reader.look_again();
+    fresh = next.has_value();
+    if (next) {
+      look = std::move(*next);
+    }
+  }
+}
+
+/// Shows each change until the migration is over, or whoever reads has gone.
+void watch(const std::string& name, StatusReader& reader, Printer& printer, Look& look, const Invocation& invocation) {
+  constexpr std::chrono::milliseconds k_look_every{1'000};
+  while (name.empty() || !is_over(state_in(look))) {
+    sleep_for(k_look_every, invocation);
+    if (reader_has_gone()) {
+      return;
+    }
+    if (auto next = reader.look_again()) {
+      look = std::move(*next);
+      printer.print(look);
+    }
+  }
+}
+
 void show_status(const StatusFlags& flags, Invocation& invocation) {
   const std::string name = flags.plan_file.empty() ? std::string() : read_plan(flags.plan_file).name;
   if (!flags.wait_for.empty() && name.empty()) {
     throw Error(Outcome::usage, "--wait-for needs a plan", "It waits for the migration of one plan.");
   }
+  if (!flags.timeout.empty() && flags.wait_for.empty()) {
+    throw Error(Outcome::usage, "--timeout needs --wait-for", "It says how long to wait for a state.");
+  }
   invocation.result.migration = name;
-  pg::Connection connection({connection_string(invocation.flags), "ecmigrate status", nullptr});
+  StatusReader reader(invocation, name, flags.history);
   Printer printer(invocation, name, flags);
-  const std::stop_token stop = invocation.interrupt.token();
-  Look look = look_with_rights(connection, name, flags.history);
+  Look look = reader.look();
   if (!flags.wait_for.empty()) {
-    constexpr std::chrono::milliseconds k_ask_every{300};
-    const State wanted = *state_from_name(flags.wait_for);
-    while (!has_reached(state_in(look), wanted, name)) {
-      if (flags.watch) {
-        printer.print(look);
-      }
-      system_clock().sleep(k_ask_every, stop);
-      if (stop.stop_requested()) {
-        throw pg::Stopped();
-      }
-      look = look_with_rights(connection, name, flags.history);
+    wait_for_state(name, flags, reader, printer, look, invocation);
+  }
+  const bool watches = flags.watch && flags.wait_for.empty();
+  try {
+    printer.print(look);
+    if (watches) {
+      watch(name, reader, printer, look, invocation);
+    }
+  } catch (const OutputLost&) {
+    if (!watches || !reader_has_gone()) {
+      throw;
     }
   }
-  printer.print(look);
-  while (flags.watch && flags.wait_for.empty() && (name.empty() || !is_over(state_in(look)))) {
-    constexpr std::chrono::milliseconds k_look_every{1'000};
-    system_clock().sleep(k_look_every, stop);
-    if (stop.stop_requested()) {
-      throw pg::Stopped();
-    }
-    look = look_with_rights(connection, name, flags.history);
-    printer.print(look);
+  if (watches && reader_has_gone()) {
+    // As with `status --watch | head`: who watches may stop at any time.
+    do_without_output();
+    invocation.printed_document = true;
+    return;
   }
   if (look.migrations.size() == 1) {
     invocation.result.state = look.migrations.front().view.state_text;
@@ -499,21 +202,24 @@ void add_to(CLI::App& command, ChosenCommand& chosen) {
   command.add_option("--wait-for", flags->wait_for, "Wait until the plan's migration is in this state, or past it")
       ->check(CLI::IsMember(states))
       ->type_name("STATE");
+  command.add_option("--timeout", flags->timeout, "How long to wait for it; default: as long as it takes")
+      ->type_name("TIME");
   command.add_flag("--history", flags->history, "Everything that the journal recorded, oldest first");
   command.add_flag("--locks", flags->locks, "Every lock: who waited, how long it was held, whom it blocked");
   command.add_flag("--exit-code", flags->exit_code, "Exit 8 while a migration is neither contracted nor rolled back");
   command.callback([&chosen, flags] { chosen = [flags](Invocation& invocation) { show_status(*flags, invocation); }; });
 }
 
-const RegisterCommand k_status(
-    {.place = 90,
-     .name = "status",
-     .description = "Where each migration stands",
-     .examples = {"ecmigrate status -d postgres://app@db/shop", "ecmigrate status plan.yaml --watch",
-                  "ecmigrate status plan.yaml --wait-for verified", "ecmigrate status plan.yaml --locks --history"},
-     .outcomes = {Outcome::plan_invalid, Outcome::cannot_connect, Outcome::refused, Outcome::work_remains,
-                  Outcome::interrupted},
-     .add_to = add_to});
+const RegisterCommand k_status({.place = 90,
+                                .name = "status",
+                                .description = "Where each migration stands",
+                                .examples = {"ecmigrate status -d postgres://app@db/shop",
+                                             "ecmigrate status plan.yaml --watch",
+                                             "ecmigrate status plan.yaml --wait-for verified --timeout 2h",
+                                             "ecmigrate status plan.yaml --locks --history"},
+                                .outcomes = {Outcome::failed, Outcome::plan_invalid, Outcome::cannot_connect,
+                                             Outcome::refused, Outcome::work_remains, Outcome::interrupted},
+                                .add_to = add_to});
 
 }  // namespace
 

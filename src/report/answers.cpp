@@ -276,8 +276,7 @@ Answer next_answer(const MigrationView& migration, Situation situation, Instant 
               "It goes on behind what was committed last:", command_of(migration, migration.run->command)};
     case Situation::failed: {
       const RunView& run = *migration.run;
-      const bool again = std::ranges::any_of(
-          k_outcomes, [&](const OutcomeRow& row) { return row.name == run.outcome && row.retryable; });
+      const bool again = may_run_again(run);
       if (run.outcome == outcome_row(Outcome::differences_found).name) {
         return {"warn", "Look at the differences",
                 "Then mend them, or let verify do it:", command_of(migration, "verify") + " --repair"};
@@ -487,6 +486,11 @@ Situation situation_of(const MigrationView& migration) {
   const bool failed =
       migration.run && migration.run->outcome && *migration.run->outcome != outcome_row(Outcome::done).name;
   return failed ? Situation::failed : Situation::waiting;
+}
+
+bool may_run_again(const RunView& run) {
+  return std::ranges::any_of(k_outcomes,
+                             [&](const OutcomeRow& row) { return row.name == run.outcome && row.retryable; });
 }
 
 std::optional<double> backfill_percent(const MigrationView& migration) {

@@ -161,6 +161,10 @@ void OwnServer::stop() const {
   shell(fmt::format("{} stop {}", k_postgres, m_folder));
 }
 
+void OwnServer::start() const {
+  shell(fmt::format("{} start {} 2>&1", k_postgres, m_folder));
+}
+
 void OwnServer::replace() const {
   shell(fmt::format("{0} remove {1} && {0} start {1} 2>&1", k_postgres, m_folder));
 }

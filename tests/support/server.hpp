@@ -31,6 +31,8 @@ class OwnServer {
   [[nodiscard]] const std::string& folder() const { return m_folder; }
   /// At once, as in a crash.
   void stop() const;
+  /// Again, after stop().
+  void start() const;
   /// Another server in the same place.
   void replace() const;
   /// `alter system set`, in force when this returns; an empty value takes the setting back.

@@ -25,6 +25,9 @@ enum class Situation {
 std::string_view situation_name(Situation situation);
 Situation situation_of(const MigrationView& migration);
 
+/// Of a run that has ended: the same command, run again, goes on.
+bool may_run_again(const RunView& run);
+
 /// One answer. `level` is a word for its mark: "ok", "run", "pause", "warn", "bad", "you", "none".
 struct Answer {
   std::string level = "none";
