@@ -28,6 +28,7 @@ struct Shown {
   MigrationView view;
   std::vector<TableFate> tables;   ///< those of it that are not as they were
   std::vector<EventView> history;  ///< oldest first, if it was asked for
+  bool history_is_cut = false;     ///< there are older ones
 };
 
 struct Look {

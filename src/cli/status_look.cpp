@@ -25,7 +25,11 @@ std::vector<TableFate> changed_tables(pg::Connection& connection, ReadModel& mod
 
 void read_history(ReadModel& model, Shown& shown) {
   constexpr int k_most = 2'000;
-  shown.history = model.events(shown.view.name, 0, k_most);
+  shown.history = model.events(shown.view.name, 0, k_most + 1);
+  shown.history_is_cut = shown.history.size() > k_most;
+  if (shown.history_is_cut) {
+    shown.history.pop_back();
+  }
   std::ranges::reverse(shown.history);
 }
 

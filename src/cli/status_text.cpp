@@ -147,6 +147,7 @@ Json as_json(const Shown& shown, Instant now, const StatusFlags& flags) {
       events.push_back({{"at", utc_time(event.at)}, {"event", Json::parse(event.data)}});
     }
     json["history"] = std::move(events);
+    json["history_is_cut"] = shown.history_is_cut;
   }
   return json;
 }
@@ -267,6 +268,11 @@ std::string lock_lines(const MigrationView& migration, Instant now) {
 
 std::string history_lines(const Shown& shown, Instant now) {
   std::string text;
+  if (shown.history_is_cut) {
+    text = fmt::format(
+        "  older ones: select at, data from ecmigrate.events where migration = {} and id < {} order by id\n",
+        quote_literal(shown.view.name), shown.history.front().id);
+  }
   for (const EventView& view : shown.history) {
     if (const auto event = event_from_json(view.data)) {
       text += fmt::format("  {}  {}\n", clock_time(view.at, now), words_of(*event).text);

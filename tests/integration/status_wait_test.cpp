@@ -111,3 +111,27 @@ TEST_CASE("status --wait-for waits on where the same command is to be run again"
   CHECK(run_program(database, {"status", "PLAN", "--wait-for", "verified", "--timeout", "6500ms"}, k_split).status ==
         8);
 }
+
+TEST_CASE("status --history says when it shows not all") {
+  Database database;
+  expand_users(database);
+  database.exec(
+      "delete from ecmigrate.events; insert into ecmigrate.events (migration, run, data) select 'split', 0, "
+      "jsonb_build_object('v', 1, 'type', 'note', 'level', 'info', 'text', 'note ' || i) from generate_series(1, 2000) "
+      "i");
+  CHECK_FALSE(contains(run_program(database, {"status", "PLAN", "--history"}, k_split).out, "older ones"));
+  database.exec(
+      "insert into ecmigrate.events (migration, run, data) values ('split', 0, '{\"v\":1,\"type\":\"note\",\"level\":"
+      "\"info\",\"text\":\"newest\"}')");
+  const std::string text = run_program(database, {"status", "PLAN", "--history"}, k_split).out;
+  CHECK_FALSE(contains(text, "note 1\n"));
+  CHECK(contains(text, "note 2\n"));
+  CHECK(contains(text, "newest\n"));
+  const std::size_t at = text.find("  older ones: ");
+  REQUIRE(at != std::string::npos);
+  CHECK(at < text.find("note 2\n"));
+  const std::size_t statement = at + std::string_view("  older ones: ").size();
+  CHECK(contains(database.rows(text.substr(statement, text.find('\n', at) - statement)), "note 1"));
+  const std::string lines = run_program(database, {"status", "PLAN", "--history", "--json"}, k_split).out;
+  CHECK(contains(lines, "\"history_is_cut\":true"));
+}
