@@ -28,6 +28,16 @@ bool is_printable(char32_t code) {
   return code == U'\t' || code == U'\n' || (code >= 0x20U && (code < 0x7FU || code > 0x9FU));
 }
 
+std::string as_utf8(std::string_view text) {
+  std::string result;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t size = character_at(text, at).size;
+    result += size == 0 ? std::string_view("?") : text.substr(at, size);
+    at += size == 0 ? 1 : size;
+  }
+  return result;
+}
+
 bool is_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t size = character_at(text, at).size;

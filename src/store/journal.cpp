@@ -12,6 +12,7 @@
 #include "ecmigrate/store/event_json.hpp"
 #include "ecmigrate/store/recipe_json.hpp"
 #include "journal_formats.hpp"
+#include "storable.hpp"
 
 namespace ecmigrate {
 
@@ -94,38 +95,6 @@ std::vector<std::string> first_column(const pg::Rows& rows) {
 }
 
 }  // namespace
-
-bool Journal::can_store(const std::string& text) {
-  if (m_connection.has_every_character()) {
-    return true;
-  }
-  try {
-    m_connection.query("select length($1)", {text});
-    return true;
-  } catch (const pg::SqlError& error) {
-    if (error.sqlstate() != pg::sqlstate::k_untranslatable_character) {
-      throw;
-    }
-    return false;
-  }
-}
-
-std::string Journal::storable(const std::string& text) {
-  if (can_store(text)) {
-    return text;
-  }
-  std::string plain = text;
-  for (const auto& [ours, instead] : {std::pair{"→", "->"}, std::pair{"…", "..."}}) {
-    for (std::size_t at = 0; (at = plain.find(ours, at)) != std::string::npos;) {
-      plain.replace(at, std::string_view(ours).size(), instead);
-    }
-  }
-  if (!can_store(plain)) {
-    std::ranges::replace_if(
-        plain, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
-  }
-  return plain;
-}
 
 int Journal::format() {
   const pg::Rows tables = m_connection.query(
@@ -234,12 +203,14 @@ void Journal::forget(const std::string& name) {
 }
 
 std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe, const Tables& tables) {
-  if (!can_store(plan.canonical)) {
+  if (!can_store(m_connection, plan.canonical)) {
     refuse_characters();
   }
-  const std::string recipe_json = storable(recipe_to_json(recipe));  // of our own characters only labels have any
-  const std::string description = storable(plan.description);
-  const std::string file = storable(plan.file);
+  const std::string recipe_json =
+      storable(m_connection, recipe_to_json(recipe));  // of our own characters only labels have any
+  const std::string description = storable(m_connection, plan.description);
+  const std::string file = storable(m_connection, plan.file);
+  const std::string tables_json = storable(m_connection, tables_to_json(tables));
   // Beginnings one after the other, or two migrations on one table would not see each other.
   m_connection.script("begin; select pg_catalog.pg_advisory_xact_lock(1701011815, 1)");
   if (auto other = other_on(plan.name, recipe.tables)) {
@@ -253,21 +224,21 @@ std::optional<std::string> Journal::begin(const Plan& plan, const Recipe& recipe
       "values ({0}, 'expanding', {2}, encode(sha256(convert_to({2}, 'UTF8')), 'hex'), {3}, {4}, {5}, {6}, {7}, {8})",
       quote_literal(plan.name), forget_sql(plan.name), quote_literal(plan.canonical), quote_literal(recipe_json),
       k_recipe_format, quote_literal(ECMIGRATE_VERSION), quote_literal(description), quote_literal(file),
-      quote_literal(storable(tables_to_json(tables)))));
+      quote_literal(tables_json)));
   record_columns(plan.name, recipe.tables, false);
   m_connection.query("commit");
   return std::nullopt;
 }
 
 void Journal::change_plan(const Plan& plan, const Recipe& recipe) {
-  if (!can_store(plan.canonical)) {
+  if (!can_store(m_connection, plan.canonical)) {
     refuse_characters();
   }
   m_connection.query(
       "update ecmigrate.migrations set plan = $2, plan_hash = encode(sha256(convert_to($2, 'UTF8')), 'hex'), recipe = "
       "$3, recipe_format = $4, version = $5, description = $6, plan_file = $7 where name = $1",
-      {plan.name, plan.canonical, storable(recipe_to_json(recipe)), std::to_string(k_recipe_format), ECMIGRATE_VERSION,
-       storable(plan.description), storable(plan.file)});
+      {plan.name, plan.canonical, storable(m_connection, recipe_to_json(recipe)), std::to_string(k_recipe_format),
+       ECMIGRATE_VERSION, storable(m_connection, plan.description), storable(m_connection, plan.file)});
 }
 
 void Journal::record_trigger_marks(const std::string& name, const std::string& marks) {
@@ -329,9 +300,9 @@ std::int64_t Journal::begin_run(const std::string& name, const RunStart& start) 
           "$9::bigint, "
           "'max_rows_rate', $10::double precision, 'max_wal_rate', $11::double precision)) returning id",
           {name, start.command, host_name(), std::to_string(getpid()), std::to_string(m_connection.backend_pid()),
-           storable(start.plan_file), storable(start.target), std::to_string(start.limits.target_batch.count()),
-           std::to_string(start.limits.max_replica_lag.count()), std::to_string(start.limits.max_rows_rate),
-           std::to_string(start.limits.max_wal_rate)})
+           storable(m_connection, start.plan_file), storable(m_connection, start.target),
+           std::to_string(start.limits.target_batch.count()), std::to_string(start.limits.max_replica_lag.count()),
+           std::to_string(start.limits.max_rows_rate), std::to_string(start.limits.max_wal_rate)})
       .integer(0, 0);
 }
 
@@ -343,7 +314,8 @@ void Journal::end_run(std::int64_t run, const RunEnd& end) {
   m_connection.query(
       "update ecmigrate.runs set finished_at = clock_timestamp(), outcome = $2, message = $3, hint = $4, next = $5 "
       "where id = $1",
-      {std::to_string(run), end.outcome, storable(end.message), storable(end.hint), storable(end.next)});
+      {std::to_string(run), end.outcome, storable(m_connection, end.message), storable(m_connection, end.hint),
+       storable(m_connection, end.next)});
 }
 
 std::vector<std::string> Journal::done_steps(const std::string& name, const std::string& phase) {
@@ -387,7 +359,7 @@ void Journal::record_verification(const std::string& name, std::int64_t run, con
 }
 
 void Journal::record_event(const std::string& name, std::int64_t run, const Event& event) {
-  const std::string data = storable(event_to_json(event));
+  const std::string data = storable(m_connection, event_to_json(event));
   m_connection.query("insert into ecmigrate.events (migration, run, data) values ($1, $2, $3)",
                      {name, std::to_string(run), data});
   if (const auto* failed = std::get_if<event::LockTryFailed>(&event)) {
@@ -402,13 +374,13 @@ void Journal::record_event(const std::string& name, std::int64_t run, const Even
 
 void Journal::record_progress(const std::string& name, std::int64_t run, const event::Progress& progress) {
   m_connection.query("insert into ecmigrate.progress (migration, run, data) values ($1, $2, $3)",
-                     {name, std::to_string(run), event_to_json(progress)});
+                     {name, std::to_string(run), storable(m_connection, event_to_json(progress))});
 }
 
 void Journal::record_comparison(const std::string& migration, std::int64_t rows, const std::string& server,
                                 const std::string& json) {
   m_connection.query("insert into ecmigrate.comparisons (migration, rows, server, data) values ($1, $2, $3, $4)",
-                     {migration, std::to_string(rows), server, storable(json)});
+                     {migration, std::to_string(rows), server, storable(m_connection, json)});
 }
 
 }  // namespace ecmigrate

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ecmigrate/base/utf8.hpp"
 #include "ecmigrate/store/event_json.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/recipe_json.hpp"
@@ -350,7 +351,7 @@ JournalView ReadModel::look(const std::vector<std::string>& names, std::int64_t 
       "order by state not in ('contracted', 'rolled_back') desc, started_at desc, name limit 1), 'migrations', {}, "
       "'events', {})",
       wanted.empty() ? "(null::text, 0)" : wanted, ms("clock_timestamp()"), list_of(details_sql(m_format)), events);
-  const json read = json::parse(m_connection.query(sql).text(0, 0));
+  const json read = json::parse(as_utf8(m_connection.query(sql).text(0, 0)));
   JournalView view;
   view.now = member<Instant>(read, "now");
   view.current = member<std::string>(read, "current");

@@ -178,15 +178,17 @@ void OwnServer::set(const std::string& name, const std::string& value) const {
   wait_until(connection, fmt::format("pg_conf_load_time() > '{}'", loaded));
 }
 
-Database::Database(std::string on) : m_server(std::move(on)) {
+Database::Database(std::string on, std::string encoding) : m_server(std::move(on)) {
   static std::atomic<int> number{0};
   m_name = fmt::format("test_{}_{}", getpid(), ++number);
   pg::Connection maintenance({m_server + " dbname=postgres", "test", nullptr});
   // Another encoding than UTF-8 for a whole run of the tests (tests/versions.sh).
-  const char* encoding = std::getenv("ECMIGRATE_TEST_ENCODING");
+  if (const char* of_run = std::getenv("ECMIGRATE_TEST_ENCODING"); of_run != nullptr && encoding.empty()) {
+    encoding = of_run;
+  }
   maintenance.query(
       "create database " + m_name +
-      (encoding == nullptr ? std::string() : fmt::format(" encoding '{}' locale 'C' template template0", encoding)));
+      (encoding.empty() ? std::string() : fmt::format(" encoding '{}' locale 'C' template template0", encoding)));
   if (!plain_owner().empty() && m_server == server()) {
     m_user = plain_owner();
     maintenance.query(fmt::format("alter database {} owner to {}", m_name, m_user));

@@ -45,8 +45,8 @@ class OwnServer {
 /// A new, empty database, dropped with the object. Sessions on it are ended then.
 class Database {
  public:
-  /// On the test run's server, or on another.
-  explicit Database(std::string on = server());
+  /// On the test run's server, or on another; of this encoding, or of the test run's.
+  explicit Database(std::string on = server(), std::string encoding = {});
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;

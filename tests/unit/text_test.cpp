@@ -4,6 +4,7 @@
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/quote.hpp"
+#include "ecmigrate/base/utf8.hpp"
 #include "ecmigrate/pg/connection.hpp"
 #include "support/catch.hpp"
 
@@ -61,6 +62,13 @@ TEST_CASE("text is never cut inside a character") {
   CHECK(truncate_utf8("Zoë", 3) == "Zo");
   CHECK(truncate_utf8("Zoë", 4) == "Zoë");
   CHECK(abbreviate("abcdef", 3) == "abc…");
+}
+
+TEST_CASE("bytes that are no characters give way") {
+  CHECK(as_utf8("Zoë") == "Zoë");
+  CHECK(as_utf8("Jos\xe9") == "Jos?");
+  CHECK(as_utf8("\xe9\xc3\xa9!") == "?é!");
+  CHECK(as_utf8("cut \xc3") == "cut ?");
 }
 
 TEST_CASE("every outcome has its own name and exit code") {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace ecmigrate {
@@ -18,5 +19,9 @@ bool is_printable(char32_t code);
 
 /// Well-formed UTF-8 throughout.
 bool is_utf8(std::string_view text);
+
+/// The text with `?` in place of each byte that is no part of a character: what a server says of names and rows in a
+/// database without an encoding may be anything.
+std::string as_utf8(std::string_view text);
 
 }  // namespace ecmigrate

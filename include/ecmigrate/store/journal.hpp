@@ -131,10 +131,6 @@ class Journal {
  private:
   static std::string forget_sql(const std::string& name);
   void check_readable();
-  bool can_store(const std::string& text);
-  /// The text as the database can store it: in one that is not UTF-8, without our typography and, if need be, with `?`
-  /// for what it has no character for.
-  std::string storable(const std::string& text);
 
   pg::Connection& m_connection;
 };
