@@ -4,6 +4,7 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/phases/undo.hpp"
+#include "ecmigrate/session/confirm.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/read_model.hpp"
 
@@ -96,11 +97,7 @@ void forget(const std::string& name, const std::string& confirmed, Invocation& i
   const std::string what =
       fmt::format("\"{}\" is {}; forgetting it leaves the tables as they are", name, state_words(record.state)) +
       (left.empty() ? std::string() : ", and these to you:\n  " + join(left, "\n  "));
-  if (options.confirmed != name && !(options.ask && options.ask(what))) {
-    throw Error(Outcome::refused, options.ask ? "not confirmed" : what,
-                fmt::format("Nothing was changed. {}To forget it, give --confirm {}.", other_way(journal, record),
-                            shell_quote(name)));
-  }
+  confirm(options, name, what, other_way(journal, record));
   journal.forget(name);
   invocation.result.changed = true;
   invocation.result.message = fmt::format("forgot \"{}\"", name);

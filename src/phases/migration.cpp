@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <ranges>
-#include <set>
 #include <utility>
 
+#include "compile_plan.hpp"
 #include "contract_guard.hpp"
 #include "ddl_trial.hpp"
 #include "dependents.hpp"
@@ -17,22 +17,20 @@
 #include "ecmigrate/fill/upkeep.hpp"
 #include "ecmigrate/fill/verify.hpp"
 #include "ecmigrate/model/lifecycle.hpp"
-#include "ecmigrate/op/draft.hpp"
 #include "ecmigrate/pace/question.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/phases/plan_summary.hpp"
-#include "ecmigrate/phases/undo.hpp"
 #include "ecmigrate/phases/what_goes.hpp"
-#include "ecmigrate/planfile/planfile.hpp"
+#include "ecmigrate/session/confirm.hpp"
 #include "ecmigrate/steps/step_runner.hpp"
 #include "ecmigrate/store/catalog_reader.hpp"
 #include "ecmigrate/store/journal.hpp"
-#include "ecmigrate/store/probe.hpp"
 #include "ecmigrate/store/sync_triggers.hpp"
-#include "ecmigrate/store/table_fates.hpp"
 #include "ecmigrate/store/walks.hpp"
 #include "lock_need.hpp"
 #include "plan_change.hpp"
+#include "rollback_guard.hpp"
+#include "table_guard.hpp"
 #include "trial.hpp"
 
 namespace ecmigrate {
@@ -92,41 +90,14 @@ struct Migration::Run {
     return record->plan != plan.canonical && record->state != State::rolled_back;
   }
 
-  std::set<std::string> begun(const std::string& phase) {
-    const std::vector<std::string> ids = journal.started_steps(plan.name, phase);
-    return {ids.begin(), ids.end()};
-  }
-
-  /// Both plans are compiled from the tables as they were before expand, whatever stands there by now.
-  PlanChange read_change() {
-    if (record->state == State::contracted || !record->tables) {
-      throw Error(Outcome::refused,
-                  fmt::format("\"{}\" was started with another plan{}", plan.name,
-                              first_difference(record->plan, plan.canonical)),
-                  record->state == State::contracted ? "Give the changed plan a new name."
-                                                     : "Restore the plan; or roll back with the old one first.");
-    }
-    Plan old = parse_plan(record->plan, plan.name + ".yaml");
-    old.name = plan.name;
-    old.file = plan.file;
-    const Recipe was = compile_from(old, *record->tables);
-    const Recipe now = compile_from(plan, *record->tables);
-    try {
-      return change_plan(plan.name, record->recipe, was, now,
-                         {begun("expand"), begun("after_fill"), begun("verify"), begun("before_contract"),
-                          begun("contract"), begun("rollback")},
-                         record->state);
-    } catch (const Error& error) {
-      throw Error(error.outcome(), error.what() + first_difference(record->plan, plan.canonical), error.hint());
-    }
-  }
+  bool has_begun(const std::string& phase) { return !journal.started_steps(plan.name, phase).empty(); }
 
   /// Takes over what a changed plan says of parts that have not run.
   void follow_plan(const std::string& command) {
     if (!plan_differs()) {
       return;
     }
-    if (record->state == State::expanding && begun("expand").empty()) {
+    if (record->state == State::expanding && !has_begun("expand")) {
       if (command != "rollback") {
         record.reset();  // nothing has run: it begins anew
       }
@@ -134,7 +105,7 @@ struct Migration::Run {
     }
     PlanChange change;
     try {
-      change = read_change();
+      change = read_change(session.connection(), plan, *record);
     } catch (const Error& error) {
       if (command != "rollback" || record->state == State::contracted) {
         throw;
@@ -159,15 +130,7 @@ struct Migration::Run {
   }
 
   /// Whoever runs the command has to say the migration's name, by --confirm or at the terminal.
-  void confirm(const std::string& what) const {
-    const RunOptions& options = session.options();
-    if (options.confirmed == plan.name || (options.ask && options.ask(what))) {
-      return;
-    }
-    throw Error(Outcome::refused, options.ask ? "not confirmed" : what,
-                fmt::format("Nothing was changed. To go on, {}give --confirm {}.",
-                            options.ask ? "type the name, or " : "", shell_quote(plan.name)));
-  }
+  void confirm(const std::string& what) const { ecmigrate::confirm(session.options(), plan.name, what); }
 
   /// Where the migration stands, to those who look up whose turn it is. Whether contract has begun is for its steps to
   /// say: one that was killed before its first statement has taken nothing away, and after one there is no way back.
@@ -178,7 +141,7 @@ struct Migration::Run {
     if (record->state != State::contracting && record->state != State::verified) {
       return record->state;
     }
-    return begun("contract").empty() ? State::verified : State::contracting;
+    return has_begun("contract") ? State::contracting : State::verified;
   }
 
   /// Whether the command has work to do; says so where that is done. Throws Error{refused} where something else has to
@@ -235,35 +198,16 @@ struct Migration::Run {
   /// What can be done about a step that fails each time it is tried.
   std::string way_out(const std::string& phase) {
     const std::string command = phase == "after_fill" ? "backfill" : phase == "before_contract" ? "contract" : phase;
-    const bool back = phase != "rollback" && (phase != "contract" || begun("contract").empty());
+    const bool back = phase != "rollback" && (phase != "contract" || !has_begun("contract"));
     return fmt::format(
         "Mend the cause, or change the statement in the plan (what has not run may change), then run: "
         "ecmigrate {} {}{}",
         command, plan.file, back ? fmt::format("; or go back: ecmigrate rollback {}", plan.file) : "");
   }
 
-  static Recipe compile_catalog(pg::Connection& connection, const Plan& plan, const Catalog& catalog) {
-    Draft draft = draft_plan(plan, catalog);
-    probe_expressions(connection, draft);
-    return ecmigrate::compile(draft);
-  }
-
   Recipe compile_now(const Catalog& catalog) {
     tables = catalog.tables;
-    return compile_catalog(session.connection(), plan, catalog);
-  }
-
-  /// As if the tables were these.
-  Recipe compile_from(const Plan& from, const Tables& these) {
-    Catalog catalog = read_catalog(session.connection(), from);
-    std::erase_if(catalog.table_of_index, [&](const auto& entry) { return these.contains(entry.second); });
-    for (const auto& [name, table] : these) {
-      catalog.tables[name] = table;
-      for (const Index& index : table.indexes) {
-        catalog.table_of_index[{name.schema, index.name}] = name;
-      }
-    }
-    return compile_catalog(session.connection(), from, catalog);
+    return compile_plan(session.connection(), plan, catalog);
   }
 
   /// What contract cannot do as long as there are things that somebody has to see to first.
@@ -445,33 +389,8 @@ struct Migration::Run {
     return differences;
   }
 
-  /// What became of the migration's tables. Throws Error{refused} where one has another name now.
-  [[nodiscard]] std::vector<TableFate> table_fates() const {
-    std::vector<TableFate> fates =
-        fates_of_tables(session.connection(), plan.name, record->recipe.tables, record->recipe.triggers);
-    for (const TableFate& fate : fates) {
-      if (fate.fate == TableFate::Fate::renamed) {
-        throw Error(
-            Outcome::refused,
-            fmt::format("{} {}: somebody renamed or moved it since expand", fate.table.display(), fate_words(fate)),
-            "Give it its name back, then run the same command again; nothing was changed.");
-      }
-    }
-    return fates;
-  }
-
   void refuse_if_gone() {
-    for (const TableFate& fate : table_fates()) {
-      if (fate.gone()) {
-        throw Error(Outcome::refused,
-                    fmt::format("{}, a table of this migration, {}", fate.table.display(), fate_words(fate)),
-                    standing() == State::contracting
-                        ? fmt::format("There is nothing to contract there, and no way back. To close the migration: "
-                                      "ecmigrate forget {}",
-                                      shell_quote(plan.name))
-                        : fmt::format("Take the rest back: ecmigrate rollback {}", plan.file));
-      }
-    }
+    ecmigrate::refuse_if_gone(session.connection(), plan, *record, standing() == State::contracting);
   }
 
   /// What was verified is no longer known: verify, and before it perhaps the backfill, has to be run again.
@@ -586,38 +505,6 @@ struct Migration::Run {
     }
   }
 
-  /// Rollback keeps what the new version wrote only if the sync trigger has carried it over.
-  void check_nothing_is_lost(const std::vector<TableFate>& fates) const {
-    if (record->trigger_marks.empty() && record->state == State::expanding) {
-      return;  // nothing to write to was ever complete
-    }
-    std::vector<SyncTrigger> triggers = record->recipe.triggers;
-    std::erase_if(triggers, [&](const SyncTrigger& trigger) { return is_gone(fates, trigger.table); });
-    const TriggerFaults faults = find_trigger_faults(session.connection(), triggers, record->trigger_marks);
-    if (faults.broken.empty() && faults.changed.empty()) {
-      return;
-    }
-    std::vector<std::string> lines = faults.broken;
-    lines.insert(lines.end(), faults.changed.begin(), faults.changed.end());
-    confirm(fmt::format(
-        "the sync trigger was not there all the time:\n  {}\nwhat the new version wrote past it would be "
-        "lost with the new columns; {}`ecmigrate verify --repair=new {}` brings it over",
-        join(lines, "\n  "),
-        faults.broken.empty() ? "" : fmt::format("`ecmigrate expand {}` makes it again, ", plan.file), plan.file));
-  }
-
-  /// The undos of what was begun; each table's with a last look, under its lock, at its sync trigger.
-  std::vector<Step> guarded_rollback(const std::vector<TableFate>& fates) {
-    std::vector<Step> steps = begun_undos(session.connection(), *record, fates);
-    if (!record->trigger_marks.empty() && session.options().confirmed != plan.name) {
-      add_trigger_guards(
-          steps, record->recipe.triggers, record->trigger_marks,
-          fmt::format("Writes of the new version may have passed it by. To drop them, give --confirm {}.",
-                      shell_quote(plan.name)));
-    }
-    return steps;
-  }
-
   void backfill(bool look_again) {
     open("backfill");
     const State state = standing();
@@ -671,7 +558,7 @@ Recipe Migration::compile() {
       if (!run.plan_differs()) {
         return run.record->recipe;
       }
-      const PlanChange change = run.read_change();
+      const PlanChange change = read_change(run.session.connection(), run.plan, *run.record);
       run.session.report(
           event::Note{event::Note::Level::info, "the plan has changed since expand:\n  " + join(change.texts, "\n  ")});
       return change.recipe;
@@ -797,7 +684,7 @@ void Migration::rollback() {
   if (!run.is_turn(Command::rollback)) {
     return;
   }
-  const std::vector<TableFate> fates = run.table_fates();
+  const std::vector<TableFate> fates = fates_unless_renamed(run.session.connection(), *run.record);
   for (const TableFate& fate : fates) {
     if (fate.gone()) {
       run.session.warn(
@@ -805,9 +692,9 @@ void Migration::rollback() {
     }
   }
   if (run.record->state != State::rolling_back) {
-    run.check_nothing_is_lost(fates);
+    check_nothing_is_lost(run.session, run.plan, *run.record, fates);
   }
-  const std::vector<Step> steps = run.guarded_rollback(fates);
+  const std::vector<Step> steps = guarded_rollback(run.session, *run.record, fates);
   run.set_state(State::rolling_back);
   run.run_steps("rollback", steps);
   run.set_state(State::rolled_back);

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "compile_plan.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/recipe_json.hpp"
 
 namespace ecmigrate {
@@ -152,6 +154,35 @@ class Change {
 PlanChange change_plan(const std::string& name, const Recipe& kept, const Recipe& was, const Recipe& now,
                        const BegunSteps& begun, State state) {
   return Change(name, begun, state).make(kept, was, now);
+}
+
+PlanChange read_change(pg::Connection& connection, const Plan& plan, const MigrationRecord& record) {
+  if (record.state == State::contracted || !record.tables) {
+    throw Error(
+        Outcome::refused,
+        fmt::format("\"{}\" was started with another plan{}", plan.name, first_difference(record.plan, plan.canonical)),
+        record.state == State::contracted ? "Give the changed plan a new name."
+                                          : "Restore the plan; or roll back with the old one first.");
+  }
+  Plan old = parse_plan(record.plan, plan.name + ".yaml");
+  old.name = plan.name;
+  old.file = plan.file;
+  // Both from the tables as they were before expand, whatever stands there by now.
+  const Recipe was = compile_plan_for(connection, old, *record.tables);
+  const Recipe now = compile_plan_for(connection, plan, *record.tables);
+  Journal journal(connection);
+  const auto begun = [&](const char* phase) {
+    const std::vector<std::string> ids = journal.started_steps(plan.name, phase);
+    return std::set<std::string>(ids.begin(), ids.end());
+  };
+  try {
+    return change_plan(plan.name, record.recipe, was, now,
+                       {begun("expand"), begun("after_fill"), begun("verify"), begun("before_contract"),
+                        begun("contract"), begun("rollback")},
+                       record.state);
+  } catch (const Error& error) {
+    throw Error(error.outcome(), error.what() + first_difference(record.plan, plan.canonical), error.hint());
+  }
 }
 
 std::string first_difference(const std::string& before, const std::string& after) {

@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "ecmigrate/model/plan.hpp"
 #include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/model/state.hpp"
+#include "ecmigrate/store/journal.hpp"
 
 namespace ecmigrate {
 
@@ -31,6 +33,10 @@ struct PlanChange {
 /// after, from the same tables. Throws Error{refused} where a part that has run is different.
 PlanChange change_plan(const std::string& name, const Recipe& kept, const Recipe& was, const Recipe& now,
                        const BegunSteps& begun, State state);
+
+/// What the changed plan of a migration that is on record makes of it. Throws Error{refused}, with where the two plans
+/// differ, where a part that has run is different.
+PlanChange read_change(pg::Connection& connection, const Plan& plan, const MigrationRecord& record);
 
 /// The first place where two texts differ, with what stands around it.
 std::string first_difference(const std::string& before, const std::string& after);
