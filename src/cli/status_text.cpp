@@ -19,10 +19,6 @@ bool is_at_work(const MigrationView& migration) {
   return migration.run && !migration.run->finished_at && !migration.run->lost;
 }
 
-const PauseView* open_pause(const MigrationView& migration) {
-  return migration.pauses.empty() || migration.pauses.back().to ? nullptr : &migration.pauses.back();
-}
-
 Json time_or_null(const std::optional<Instant>& at) {
   return at ? Json(utc_time(*at)) : Json(nullptr);
 }

@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/model/lifecycle.hpp"
+#include "migration_facts.hpp"
+#include "phases.hpp"
 #include "wording.hpp"
 
 namespace ecmigrate {
@@ -17,8 +18,12 @@ namespace ecmigrate {
 namespace {
 
 using report::count;
-using report::lock_time;
+using report::differences;
+using report::held_fact;
+using report::reached;
+using report::rows_written;
 using report::span_time;
+using report::stopped_on_purpose;
 
 constexpr double k_day_ms = 86'400'000;
 
@@ -29,46 +34,6 @@ std::string short_number(std::int64_t number) {
 
 std::string one_decimal(double percent) {
   return report::share_done(percent);
-}
-
-const PauseView* open_pause(const MigrationView& migration) {
-  return migration.pauses.empty() || migration.pauses.back().to ? nullptr : &migration.pauses.back();
-}
-
-std::optional<Instant> entered(const MigrationView& migration, State state) {
-  std::optional<Instant> at;
-  for (const StateView& change : migration.states) {
-    if (change.state == state) {
-      at = change.at;
-    }
-  }
-  return at;
-}
-
-bool reached(const MigrationView& migration, State state) {
-  return migration.state != State::rolling_back && migration.state != State::rolled_back && migration.state >= state;
-}
-
-/// What a phase's locks held at most, of those that stop somebody.
-std::string held_fact(const MigrationView& migration, std::string_view phase) {
-  double held = -1;
-  for (const StepLock& lock : migration.locks) {
-    if (lock.phase == phase && lock.held_ms && stopped_by(lock.mode) != "nothing") {
-      held = std::max(held, *lock.held_ms);
-    }
-  }
-  return held < 0 ? std::string() : "lock held " + lock_time(held);
-}
-
-std::int64_t rows_written(const MigrationView& migration) {
-  return std::accumulate(migration.walks.begin(), migration.walks.end(), std::int64_t{0},
-                         [](std::int64_t sum, const WalkView& walk) { return sum + walk.written.rows; });
-}
-
-std::int64_t differences(const MigrationView& migration) {
-  return std::accumulate(
-      migration.verifications.begin(), migration.verifications.end(), std::int64_t{0},
-      [](std::int64_t sum, const VerificationView& verification) { return sum + verification.differences; });
 }
 
 /// What is estimated of the rows to come, and the time they take; of the relation at work.
@@ -173,11 +138,6 @@ Answer paused_answer(const MigrationView& migration, Instant now) {
     answer.more = fmt::format("Paused by {}.", migration.steering.paused_by);
   }
   return answer;
-}
-
-bool stopped_on_purpose(const std::string& outcome) {
-  return outcome == outcome_row(Outcome::interrupted).name || outcome == outcome_row(Outcome::terminated).name ||
-         outcome == outcome_row(Outcome::work_remains).name;
 }
 
 Answer failed_answer(const MigrationView& migration) {
@@ -354,100 +314,6 @@ std::optional<Notice> notice_of(const MigrationView& migration, Situation situat
   return notice;
 }
 
-/// The phase a run is in, by the state that it works from.
-std::string_view phase_under_way(const MigrationView& migration) {
-  switch (migration.state) {
-    case State::expanding:
-      return "expand";
-    case State::backfilling:
-      return "backfill";
-    case State::contracting:
-      return "contract";
-    default:
-      break;
-  }
-  if (!migration.run) {
-    return {};
-  }
-  static constexpr std::array<std::string_view, 4> k_phases{"expand", "backfill", "verify", "contract"};
-  const auto phase = std::ranges::find(k_phases, migration.run->command);
-  if (phase != k_phases.end()) {
-    return *phase;
-  }
-  return migration.run->command == "run" ? std::string_view(migration.state == State::expanded ? "backfill" : "verify")
-                                         : std::string_view();
-}
-
-std::vector<PhaseView> phases_of(const MigrationView& migration, Situation situation, Instant now,
-                                 const std::vector<std::string>& dropped) {
-  std::vector<PhaseView> phases{
-      {"expand", "Expand", "todo", {"adds the new columns and the sync trigger"}},
-      {"backfill", "Backfill", "todo", {"fills the rows that exist"}},
-      {"verify", "Verify", "todo", {"every row, by value"}},
-      {"release", "Your release", "you", {"new version out, then the old one stopped"}},
-      {"contract", "Contract", "todo", {dropped.empty() ? "ends the migration" : "drops " + join(dropped, ", ")}}};
-  if (migration.state == State::rolled_back || migration.state == State::rolling_back) {
-    for (PhaseView& phase : phases) {
-      phase.status = "skipped";
-      phase.facts = {"undone"};
-    }
-    return phases;
-  }
-  const auto done = [&](std::size_t index, State state, std::vector<std::string> facts) {
-    if (reached(migration, state)) {
-      std::erase(facts, std::string());
-      phases[index].status = "done";
-      phases[index].facts = std::move(facts);
-    }
-  };
-  const auto at = [&](State state) {
-    return entered(migration, state) ? clock_time(*entered(migration, state), now) : std::string();
-  };
-  done(0, State::expanded, {at(State::expanded), held_fact(migration, "expand")});
-  const auto began = entered(migration, State::backfilling);
-  const auto ended = entered(migration, State::backfilled);
-  done(1, State::backfilled,
-       {with_thousands(rows_written(migration)) + " rows",
-        began && ended && *ended >= *began ? span_time(static_cast<double>(*ended - *began)) : std::string()});
-  done(2, State::verified, {count(differences(migration), "difference"), at(State::verified)});
-  done(3, State::contracted, {});
-  done(4, State::contracted, {at(State::contracted), held_fact(migration, "contract")});
-  const std::string_view under_way = phase_under_way(migration);
-  const auto now_at = std::ranges::find(phases, under_way, &PhaseView::name);
-  if (now_at == phases.end() || now_at->status == "done") {
-    return phases;
-  }
-  const auto percent = backfill_percent(migration);
-  const std::string part = now_at->name == "backfill" && percent ? one_decimal(*percent) : std::string();
-  const std::string since = migration.run ? "since " + clock_time(migration.run->since, now) : std::string();
-  const auto set = [&](std::string status, std::vector<std::string> facts) {
-    std::erase(facts, std::string());
-    now_at->status = std::move(status);
-    now_at->facts = std::move(facts);
-  };
-  switch (situation) {
-    case Situation::running:
-      set("now", {part, since});
-      break;
-    case Situation::paused: {
-      const PauseView* pause = open_pause(migration);
-      set("paused", {part.empty() ? "paused" : "paused at " + part,
-                     pause != nullptr && !pause->reasons.empty() ? pause->reasons.front().text : std::string()});
-      break;
-    }
-    case Situation::lost:
-      set("paused", {part, "runner lost"});
-      break;
-    case Situation::failed:
-      set(stopped_on_purpose(*migration.run->outcome) ? "paused" : "failed",
-          {part, *migration.run->outcome == "lock_not_obtained" ? "no lock" : *migration.run->outcome});
-      break;
-    default:
-      break;
-  }
-  return phases;
-}
-
 std::string announcement(const MigrationView& migration, Situation situation, const Answers& answers) {
   if (situation == Situation::running && migration.state == State::backfilling) {
     const double percent = backfill_percent(migration).value_or(0);
@@ -486,6 +352,10 @@ Situation situation_of(const MigrationView& migration) {
   const bool failed =
       migration.run && migration.run->outcome && *migration.run->outcome != outcome_row(Outcome::done).name;
   return failed ? Situation::failed : Situation::waiting;
+}
+
+const PauseView* open_pause(const MigrationView& migration) {
+  return migration.pauses.empty() || migration.pauses.back().to ? nullptr : &migration.pauses.back();
 }
 
 bool may_run_again(const RunView& run) {
@@ -535,7 +405,7 @@ Answers answers_about(const MigrationView& migration, Instant now, const Waiting
   answers.migration = migration_answer(migration, situation, now);
   answers.next = next_answer(migration, situation, now);
   answers.notice = notice_of(migration, situation);
-  answers.phases = phases_of(migration, situation, now, dropped);
+  answers.phases = report::phases_of(migration, situation, now, dropped);
   answers.announce = announcement(migration, situation, answers);
   return answers;
 }
@@ -546,7 +416,7 @@ Answers answers_about_plan(const std::string& plan_file, const std::vector<std::
   answers.migration = {"none", "Planned", "Nothing was changed so far."};
   answers.next = {"you", "Expand",
                   "Adds the new shape beside the old one:", "ecmigrate expand " + shell_quote(plan_file)};
-  answers.phases = phases_of({}, Situation::waiting, 0, dropped);
+  answers.phases = report::phases_of({}, Situation::waiting, 0, dropped);
   answers.announce = answers.migration.lead;
   return answers;
 }
@@ -555,7 +425,7 @@ Answers answers_about_nothing(const std::string& no_right_of) {
   Answers answers;
   answers.application = {"none", "Nothing is under way", ""};
   MigrationView nothing;
-  answers.phases = phases_of(nothing, Situation::waiting, 0, {});
+  answers.phases = report::phases_of(nothing, Situation::waiting, 0, {});
   if (!no_right_of.empty()) {
     answers.migration = {"warn", fmt::format("The journal cannot be read as {}", no_right_of), ""};
     answers.next = {

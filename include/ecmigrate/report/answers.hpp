@@ -25,6 +25,9 @@ enum class Situation {
 std::string_view situation_name(Situation situation);
 Situation situation_of(const MigrationView& migration);
 
+/// The pause that a backfill is in; nothing where it is in none.
+const PauseView* open_pause(const MigrationView& migration);
+
 /// Of a run that has ended: the same command, run again, goes on.
 bool may_run_again(const RunView& run);
 
