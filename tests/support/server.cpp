@@ -19,6 +19,7 @@
 #include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/phases/migration.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
+#include "support/program.hpp"
 
 namespace ecmigrate::test {
 
@@ -104,16 +105,11 @@ std::string text_of(const std::string& path) {
 }
 
 std::string shell(const std::string& command) {
-  std::FILE* pipe = popen(command.c_str(), "r");
-  std::string out;
-  std::array<char, 4096> buffer{};
-  while (const std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe)) {
-    out.append(buffer.data(), n);
+  const Answer answer = run_shell(command);
+  if (answer.status != 0) {
+    throw std::runtime_error("failed: " + command + "\n" + answer.text);
   }
-  if (pclose(pipe) != 0) {
-    throw std::runtime_error("failed: " + command + "\n" + out);
-  }
-  return out;
+  return answer.text;
 }
 
 const std::string& server() {

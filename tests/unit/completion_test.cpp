@@ -1,10 +1,7 @@
 // What `ecmigrate completion SHELL` prints, asked in the shells themselves.
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +10,9 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/program.hpp"
+
+using ecmigrate::test::output_of;
 
 namespace {
 
@@ -37,17 +37,7 @@ class Folder {
 
   /// What it prints, standard error too.
   [[nodiscard]] std::string run(const std::string& command) const {
-    std::FILE* pipe = popen(fmt::format("cd '{}' && {{ {}\n}} 2>&1 </dev/null", m_path.string(), command).c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::string text;
-    std::array<char, 4096> buffer{};
-    while (const std::size_t length = fread(buffer.data(), 1, buffer.size(), pipe)) {
-      text.append(buffer.data(), length);
-    }
-    const int status = pclose(pipe);
-    INFO(command << "\n" << text);
-    CHECK(WEXITSTATUS(status) == 0);
-    return text;
+    return output_of(fmt::format("cd '{}' && {}", m_path.string(), command));
   }
 
   void write(const std::string& name, const std::string& text) const { std::ofstream(m_path / name) << text; }

@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -18,6 +16,7 @@
 #include "ecmigrate/op/kind.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 #include "support/catch.hpp"
+#include "support/program.hpp"
 
 using namespace ecmigrate;
 
@@ -145,13 +144,7 @@ std::string exit_code_reference() {
 }
 
 std::string help(const std::string& arguments) {
-  std::FILE* pipe = popen((std::string(ECMIGRATE_PROGRAM) + " " + arguments + " --help").c_str(), "r");
-  std::string text;
-  std::array<char, 4096> buffer{};
-  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    text.append(buffer.data(), n);
-  }
-  REQUIRE(pclose(pipe) == 0);
+  const std::string text = test::output_of(std::string(ECMIGRATE_PROGRAM) + " " + arguments + " --help");
   return text.substr(0, text.find("Example:"));
 }
 

@@ -1,10 +1,7 @@
 // The manual pages, as `man` reads them.
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <regex>
@@ -12,22 +9,11 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/program.hpp"
+
+using ecmigrate::test::output_of;
 
 namespace {
-
-std::string output_of(const std::string& command) {
-  std::FILE* pipe = popen(("{ " + command + "; } 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string text;
-  std::array<char, 4096> buffer{};
-  while (const std::size_t length = fread(buffer.data(), 1, buffer.size(), pipe)) {
-    text.append(buffer.data(), length);
-  }
-  const int status = pclose(pipe);
-  INFO(command << "\n" << text);
-  CHECK(WEXITSTATUS(status) == 0);
-  return text;
-}
 
 std::set<std::string> flags_in(const std::string& text) {
   static const std::regex flag("(^|[^a-z-])(--[a-z][a-z-]+)");
