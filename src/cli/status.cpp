@@ -101,46 +101,57 @@ void sleep_for(std::chrono::milliseconds duration, const Invocation& invocation)
   }
 }
 
-/// Looks until the migration is in the state that was asked for.
-void wait_for_state(const std::string& name, const StatusFlags& flags, StatusReader& reader, Printer& printer,
-                    Look& look, Invocation& invocation) {
+/// Looks until the migration is in the state that was asked for. Gives the last look.
+Look wait_for_state(const std::string& name, const StatusFlags& flags, StatusReader& reader, Printer& printer,
+                    const Invocation& invocation) {
   constexpr std::chrono::milliseconds k_ask_every{300};
   const State wanted = *state_from_name(flags.wait_for);
   const auto longest = duration_flag("--timeout", flags.timeout, std::chrono::milliseconds::max());
   const auto begin = system_clock().now();
   FailedRun failed;
-  bool fresh = true;
-  while (!has_reached(state_in(look), wanted, name)) {
-    if (fresh) {
-      failed.check(look, wanted);
-    }
-    if (flags.watch) {
-      printer.print(look);
+  std::optional<Look> look;
+  for (;;) {
+    if (auto next = reader.look()) {
+      look = std::move(next);
+      if (has_reached(state_in(*look), wanted, name)) {
+        return std::move(*look);
+      }
+      failed.check(*look, wanted);
+      if (flags.watch) {
+        printer.print(*look);
+      }
     }
     const auto left = longest - (system_clock().now() - begin);
     if (left.count() <= 0) {
-      throw Error(Outcome::work_remains,
-                  fmt::format("\"{}\" is {}, and not {} within {}", name, state_words(state_in(look)),
-                              state_words(wanted), format_milliseconds(static_cast<double>(longest.count()))));
+      const std::string now =
+          look ? fmt::format("is {}, and", state_words(state_in(*look))) : "could not be looked at:";
+      throw Error(Outcome::work_remains, fmt::format("\"{}\" {} not {} within {}", name, now, state_words(wanted),
+                                                     format_milliseconds(static_cast<double>(longest.count()))));
     }
     sleep_for(std::min(k_ask_every, left), invocation);
-    auto next = reader.look_again();
-    fresh = next.has_value();
-    if (next) {
-      look = std::move(*next);
+  }
+}
+
+constexpr std::chrono::milliseconds k_look_every{1'000};
+
+/// The server may go away between the connection and the first look, too.
+Look first_look(StatusReader& reader, const Invocation& invocation) {
+  for (;;) {
+    if (auto look = reader.look()) {
+      return std::move(*look);
     }
+    sleep_for(k_look_every, invocation);
   }
 }
 
 /// Shows each change until the migration is over, or whoever reads has gone.
 void watch(const std::string& name, StatusReader& reader, Printer& printer, Look& look, const Invocation& invocation) {
-  constexpr std::chrono::milliseconds k_look_every{1'000};
   while (name.empty() || !is_over(state_in(look))) {
     sleep_for(k_look_every, invocation);
     if (reader_has_gone()) {
       return;
     }
-    if (auto next = reader.look_again()) {
+    if (auto next = reader.look()) {
       look = std::move(*next);
       printer.print(look);
     }
@@ -158,10 +169,8 @@ void show_status(const StatusFlags& flags, Invocation& invocation) {
   invocation.result.migration = name;
   StatusReader reader(invocation, name, flags.history);
   Printer printer(invocation, name, flags);
-  Look look = reader.look();
-  if (!flags.wait_for.empty()) {
-    wait_for_state(name, flags, reader, printer, look, invocation);
-  }
+  Look look = flags.wait_for.empty() ? first_look(reader, invocation)
+                                     : wait_for_state(name, flags, reader, printer, invocation);
   const bool watches = flags.watch && flags.wait_for.empty();
   try {
     printer.print(look);

@@ -43,12 +43,13 @@ class StatusReader {
   /// Connects. Throws Error{cannot_connect}.
   StatusReader(Invocation& invocation, std::string name, bool history);
 
-  /// No migration where there is no journal. Throws Error{refused} where the role may not read it.
-  Look look();
-  /// As look(); nothing while the connection is lost. Throws Error{cannot_connect} when it was so for a minute.
-  std::optional<Look> look_again();
+  /// Nothing while the connection is lost; no migration where there is no journal. Throws Error{refused} where the role
+  /// may not read it, and Error{cannot_connect} when the connection was lost for a minute.
+  std::optional<Look> look();
 
  private:
+  Look read();
+
   Invocation& m_invocation;
   std::string m_name;
   bool m_history;

@@ -77,7 +77,7 @@ StatusReader::StatusReader(Invocation& invocation, std::string name, bool histor
       m_history(history),
       m_connection({connection_string(invocation.flags), "ecmigrate status", nullptr}) {}
 
-Look StatusReader::look() {
+Look StatusReader::read() {
   try {
     return look_at(m_connection, m_name, m_history);
   } catch (const pg::SqlError& error) {
@@ -90,14 +90,14 @@ Look StatusReader::look() {
   }
 }
 
-std::optional<Look> StatusReader::look_again() {
+std::optional<Look> StatusReader::look() {
   constexpr std::chrono::milliseconds k_reconnect_for{60'000};
   try {
     if (m_lost_since) {
       m_connection.reconnect();
       m_lost_since.reset();
     }
-    return look();
+    return read();
   } catch (const pg::SqlError& error) {
     if (!error.connection_lost()) {
       throw;
