@@ -37,16 +37,31 @@ TEST_CASE("a query that cannot be read is a reason to stop, not to go on", "[ver
   CHECK(backfill_pauses_for(database, "cannot be read", options, [&] { database.exec("update busy set n = 1"); }));
 }
 
-TEST_CASE("a replica that should be there and is not pauses the backfill, until the limit is changed from outside",
-          "[version]") {
+TEST_CASE("a query of the user's has to give something that can say stop", "[version]") {
   Database database;
-  database.exec(k_users);
-  migrate(database, k_split, "expand");
-  RunOptions options;
-  options.pace.replicas = 1;
-  CHECK(backfill_pauses_for(database, "0 of 1 replicas are connected", options, [&] {
-    CHECK(run_program(database, {"set", "PLAN", "replicas=0"}, k_split).status == 0);
-  }));
+  expand_users(database);
+  for (const std::string query : {"select email from users", "select now() - now()", "select", "select 1; select 2"}) {
+    for (const std::string flag : {"--pause-query", "--abort-query"}) {
+      const ProgramResult refused = run_program(database, {"backfill", "PLAN", flag, query}, k_split);
+      INFO(query << ": " << refused.err);
+      CHECK(refused.status == 3);
+      CHECK(refused.err.find(flag == "--pause-query" ? "pause_query: " : "abort_query: ") != std::string::npos);
+      CHECK(refused.err.find("true, or a number above 0") != std::string::npos);
+    }
+  }
+  CHECK(database.value("select state from ecmigrate.migrations") == "expanded");
+  for (const std::string query : {"select false", "select 0::numeric, 7", "select null::float where false -- none"}) {
+    CHECK(run_program(database, {"backfill", "PLAN", "--pause-query", query}, k_split).status == 0);
+  }
+}
+
+TEST_CASE("a replica that should be there and is not is refused at the start") {
+  Database database;
+  expand_users(database);
+  const ProgramResult refused = run_program(database, {"backfill", "PLAN", "--replicas", "1"}, k_split);
+  CHECK(refused.status == 3);
+  CHECK(refused.err.find("replicas: 0 of 1 are connected") != std::string::npos);
+  CHECK(database.value("select state from ecmigrate.migrations") == "expanded");
 }
 
 TEST_CASE("wrong limits are refused before any is stored", "[version]") {
