@@ -64,6 +64,30 @@ TEST_CASE("a replica that should be there and is not is refused at the start") {
   CHECK(database.value("select state from ecmigrate.migrations") == "expanded");
 }
 
+TEST_CASE("a limit that is set from outside holds until it is taken back", "[version]") {
+  Database database;
+  expand_users(database);
+  RunOptions options;
+  options.max_duration = std::chrono::minutes(2);
+  options.pace.max_rows_rate = 1'000;  // so that it lasts
+  ActsOn begun("kept to max_rows_rate", [&] {
+    CHECK(run_program(database, {"set", "PLAN", "replicas=1"}, k_split).status == 0);
+  });
+  std::string told;
+  ActsOn paused("0 of 1 replicas are connected", [&] {
+    const ProgramResult back = run_program(database, {"set", "PLAN", "replicas=default", "workers=1"}, k_split);
+    CHECK(back.status == 0);
+    told = back.out;
+  });
+  Both both(begun, paused);
+  backfill(database.conninfo(), options, both);
+  CHECK(paused.seen());
+  CHECK(told.find("took back replicas, set workers=1") != std::string::npos);
+  check_all_filled(database);
+  CHECK(database.value("select limits from ecmigrate.steering") == R"({"workers": "1"})");
+  CHECK(run_program(database, {"set", "PLAN", "nosuch=default"}, k_split).status == 2);
+}
+
 TEST_CASE("wrong limits are refused before any is stored", "[version]") {
   Database database;
   database.exec(k_users);
