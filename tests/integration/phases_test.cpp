@@ -57,6 +57,17 @@ TEST_CASE("phases out of order are refused and name the one to run", "[version]"
   refused("contract", "verify");
 }
 
+TEST_CASE("steps that an earlier run has done are one line") {
+  Database database;
+  database.exec(k_users);
+  migrate(database, k_split, "expand backfill verify");
+  const ProgramResult again = run_program(database, {"verify", "PLAN"}, k_split);
+  INFO(again.out);
+  CHECK(again.status == 0);
+  CHECK(again.out.find("\n  2/2 2 steps   already done\n") != std::string::npos);
+  CHECK(again.out.find("validate") == std::string::npos);
+}
+
 TEST_CASE("what comes next is told by the state, not by the command") {
   Database database;
   database.exec(k_users);
