@@ -59,15 +59,21 @@ std::string rows_words(const PlannedTable& facts) {
                           : "an unknown number of rows (never analyzed)";
 }
 
+std::string_view written_words(const Facts& facts, const PlannedTable& table) {
+  return !table.walked       ? "no row is written"
+         : facts.is_filled() ? "the backfill has written each row"
+                             : "the backfill writes each row once";
+}
+
 std::string tables_text(const Facts& facts) {
   std::string text = facts.tables.empty() ? "" : "tables\n";
   for (const PlannedTable& table : facts.tables) {
     const std::string partitions =
         table.partitions > 1 ? fmt::format(" in {} partitions", table.partitions) : std::string();
-    text += fmt::format(
-        "  {}: {}{}, {}, {} with {}; {}\n", table.table.display(), rows_words(table), partitions,
-        format_bytes(table.bytes), table.indexes == 1 ? "1 index" : fmt::format("{} indexes", table.indexes),
-        format_bytes(table.index_bytes), table.walked ? "the backfill writes each row once" : "no row is written");
+    text += fmt::format("  {}: {}{}, {}, {} with {}; {}\n", table.table.display(), rows_words(table), partitions,
+                        format_bytes(table.bytes),
+                        table.indexes == 1 ? "1 index" : fmt::format("{} indexes", table.indexes),
+                        format_bytes(table.index_bytes), written_words(facts, table));
   }
   return text;
 }

@@ -87,7 +87,7 @@ std::string set_limits(pg::Connection& connection, const std::string& name, cons
   for (const auto& [limit, value] : pairs) {
     const bool back = value == k_default;
     journal.steer_limit(name, limit, back ? std::nullopt : std::optional(value));
-    done.push_back(back ? "took back " + limit : fmt::format("set {}={}", limit, value));
+    done.push_back(back ? "unset " + limit : fmt::format("set {}={}", limit, value));
   }
   return join(done, ", ");
 }

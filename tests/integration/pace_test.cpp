@@ -82,7 +82,7 @@ TEST_CASE("a limit that is set from outside holds until it is taken back", "[ver
   Both both(begun, paused);
   backfill(database.conninfo(), options, both);
   CHECK(paused.seen());
-  CHECK(told.find("took back replicas, set workers=1") != std::string::npos);
+  CHECK(told.find("unset replicas, set workers=1") != std::string::npos);
   check_all_filled(database);
   CHECK(database.value("select limits from ecmigrate.steering") == R"({"workers": "1"})");
   CHECK(run_program(database, {"set", "PLAN", "nosuch=default"}, k_split).status == 2);
