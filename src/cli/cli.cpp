@@ -58,7 +58,7 @@ void run_chosen(const ChosenCommand& chosen, Invocation& invocation) {
     fail(invocation.interrupt.signal() == SIGINT ? Outcome::interrupted : Outcome::terminated,
          "stopped at a checkpoint", "Run the same command again to go on.");
   } catch (const pg::SqlError& error) {
-    fail(error.connection_lost() ? Outcome::outcome_unknown : Outcome::failed, error.what(),
+    fail(error.connection_lost() ? Outcome::outcome_unknown : error.outcome(), error.what(),
          error.connection_lost() ? "What was under way is either wholly done or not at all: run the same command again "
                                    "to find out and go on."
                                  : error.hint());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "command.hpp"
 #include "ecmigrate/base/text.hpp"
@@ -10,6 +11,7 @@
 #include "ecmigrate/phases/plan_summary.hpp"
 #include "ecmigrate/phases/what_goes.hpp"
 #include "ecmigrate/report/answers.hpp"
+#include "ecmigrate/store/journal.hpp"
 #include "output.hpp"
 
 namespace ecmigrate {
@@ -21,14 +23,15 @@ using Json = nlohmann::ordered_json;
 /// The steps of a phase, as they are called where they are shown.
 struct PhaseSteps {
   std::string_view phase;
+  std::vector<std::string_view> in_journal;  ///< its names there
   std::vector<Step> steps;
 };
 
 std::vector<PhaseSteps> phases_of(const Recipe& recipe) {
-  return {{"expand", recipe.expand},
-          {"backfill", recipe.after_fill},
-          {"verify", recipe.validate},
-          {"contract", [&] {
+  return {{"expand", {"expand"}, recipe.expand},
+          {"backfill", {"after_fill"}, recipe.after_fill},
+          {"verify", {"verify"}, recipe.validate},
+          {"contract", {"before_contract", "contract"}, [&] {
              std::vector<Step> steps = recipe.before_contract;
              steps.insert(steps.end(), recipe.contract.begin(), recipe.contract.end());
              return steps;
@@ -41,6 +44,13 @@ struct Facts {
   BackfillEstimate estimate;
   std::vector<std::string> lost;
   std::vector<Blocker> in_the_way;
+  std::vector<Missing> missing;
+  std::set<std::pair<std::string_view, std::string>> done;  ///< phase and id of steps
+
+  [[nodiscard]] bool is_done(std::string_view phase, const Step& step) const { return done.contains({phase, step.id}); }
+  /// The walks over the tables, which are no steps.
+  [[nodiscard]] bool is_filled() const { return state >= State::backfilled && state <= State::contracted; }
+  [[nodiscard]] bool is_compared() const { return state >= State::verified && state <= State::contracted; }
 };
 
 // ---- for people
@@ -50,15 +60,21 @@ std::string rows_words(const PlannedTable& facts) {
                           : "an unknown number of rows (never analyzed)";
 }
 
+std::string_view written_words(const Facts& facts, const PlannedTable& table) {
+  return !table.walked       ? "no row is written"
+         : facts.is_filled() ? "the backfill has written each row"
+                             : "the backfill writes each row once";
+}
+
 std::string tables_text(const Facts& facts) {
   std::string text = facts.tables.empty() ? "" : "tables\n";
   for (const PlannedTable& table : facts.tables) {
     const std::string partitions =
         table.partitions > 1 ? fmt::format(" in {} partitions", table.partitions) : std::string();
-    text += fmt::format(
-        "  {}: {}{}, {}, {} with {}; {}\n", table.table.display(), rows_words(table), partitions,
-        format_bytes(table.bytes), table.indexes == 1 ? "1 index" : fmt::format("{} indexes", table.indexes),
-        format_bytes(table.index_bytes), table.walked ? "the backfill writes each row once" : "no row is written");
+    text += fmt::format("  {}: {}{}, {}, {} with {}; {}\n", table.table.display(), rows_words(table), partitions,
+                        format_bytes(table.bytes),
+                        table.indexes == 1 ? "1 index" : fmt::format("{} indexes", table.indexes),
+                        format_bytes(table.index_bytes), written_words(facts, table));
   }
   return text;
 }
@@ -78,30 +94,42 @@ std::string hold_words(const Step& step) {
   return step.cost == "catalogue only" ? "some milliseconds: catalogue only" : step.cost;
 }
 
-std::string steps_text(const Recipe& recipe) {
+/// What is done has one line, and what is to come says what it costs.
+std::string step_text(std::string_view phase, const std::string& title, bool done,
+                      const std::vector<std::string>& costs) {
+  return fmt::format("  {:<8}  {}{}\n{}", phase, title, done ? ": done" : "",
+                     done ? "" : fmt::format("              {}\n", fmt::join(costs, "\n              ")));
+}
+
+std::string steps_text(const Recipe& recipe, const Facts& facts) {
   std::string text = "steps\n";
   for (const PhaseSteps& phase : phases_of(recipe)) {
-    if (phase.phase == "backfill") {
-      for (const SyncedTable& table : recipe.synced) {
-        for (const SyncedMapping& mapping : table.mappings) {
-          text +=
-              fmt::format("  backfill  fill {}\n              in small batches, row locks alone; pauses by itself\n",
-                          mapping.label);
-        }
+    for (const SyncedTable& table : recipe.synced) {
+      for (const SyncedMapping& mapping : table.mappings) {
+        text += phase.phase == "backfill" ? step_text(phase.phase, "fill " + mapping.label, facts.is_filled(),
+                                                      {"in small batches, row locks alone; pauses by itself"})
+                                          : "";
       }
-    }
-    if (phase.phase == "verify") {
-      for (const SyncedTable& table : recipe.synced) {
-        text += fmt::format("  verify    compare every row of {}\n              reads beside everybody\n",
-                            table.table.display());
-      }
+      text += phase.phase == "verify" ? step_text(phase.phase, "compare every row of " + table.table.display(),
+                                                  facts.is_compared(), {"reads beside everybody"})
+                                      : "";
     }
     for (const Step& step : phase.steps) {
-      text += fmt::format("  {:<8}  {}\n              {}\n              {}\n", phase.phase, step.title,
-                          lock_words(step), hold_words(step));
+      text +=
+          step_text(phase.phase, step.title, facts.is_done(phase.phase, step), {lock_words(step), hold_words(step)});
     }
   }
   return text;
+}
+
+std::string missing_text(const Facts& facts) {
+  std::string text;
+  for (const Missing& one : facts.missing) {
+    text += fmt::format("  {}{}\n    {}\n",
+                        one.refused ? fmt::format("{} will be refused: ", command_name(*one.refused)) : std::string(),
+                        one.what, one.remedy);
+  }
+  return text.empty() ? "" : "missing\n" + text;
 }
 
 /// What each version of the application may do until contract.
@@ -133,8 +161,8 @@ std::string summary_text(const Plan& plan, const Recipe& recipe, const Facts& fa
   if (facts.state != State::planned && facts.state != State::rolled_back) {
     text += fmt::format("  it is {}: what has run is not run again\n", state_words(facts.state));
   }
-  text += tables_text(facts) + steps_text(recipe);
-  if (const std::string words = estimate_words(facts.estimate); !words.empty()) {
+  text += tables_text(facts) + steps_text(recipe, facts);
+  if (const std::string words = estimate_words(facts.estimate); !words.empty() && !facts.is_filled()) {
     text +=
         fmt::format("the backfill\n  {}\n  a range by the tables' statistics and the rates of docs/benchmarks.md{}\n",
                     words, facts.estimate.rows_known ? "" : "; ANALYZE makes it a better one");
@@ -149,7 +177,7 @@ std::string summary_text(const Plan& plan, const Recipe& recipe, const Facts& fa
       text += "  " + blocker_words(blocker) + "\n";
     }
   }
-  return text + "`ecmigrate plan --sql` prints the statements\n";
+  return text + missing_text(facts) + "`ecmigrate plan --sql` prints the statements\n";
 }
 
 // ---- the statements
@@ -224,7 +252,7 @@ std::string sql_text(const Plan& plan, const Recipe& recipe) {
 
 // ---- JSON
 
-Json steps_as_json(std::string_view phase, const std::vector<Step>& steps) {
+Json steps_as_json(std::string_view phase, const std::vector<Step>& steps, const Facts& facts) {
   Json list = Json::array();
   for (const Step& step : steps) {
     Json locks = Json::array();
@@ -239,6 +267,7 @@ Json steps_as_json(std::string_view phase, const std::vector<Step>& steps) {
                     {"locks", locks},
                     {"cost", step.cost},
                     {"transaction", transaction},
+                    {"done", facts.is_done(phase, step)},
                     {"sql", step.sql}});
   }
   return list;
@@ -267,7 +296,7 @@ std::string json_of(const Recipe& recipe, const Facts& facts) {
   }
   Json steps = Json::array();
   for (const PhaseSteps& phase : phases_of(recipe)) {
-    for (Json& step : steps_as_json(phase.phase, phase.steps)) {
+    for (Json& step : steps_as_json(phase.phase, phase.steps, facts)) {
       steps.push_back(std::move(step));
     }
   }
@@ -275,29 +304,60 @@ std::string json_of(const Recipe& recipe, const Facts& facts) {
   for (const Blocker& blocker : facts.in_the_way) {
     blockers.push_back(blocker_words(blocker));
   }
+  Json missing = Json::array();
+  for (const Missing& one : facts.missing) {
+    missing.push_back({{"what", one.what},
+                       {"remedy", one.remedy},
+                       {"refused", one.refused ? Json(command_name(*one.refused)) : Json(nullptr)}});
+  }
   const BackfillEstimate& estimate = facts.estimate;
   return Json{{"state", state_name(facts.state)},
               {"tables", tables},
               {"mappings", mappings},
               {"steps", steps},
-              {"rollback", steps_as_json("rollback", undo_steps(recipe))},
+              {"rollback", steps_as_json("rollback", undo_steps(recipe), facts)},
               {"estimate",
                {{"rows", estimate.rows},
                 {"ms", {estimate.ms_low, estimate.ms_high}},
                 {"wal_bytes", {estimate.wal_low, estimate.wal_high}}}},
               {"lost_at_contract", facts.lost},
-              {"in_the_way", blockers}}
+              {"in_the_way", blockers},
+              {"missing", missing}}
       .dump(-1, ' ', false, Json::error_handler_t::replace);  // names of roles may be in any encoding
+}
+
+std::set<std::pair<std::string_view, std::string>> done_steps(Session& session, const Plan& plan,
+                                                              const Recipe& recipe) {
+  std::set<std::pair<std::string_view, std::string>> done;
+  Journal journal(session.connection());
+  for (const PhaseSteps& phase : phases_of(recipe)) {
+    for (const std::string_view name : phase.in_journal) {
+      for (const std::string& id : journal.done_steps(plan.name, std::string(name))) {
+        done.emplace(phase.phase, id);
+      }
+    }
+  }
+  return done;
 }
 
 void show_plan(Migration& migration, Session& session, const Plan& plan, bool sql, Invocation& invocation) {
   const Recipe recipe = migration.compile();
+  const State state = migration.state().value_or(State::planned);
+  const std::vector<Missing> missing = migration.missing(recipe);
+  const bool begins = state == State::planned || state == State::rolled_back;
+  if (sql && begins) {
+    refuse_missing(missing, Command::expand);
+  }
   if (sql && !invocation.flags.report.json) {
     print_whole(sql_text(plan, recipe));
     return;
   }
   Facts facts;
-  facts.state = migration.state().value_or(State::planned);
+  facts.state = state;
+  facts.missing = missing;
+  if (!begins) {
+    facts.done = done_steps(session, plan, recipe);
+  }
   facts.tables = facts_of_tables(session, recipe);
   facts.estimate = estimate_backfill(facts.tables, expected_workers(session));
   facts.lost = what_goes(session, recipe);
@@ -305,6 +365,9 @@ void show_plan(Migration& migration, Session& session, const Plan& plan, bool sq
   invocation.observer.on(event::Document{"plan", json_of(recipe, facts)});
   if (!invocation.flags.report.json) {
     print_whole(summary_text(plan, recipe, facts));
+  }
+  if (begins) {
+    refuse_missing(missing, Command::expand);
   }
 }
 

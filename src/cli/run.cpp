@@ -7,8 +7,8 @@ namespace ecmigrate {
 namespace {
 
 void run_phases(Migration& migration, const std::string& last) {
-  constexpr std::array<std::pair<std::string_view, void (Migration::*)()>, 4> k_phases{
-      {{"expand", &Migration::expand},
+  const std::array<std::pair<std::string_view, void (Migration::*)()>, 4> k_phases{
+      {{"expand", last == "expand" ? &Migration::expand : &Migration::expand_to_fill},
        {"backfill", &Migration::backfill_if_needed},
        {"verify", &Migration::verify},
        {"contract", &Migration::contract}}};

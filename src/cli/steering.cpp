@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "command.hpp"
@@ -14,6 +15,9 @@
 namespace ecmigrate {
 
 namespace {
+
+/// The value that takes back what was set: plan and flags say it again.
+constexpr std::string_view k_default = "default";
 
 struct SteeringFlags {
   std::string plan_file;
@@ -67,8 +71,11 @@ std::string set_limits(pg::Connection& connection, const std::string& name, cons
                   fmt::format("{} is SQL, which the runner takes from its plan or its flags alone", pairs.back().first),
                   "Stop the backfill, and run it again with the query.");
     }
-    if (const std::string wrong = set_limit(limits, pairs.back().first, pairs.back().second); !wrong.empty()) {
-      throw Error(Outcome::usage, fmt::format("{}: {}", pairs.back().first, wrong));
+    const auto& [limit, value] = pairs.back();
+    const bool known = std::ranges::find(k_pace_limits, limit, &PaceLimitName::name) != k_pace_limits.end();
+    if (const std::string wrong = known && value == k_default ? std::string() : set_limit(limits, limit, value);
+        !wrong.empty()) {
+      throw Error(Outcome::usage, fmt::format("{}: {}", limit, wrong));
     }
   }
   if (const auto zone = unknown_zone(connection, limits.windows)) {
@@ -76,10 +83,13 @@ std::string set_limits(pg::Connection& connection, const std::string& name, cons
                 "The view pg_timezone_names lists those that it knows.");
   }
   Journal journal(connection);
+  std::vector<std::string> done;
   for (const auto& [limit, value] : pairs) {
-    journal.steer_limit(name, limit, value);
+    const bool back = value == k_default;
+    journal.steer_limit(name, limit, back ? std::nullopt : std::optional(value));
+    done.push_back(back ? "unset " + limit : fmt::format("set {}={}", limit, value));
   }
-  return "set " + join(settings, " ");
+  return join(done, ", ");
 }
 
 std::string throttle(pg::Connection& connection, const std::string& name, const ThrottleFlags& flags) {
@@ -145,7 +155,9 @@ void add_set(CLI::App& command, ChosenCommand& chosen) {
   add_steering(command, chosen, flags, [flags](pg::Connection& connection, const std::string& name) {
     return set_limits(connection, name, flags->settings);
   });
-  command.add_option("settings", flags->settings, "For example max_wal_rate=8MB/s target_batch=20ms")
+  command
+      .add_option("settings", flags->settings,
+                  "For example max_wal_rate=8MB/s target_batch=20ms; max_wal_rate=default takes it back")
       ->required()
       ->type_name("LIMIT=VALUE");
 }
@@ -174,7 +186,8 @@ const RegisterCommand k_throttle({.place = 82,
 const RegisterCommand k_set({.place = 83,
                              .name = "set",
                              .description = "Change limits of a running backfill, from anywhere",
-                             .examples = {"ecmigrate set plan.yaml max_wal_rate=8MB/s target_batch=20ms"},
+                             .examples = {"ecmigrate set plan.yaml max_wal_rate=8MB/s target_batch=20ms",
+                                          "ecmigrate set plan.yaml max_wal_rate=default"},
                              .outcomes = k_outcomes_of_steering,
                              .add_to = add_set});
 

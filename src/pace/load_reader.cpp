@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ecmigrate/model/fixed_settings.hpp"
-#include "ecmigrate/pace/question.hpp"
+#include "ecmigrate/pace/limits_check.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
 #include "ecmigrate/store/journal.hpp"
@@ -41,20 +41,14 @@ select (select count(distinct l.pid) from pg_catalog.pg_locks l where not l.gran
 constexpr const char* k_archive_queue =
     R"(select count(*) from pg_catalog.pg_ls_archive_statusdir() where name like '%.ready')";
 
-/// As a subquery it can be a SELECT and nothing else. The line break ends a comment.
-std::string question_sql(std::string query) {
-  query.erase(query.find_last_not_of("; \t\r\n") + 1);
-  return fmt::format("select * from (\n{}\n) as ecmigrate_question limit 1", query);
-}
-
 /// The first value of the user's query, which finds what it would find in psql.
 bool says_stop(pg::Connection& connection, const std::string& query) {
   connection.script("begin read only; " + users_settings_for_now());
   bool stop = false;
   try {
-    const pg::Rows rows = connection.query(question_sql(query));
+    const pg::Rows rows = connection.query("select * " + from_question(query) + " limit 1");
     const std::string value = rows.size() == 0 ? std::string() : rows.text(0, 0);
-    stop = value == "t" || value == "true" || (!value.empty() && rows.number(0, 0) > 0);
+    stop = value == "t" || (!value.empty() && rows.number(0, 0) > 0);
   } catch (...) {
     connection.script("rollback");
     throw;
@@ -75,44 +69,17 @@ std::optional<int> archive_queue(pg::Connection& connection) {
 }
 
 /// What was set from outside, and who did.
-void read_steering(const Journal::Steering& steering, LoadReading& reading, PaceLimits& limits) {
+void read_steering(const Journal::Steering& steering, LoadReading& reading) {
   reading.paused_by_user = steering.paused;
   reading.paused_by = steering.paused_by;
   reading.throttle = steering.throttle;
   reading.throttled = steering.throttled;
-  for (const auto& [name, value] : steering.limits) {
-    // Who may write into the journal has the right to steer, not the runner's rights.
-    if (!is_query(name)) {
-      set_limit(limits, name, value);  // checked when it was stored
-    }
-  }
 }
 
 }  // namespace
 
-void check_question(pg::Connection& connection, const std::string& name, const std::string& query) {
-  if (query.empty()) {
-    return;
-  }
-  connection.script("begin read only; " + users_settings_for_now());
-  std::optional<Error> failed;
-  try {
-    connection.query("explain " + question_sql(query));
-  } catch (const pg::SqlError& error) {
-    if (error.connection_lost()) {
-      throw;
-    }
-    failed.emplace(Outcome::plan_invalid, fmt::format("{}: {}", name, error.what()),
-                   "It has to be one SELECT, whose first value says whether to stop.");
-  }
-  connection.query("rollback");
-  if (failed) {
-    throw Error(*failed);
-  }
-}
-
-void read_replicas(Session& session, LoadReading& reading) {
-  const pg::Rows rows = session.watcher().query(k_replicas);
+void read_replicas(pg::Connection& connection, LoadReading& reading) {
+  const pg::Rows rows = connection.query(k_replicas);
   reading.now_ms = rows.number(0, 0);
   reading.wal_position = rows.number(0, 1);
   reading.replicas.clear();
@@ -136,8 +103,10 @@ LoadReading read_load(Session& session, const std::string& migration, std::int64
   reading.wraparound_vacuum = rows.boolean(0, 3);
   reading.sees_sessions = rows.boolean(0, 4);
   reading.active_sessions = static_cast<int>(rows.integer(0, 5));
-  read_replicas(session, reading);
-  read_steering(journal.steering(migration), reading, limits);
+  read_replicas(connection, reading);
+  const Journal::Steering steering = journal.steering(migration);
+  read_steering(steering, reading);
+  limits = limits_in_force(session.options().pace, steering);
   // Only a limit makes the commit wait for the disk, and for a synchronous replica.
   reading.commit_ms =
       journal.heartbeat(run, limits.max_commit_latency.count() > 0 || limits.abort_commit_latency.count() > 0);

@@ -75,10 +75,9 @@ void Pacer::end_if_held_too_long(double now) {
 std::vector<PauseReason> Pacer::reasons(const QualifiedName& relation, const std::vector<int>& backends, bool all) {
   try {
     if (all) {
-      // What is set from outside wins over flags and plan.
       m_reading = read_load(m_session, m_migration, m_run, relation, backends, m_snapshots, m_limits);
     } else {
-      read_replicas(m_session, m_reading);
+      read_replicas(m_session.watcher(), m_reading);
     }
   } catch (const pg::SqlError& error) {
     if (error.connection_lost()) {

@@ -9,6 +9,7 @@
 
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
+#include "missing_right.hpp"
 
 namespace ecmigrate::pg {
 
@@ -22,7 +23,7 @@ std::string field(const PGresult* result, int code) {
   return text == nullptr ? std::string() : std::string(text);
 }
 
-SqlError error_of(const PGresult* result) {
+SqlError error_of(const PGresult* result, const char* role) {
   const std::string position = field(result, PG_DIAG_STATEMENT_POSITION);
   std::string message = field(result, PG_DIAG_MESSAGE_PRIMARY);
   if (const std::string detail = field(result, PG_DIAG_MESSAGE_DETAIL); !detail.empty()) {
@@ -41,6 +42,9 @@ SqlError error_of(const PGresult* result) {
     hint =
         "A function looks for it in the search_path of the session, which is not the same for everybody: name its "
         "schema in the function, or give the function a path of its own (ALTER FUNCTION … SET search_path = …).";
+  }
+  if (sqlstate == sqlstate::k_insufficient_privilege && hint.empty()) {
+    hint = how_to_grant(field(result, PG_DIAG_MESSAGE_PRIMARY), role == nullptr ? "" : role);
   }
   return SqlError(sqlstate, message, hint, position.empty() ? 0 : std::stoi(position));
 }
@@ -241,7 +245,7 @@ void Connection::collect() {
     const ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_FATAL_ERROR) {
       if (!m_answer.error) {
-        m_answer.error = error_of(result);
+        m_answer.error = error_of(result, PQuser(m_connection.get()));
       }
       PQclear(result);
     } else if (status == PGRES_TUPLES_OK || *PQcmdTuples(result) != '\0' || m_answer.single) {

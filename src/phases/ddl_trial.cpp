@@ -102,7 +102,8 @@ class Trying {
         if (error.connection_lost()) {
           throw;
         }
-        throw Error(Outcome::plan_invalid, fmt::format("{}, {}: {}", phase, step.title, error.what()),
+        throw Error(error.outcome() == Outcome::refused ? Outcome::refused : Outcome::plan_invalid,
+                    fmt::format("{}, {}: {}", phase, step.title, error.what()),
                     error.hint().empty() ? "Tried on an empty copy of the table; nothing was changed." : error.hint());
       }
       if (stops_writers) {

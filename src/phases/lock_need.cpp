@@ -53,7 +53,7 @@ std::int64_t locks_of(const Step& step, const std::map<QualifiedName, LockedObje
 
 }  // namespace
 
-void refuse_without_lock_room(Session& session, const Recipe& recipe) {
+std::optional<Missing> missing_lock_room(Session& session, const Recipe& recipe, Command refused) {
   std::map<QualifiedName, LockedObjects> tables;
   std::string about;
   for (const QualifiedName& table : recipe.tables) {
@@ -85,16 +85,16 @@ void refuse_without_lock_room(Session& session, const Recipe& recipe) {
   const auto all = static_cast<double>(room.per_transaction * room.transactions);
   const std::int64_t has = std::max<std::int64_t>(0, static_cast<std::int64_t>(k_share * all) - room.used);
   if (need <= has) {
-    return;
+    return std::nullopt;
   }
   const double setting = static_cast<double>(need + room.used) / k_share / static_cast<double>(room.transactions);
-  throw Error(Outcome::refused,
-              fmt::format("{}: holds about {} locks at once{}, and the server has room for {} "
-                          "(max_locks_per_transaction = {})",
-                          where, with_thousands(need), about.empty() ? "" : " for " + about, with_thousands(has),
-                          room.per_transaction),
-              fmt::format("Set max_locks_per_transaction to {} or more, which needs a restart. Nothing was changed.",
-                          static_cast<std::int64_t>(setting) + 1));
+  return Missing{fmt::format("{}: holds about {} locks at once{}, and the server has room for {} "
+                             "(max_locks_per_transaction = {})",
+                             where, with_thousands(need), about.empty() ? "" : " for " + about, with_thousands(has),
+                             room.per_transaction),
+                 fmt::format("Set max_locks_per_transaction to {} or more, which needs a restart.",
+                             static_cast<std::int64_t>(setting) + 1),
+                 refused};
 }
 
 }  // namespace ecmigrate

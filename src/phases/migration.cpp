@@ -17,8 +17,7 @@
 #include "ecmigrate/fill/upkeep.hpp"
 #include "ecmigrate/fill/verify.hpp"
 #include "ecmigrate/model/lifecycle.hpp"
-#include "ecmigrate/pace/question.hpp"
-#include "ecmigrate/pace/windows.hpp"
+#include "ecmigrate/pace/limits_check.hpp"
 #include "ecmigrate/phases/plan_summary.hpp"
 #include "ecmigrate/phases/what_goes.hpp"
 #include "ecmigrate/session/confirm.hpp"
@@ -27,7 +26,6 @@
 #include "ecmigrate/store/journal.hpp"
 #include "ecmigrate/store/sync_triggers.hpp"
 #include "ecmigrate/store/walks.hpp"
-#include "lock_need.hpp"
 #include "plan_change.hpp"
 #include "rollback_guard.hpp"
 #include "table_guard.hpp"
@@ -54,7 +52,8 @@ struct Migration::Run {
   bool changed = false;
   bool locked = false;
   bool may_replace_role = false;
-  Tables tables;  ///< that the recipe was just compiled from
+  Command last = Command::expand;  ///< the last phase that is to run now, as far as expand has to know
+  Tables tables;                   ///< that the recipe was just compiled from
   std::vector<BadRow> bad_rows;
 
   /// Takes the run lock and reads where the migration stands. False when it was never begun.
@@ -222,14 +221,14 @@ struct Migration::Run {
 
   /// The recipe, and what contract would meet. Where a type cannot change in place without long work under the lock, it
   /// changes through a copy.
-  std::pair<Recipe, Dependents> compile_and_try() {
+  std::pair<Recipe, Dependents> compile_and_try(bool begins) {
     require_temporary_tables(session.connection());
     Catalog catalog = read_catalog(session.connection(), plan);
     may_replace_role = may_replace_replication_role(session.connection());
     bool told = false;
     for (;;) {
       Recipe recipe = compile_now(catalog);
-      if (!std::exchange(told, true)) {
+      if (begins && !std::exchange(told, true)) {
         journal.check_may_install();
         name_missing_right();
       }
@@ -261,15 +260,24 @@ struct Migration::Run {
                 "Contract it or roll it back first.");
   }
 
-  /// Everything that can be known before the first lock.
-  Recipe prepare() {
-    check_questions();
-    const auto [recipe, dependents] = compile_and_try();
+  /// What is left of it would need, or do better with, and is not there.
+  [[nodiscard]] std::vector<Missing> missing(const Recipe& recipe) {
+    return what_is_missing(session, recipe, limits_now(), record ? record->state : State::planned);
+  }
+
+  /// Everything that can be known before the first lock. Who does not begin, but only looks, says himself what is
+  /// missing.
+  Recipe prepare(bool begins) {
+    check_limits(session.connection(), limits_now());
+    const auto [recipe, dependents] = compile_and_try(begins);
     const bool installed = journal.installed();
     if (const auto other = installed ? journal.other_on(plan.name, recipe.tables) : std::nullopt) {
       refuse_beside(*other);
     }
-    refuse_without_lock_room(session, recipe);
+    const std::vector<Missing> lacking = missing(recipe);
+    if (begins) {
+      refuse_missing(lacking, last);
+    }
     for (const Trial& trial : recipe.trials) {
       try_on_rows(session, trial);
     }
@@ -282,8 +290,15 @@ struct Migration::Run {
     for (const std::string& text : dependents.lost) {
       warnings.push_back(fmt::format("contract would also drop {}, and will ask for --accept-drop", text));
     }
+    // `plan` lists what is missing, and warns of it only where that counts.
+    const bool warns = begins || session.options().strict;
+    for (const Missing& one : lacking) {
+      if (warns && one.refused == Command::backfill) {
+        warnings.push_back(fmt::format("backfill will be refused: {}. {}", one.what, one.remedy));
+      }
+    }
     for (const SyncedTable& table : recipe.synced) {
-      if (table.user_update_triggers && !may_replace_role) {
+      if (table.user_update_triggers && !may_replace_role && warns) {
         warnings.push_back(
             fmt::format("the triggers of {} will fire for every row of the backfill: this role may not set "
                         "session_replication_role",
@@ -307,7 +322,7 @@ struct Migration::Run {
   }
 
   void begin_migration() {
-    const Recipe recipe = prepare();
+    const Recipe recipe = prepare(true);
     const State before = record ? record->state : State::planned;
     journal.install();
     if (const auto other = journal.begin(plan, recipe, tables)) {
@@ -337,10 +352,17 @@ struct Migration::Run {
                 "rows alone.");
   }
 
-  void check_questions() const {
-    const PaceLimits& pace = session.options().pace;
-    check_question(session.connection(), "pause_query", pace.pause_query);
-    check_question(session.connection(), "abort_query", pace.abort_query);
+  [[nodiscard]] PaceLimits limits_now() {
+    return record ? limits_in_force(session.options().pace, journal.steering(plan.name)) : session.options().pace;
+  }
+
+  /// Before the first row.
+  void check_may_fill() {
+    const PaceLimits limits = limits_now();
+    check_limits(session.connection(), limits);
+    if (!record->recipe.synced.empty()) {
+      refuse_missing(unmet_limits(session.connection(), limits), Command::backfill);
+    }
   }
 
   /// Gives whether it wrote anything; rows that it set aside are in bad_rows.
@@ -353,11 +375,6 @@ struct Migration::Run {
       }
     }
     Backfill backfill(session, plan.name, id, may_replace_role, again);
-    check_questions();
-    if (const auto zone = unknown_zone(session.connection(), session.options().pace.windows)) {
-      throw Error(Outcome::plan_invalid, fmt::format("windows: the server knows no time zone \"{}\"", *zone),
-                  "The view pg_timezone_names lists those that it knows.");
-    }
     for (const SyncedTable& table : record->recipe.synced) {
       if (table.user_update_triggers && !may_replace_role) {
         session.warn(fmt::format(
@@ -516,12 +533,16 @@ struct Migration::Run {
     const bool more_to_fill = filled && !unwalked_leaves(session, plan.name, record->recipe).empty();
     if (!more_to_fill &&
         !is_turn(Command::backfill, filled && look_again ? "looking at every row once more" : "nothing to do")) {
-      if (filled && look_again && (fill_tables(true) || !bad_rows.empty())) {
-        set_state(State::backfilled);  // what was verified is no longer known
+      if (filled && look_again) {
+        check_may_fill();
+        if (fill_tables(true) || !bad_rows.empty()) {
+          set_state(State::backfilled);  // what was verified is no longer known
+        }
       }
       refuse_bad_rows();
       return;
     }
+    check_may_fill();
     set_state(State::backfilling);
     fill_tables(false);
     refuse_bad_rows();
@@ -564,7 +585,11 @@ Recipe Migration::compile() {
       return change.recipe;
     }
   }
-  return run.prepare();
+  return run.prepare(false);
+}
+
+std::vector<Missing> Migration::missing(const Recipe& recipe) {
+  return m_run->missing(recipe);
 }
 
 std::int64_t Migration::run_id() const {
@@ -598,6 +623,11 @@ void Migration::expand() {
                                      trigger_marks(run.session.connection(), run.record->recipe.triggers));
   }
   run.set_state(State::expanded);
+}
+
+void Migration::expand_to_fill() {
+  m_run->last = Command::backfill;
+  expand();
 }
 
 void Migration::backfill() {
@@ -649,7 +679,7 @@ void Migration::contract() {
     // Before the state says that there is no way back: what cannot be built ends here.
     run.run_steps("before_contract", run.record->recipe.before_contract);
     refuse_long_work(try_steps(run.session, run.record->recipe, {"contract"}));
-    refuse_without_lock_room(run.session, run.record->recipe);
+    refuse_missing(run.missing(run.record->recipe), Command::contract);
     run.set_state(State::contracting);
   }
   try {

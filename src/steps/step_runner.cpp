@@ -106,6 +106,8 @@ std::string describe(const Blocker& blocker) {
 
 int StepRunner::run(const std::vector<Step>& steps) {
   const std::vector<std::string> done = m_journal.done_steps(m_migration, m_phase);
+  const auto is_done = [&](const Step& step) { return std::ranges::find(done, step.id) != done.end(); };
+  int found_done = 0;  // in a row: they are told as one
   int index = 0;
   int changed = 0;
   for (const Step& step : steps) {
@@ -116,8 +118,16 @@ int StepRunner::run(const std::vector<Step>& steps) {
     finished.of = static_cast<int>(steps.size());
     finished.relation = lock_relations(step);
     finished.mode = step.locks.empty() ? std::string() : std::string(lock_mode_name(step.locks.front().mode));
-    if (std::ranges::find(done, step.id) != done.end()) {
+    if (is_done(step)) {
+      ++found_done;
+      if (index < finished.of && is_done(steps[static_cast<std::size_t>(index)])) {
+        continue;
+      }
+      if (found_done > 1) {
+        finished.step = fmt::format("{} steps", found_done);
+      }
       finished.already_done = true;
+      found_done = 0;
     } else {
       m_session.check_stop();
       run_step(step, finished);

@@ -268,6 +268,10 @@ from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = 'pg_
     if (error.connection_lost()) {
       throw;
     }
+    if (error.outcome() == Outcome::refused) {
+      connection.script("rollback");
+      throw pg::SqlError(error.sqlstate(), fmt::format("type \"{}\": {}", text, error.what()), error.hint(), 0);
+    }
     facts.error = fmt::format("type \"{}\": {}", text, error.what());
   }
   connection.script("rollback");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "ecmigrate/base/caret.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
@@ -23,6 +24,24 @@ constexpr const char* k_plans_names =
 
 std::string column_of(const std::string& message, const std::string& what) {
   return fmt::format("{}: {}", what, message);
+}
+
+/// A statement with a text of the user's in it, between what is ours.
+struct StatementAround {
+  std::string before;
+  std::string text;
+  std::string after;
+};
+
+/// Where in a user's text the server found a fault: a character, counted from 0.
+struct Fault {
+  std::string text;
+  std::size_t character = 0;
+};
+
+std::size_t characters_in(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }));
 }
 
 /// Reads the expressions of one table.
@@ -117,6 +136,7 @@ class TableProbe {
       return;  // made by us, of quoted names alone
     }
     std::optional<pg::SqlError> refusal = try_to_read(expression, index);
+    const std::optional<Fault> fault = m_fault;
     const std::string text = expression.text;
     for (const std::string& alternative : expression.alternatives) {
       if (refusal && alternative != text) {
@@ -127,11 +147,42 @@ class TableProbe {
       }
     }
     if (refusal) {
-      m_draft.complain(expression.at, column_of(refusal->what(), expression.what), refusal->hint());
+      complain(expression, *refusal, fault);
+    }
+  }
+
+  void complain(const Expression& expression, const pg::SqlError& error, const std::optional<Fault>& fault) {
+    std::string message = column_of(error.what(), expression.what);
+    std::string hint = error.hint();
+    if (fault && fault->text == expression.text && expression.at.line > 0) {
+      const std::string text = expression.text.substr(0, expression.text.find_last_not_of("\n") + 1);
+      message += "\n" + with_caret(text, fault->character);
+      if (fault->character >= characters_in(text) && hint.empty()) {
+        hint = "The server has read past its end: is a bracket left open, or something missing there?";
+      }
+    }
+    if (error.sqlstate() == pg::sqlstate::k_insufficient_privilege) {
+      m_draft.refuse(expression.at, message, hint);
+    } else {
+      m_draft.complain(expression.at, message, hint);
+    }
+  }
+
+  /// Keeps where in the text the server found a fault, if it did.
+  void execute(const StatementAround& statement) {
+    try {
+      m_connection.query(statement.before + statement.text + statement.after);
+    } catch (const pg::SqlError& error) {
+      const std::size_t before = characters_in(statement.before);
+      if (const auto position = static_cast<std::size_t>(error.position()); position > before) {
+        m_fault = Fault{statement.text, position - 1 - before};
+      }
+      throw;
     }
   }
 
   std::optional<pg::SqlError> try_to_read(Expression& expression, IndexBuild* index) {
+    m_fault.reset();
     std::optional<pg::SqlError> refusal;
     try {
       try {
@@ -141,6 +192,7 @@ class TableProbe {
             !run_prelude()) {
           throw;
         }
+        m_fault.reset();
         read_by_kind(expression, index);
       }
     } catch (const pg::SqlError& error) {
@@ -223,10 +275,10 @@ class TableProbe {
       }
     }
     const std::string text = assignable(expression);
-    make_view("ecmigrate_view", text);
+    make_view("ecmigrate_view", {"", text, ""});
     if (!expression.target_type.empty()) {
       // Assignment adds a conversion of its own, which may depend on more than the expression does.
-      make_view("ecmigrate_assigned", fmt::format("({}\n)::{}", text, expression.target_type));
+      make_view("ecmigrate_assigned", {"(", text, "\n)::" + expression.target_type});
     }
     const pg::Rows rows = print(expression, R"(
 with tree as (select ev_action::text as text from pg_rewrite where ev_class = 'pg_temp.ecmigrate_view'::regclass),
@@ -270,16 +322,15 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
 
   /// A statement of its own, sent so that the server takes only one: text that closes the bracket cannot smuggle in a
   /// second. The line break ends a comment.
-  void make_view(const std::string& name, const std::string& text) {
-    m_connection.query(
-        fmt::format("create temp view {} as select ({}\n) as ecmigrate_value from {}, (select 1) as ecmigrate_other",
-                    name, text, temporary()));
+  void make_view(const std::string& name, const StatementAround& value) {
+    execute({fmt::format("create temp view {} as select ({}", name, value.before), value.text,
+             fmt::format("{}\n) as ecmigrate_value from {}, (select 1) as ecmigrate_other", value.after, temporary())});
   }
 
   /// A quoted constant has no type of its own until it meets the column, unless something makes it a text first.
   bool is_literal(const Expression& expression) {
     m_connection.query("savepoint literal");
-    make_view("ecmigrate_literal", fmt::format("pg_catalog.pg_typeof(({}\n))", expression.text));
+    make_view("ecmigrate_literal", {"pg_catalog.pg_typeof((", expression.text, "\n))"});
     const bool literal = m_connection
                              .query(
                                  "select r.ev_action::text ~ concat('FUNCEXPR :funcid ', "
@@ -293,8 +344,7 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
 
   /// As DDL reads it, by the type's own input.
   void read_literal(Expression& expression) {
-    m_connection.query(
-        fmt::format("alter table pg_temp.ecmigrate_target alter column value set default ({}\n)", expression.text));
+    execute({"alter table pg_temp.ecmigrate_target alter column value set default (", expression.text, "\n)"});
     expression.sql = portable_literals(
         print(expression,
               "select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'pg_temp.ecmigrate_target'::regclass")
@@ -308,12 +358,12 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
     }
     m_connection.query("savepoint assignment");
     try {
-      m_connection.query(fmt::format("explain insert into pg_temp.ecmigrate_target select ({}\n) from {}",
-                                     expression.text, temporary()));
+      execute({"explain insert into pg_temp.ecmigrate_target select (", expression.text, "\n) from " + temporary()});
     } catch (const pg::SqlError& error) {
       if (error.sqlstate() != pg::sqlstate::k_datatype_mismatch || expression.converted.empty()) {
         throw;
       }
+      m_fault.reset();
       m_connection.query("rollback to savepoint assignment");
       m_connection.query(fmt::format("explain insert into pg_temp.ecmigrate_target select ({}\n) from {}",
                                      expression.converted, temporary()));
@@ -353,8 +403,10 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
   }
 
   void read_check(Expression& expression) {
-    m_connection.query(
-        fmt::format("alter table {} add constraint ecmigrate_check check ({}\n)", temporary(), expression.text));
+    // Of a constraint the server does not say where its fault is.
+    make_view("ecmigrate_view", {"", expression.text, ""});
+    execute(
+        {fmt::format("alter table {} add constraint ecmigrate_check check (", temporary()), expression.text, "\n)"});
     expression.sql =
         print(expression,
               "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'pg_temp.this'::regclass and "
@@ -462,6 +514,7 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
   pg::Connection& m_connection;
   Draft& m_draft;
   TableDraft& m_table;
+  std::optional<Fault> m_fault;  ///< of the last statement that failed
 };
 
 }  // namespace

@@ -49,7 +49,13 @@ void Journal::steer_throttle(const std::string& name, double ratio, std::optiona
       {name, fmt::format("{}", ratio), duration ? std::optional(std::to_string(duration->count())) : std::nullopt});
 }
 
-void Journal::steer_limit(const std::string& name, const std::string& limit, const std::string& value) {
+void Journal::steer_limit(const std::string& name, const std::string& limit, const std::optional<std::string>& value) {
+  if (!value) {
+    m_connection.query(
+        "update ecmigrate.steering set limits = limits - $2, at = clock_timestamp() where migration = $1",
+        {name, limit});
+    return;
+  }
   m_connection.query(
       "insert into ecmigrate.steering as s (migration, limits) values ($1, jsonb_build_object($2::text, $3::text)) "
       "on conflict (migration) do update set limits = s.limits || excluded.limits, at = clock_timestamp()",

@@ -207,6 +207,50 @@ TEST_CASE("all complaints about a plan come at once") {
   CHECK_THAT(typed.err, Catch::Matchers::Contains(":8:15: ") && Catch::Matchers::Contains(":9:13: "));
 }
 
+namespace {
+
+/// What expand says of a plan.
+std::string said_of(const std::string& plan) {
+  Database database;
+  database.exec(k_person);
+  const ProgramResult run = run_program(database, {"expand", "PLAN"}, plan);
+  CHECK(run.status == 3);
+  return run.err;
+}
+
+}  // namespace
+
+TEST_CASE("an expression that the server cannot read is shown with a caret under its fault") {
+  CHECK_THAT(said_of(split("\"upper(name) || lowr(name)\"", "first")),
+             Catch::Matchers::Contains(".yaml:8:15: up of first: function lowr(text) does not exist\n"
+                                       "    upper(name) || lowr(name)\n"
+                                       "                   ^\n"
+                                       "  hint: "));
+  CHECK_THAT(said_of(split("name", "upper(first) ||")), Catch::Matchers::Contains("down of name: syntax error"));
+  // Of several lines, in which characters have several bytes.
+  CHECK_THAT(said_of(split("|\n            case when name = 'Zoë' then upper(name)\n                 else 'Zoë' || "
+                           "nam\n            end\n",
+                           "first")),
+             Catch::Matchers::Contains("up of first: column \"nam\" does not exist\n"
+                                       "    case when name = 'Zoë' then upper(name)\n"
+                                       "         else 'Zoë' || nam\n"
+                                       "                       ^\n"
+                                       "    end\n"));
+  CHECK_THAT(said_of(operation("alter_column: { table: person, column: city, check: { name: long, constraint: "
+                               "\"length(cty) > 0\" } }")),
+             Catch::Matchers::Contains("column \"cty\" does not exist\n"
+                                       "    length(cty) > 0\n"
+                                       "           ^\n"));
+  CHECK_THAT(said_of(operation("alter_column: { table: person, column: city, default: \"lowr('X')\" }")),
+             Catch::Matchers::Contains("does not exist\n    lowr('X')\n    ^\n"));
+}
+
+TEST_CASE("an expression whose fault lies outside of it is shown without a caret") {
+  const std::string said = said_of(split("upper((name)", "first"));
+  CHECK_THAT(said, Catch::Matchers::Contains("    upper((name)\n  hint: The server has read past its end"));
+  CHECK(said.find('^') == std::string::npos);
+}
+
 TEST_CASE("a plan that fits but would do harm is refused and changes nothing", "[superuser]") {
   const std::string hidden =
       "alter table person owner to test_owner; alter table person enable row level security, force row level security; "

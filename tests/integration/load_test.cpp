@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <future>
+#include <tuple>
 
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
@@ -219,18 +220,80 @@ TEST_CASE("sessions at work pause the backfill, and above another limit end it",
   check_all_filled(database);
 }
 
-TEST_CASE("what a role may not see is a reason to stop, which names the grant", "[superuser]") {
+TEST_CASE("a limit that the role may not watch is refused at the start, with the grant", "[superuser]") {
   Database database;
   expand_users_as_blind(database);
+  const auto backfill_as_blind = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments{"backfill", "PLAN", "--dbname", database.conninfo("user=blind")};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return run_program(database, arguments, k_split);
+  };
+  for (const auto& [flag, value, why] :
+       {std::tuple("--max-active-sessions", "5", "max_active_sessions: blind may not see other users' sessions"),
+        std::tuple("--abort-active-sessions", "5", "abort_active_sessions: blind may not see other users' sessions"),
+        std::tuple("--max-snapshot-age", "10m", "max_snapshot_age: blind may not see other users' sessions"),
+        std::tuple("--max-archive-queue", "9", "max_archive_queue: blind may not see the archive's queue")}) {
+    const ProgramResult refused = backfill_as_blind({flag, value});
+    INFO(refused.err);
+    CHECK(refused.status == 3);
+    CHECK(refused.err.find(why) != std::string::npos);
+    CHECK(refused.err.find("grant pg_monitor to blind") != std::string::npos);
+  }
+  CHECK(database.value("select state from ecmigrate.migrations") == "expanded");
+  // What is set from outside wins.
+  CHECK(run_program(database, {"set", "PLAN", "max_active_sessions=0", "--dbname", database.conninfo("user=blind")},
+                    k_split)
+            .status == 0);
+  CHECK(backfill_as_blind({"--max-active-sessions", "5"}).status == 0);
+  database.exec("grant pg_monitor to blind");
+  CHECK(backfill_as_blind({"--max-archive-queue", "100000"}).status == 0);
+  check_all_filled(database);
+  database.exec("drop owned by blind cascade; drop role blind");
+}
+
+TEST_CASE("a plan's limit that the role may not watch is refused before anything is written", "[superuser]") {
+  Database database;
+  database.exec(k_users);
+  database.exec(
+      fmt::format("create role blind login; grant create on database {} to blind; alter table users owner to "
+                  "blind; grant create on schema public to blind",
+                  database.name()));
+  const std::string plan = std::string(k_split) + "backfill: { max_active_sessions: 5 }\n";
+  const auto as_blind = [&](const std::string& command) {
+    return run_program(database, {command, "PLAN", "--dbname", database.conninfo("user=blind")}, plan);
+  };
+  const std::string what = "max_active_sessions: blind may not see other users' sessions";
+  const std::string remedy = "grant pg_monitor to blind; or set max_active_sessions to 0";
+  const ProgramResult planned = as_blind("plan");
+  CHECK(planned.status == 0);
+  CHECK(planned.out.find("  backfill will be refused: " + what + "\n    Run: " + remedy) != std::string::npos);
+  const ProgramResult refused = as_blind("run");
+  CHECK(refused.status == 3);
+  CHECK(refused.err.find("error: " + what) != std::string::npos);
+  CHECK(refused.err.find(remedy) != std::string::npos);
+  CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
+  const ProgramResult expanded = as_blind("expand");
+  CHECK(expanded.status == 0);
+  CHECK(expanded.err.find("warning: backfill will be refused: " + what) != std::string::npos);
+  database.exec("drop owned by blind cascade; drop role blind");
+}
+
+TEST_CASE("a right to see that is taken away meanwhile is a reason to stop, which names the grant", "[superuser]") {
+  Database database;
+  expand_users_as_blind(database);
+  database.exec("grant pg_monitor to blind");
   RunOptions options;
   options.max_duration = std::chrono::minutes(2);
-  options.pace.max_active_sessions = 5;
+  options.pace.max_active_sessions = 1000;
   options.pace.max_archive_queue = 100'000;
-  ActsOn observer("grant pg_monitor", [&] { database.exec("grant pg_monitor to blind"); });
-  backfill(database.conninfo("user=blind"), options, observer);
-  CHECK(observer.seen());
-  CHECK(observer.told().find("other users' sessions cannot be watched") != std::string::npos);
-  CHECK(observer.told().find("the archive's queue cannot be read") != std::string::npos);
+  options.pace.max_rows_rate = 1'000;  // so that it lasts
+  ActsOn begun("kept to max_rows_rate", [&] { database.exec("revoke pg_monitor from blind"); });
+  ActsOn paused("grant pg_monitor", [&] { database.exec("grant pg_monitor to blind"); });
+  Both both(begun, paused);
+  backfill(database.conninfo("user=blind"), options, both);
+  CHECK(paused.seen());
+  CHECK(paused.told().find("other users' sessions cannot be watched") != std::string::npos);
+  CHECK(paused.told().find("the archive's queue cannot be read") != std::string::npos);
   check_all_filled(database);
   database.exec("drop owned by blind cascade; drop role blind");
 }

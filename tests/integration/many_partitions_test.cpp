@@ -43,6 +43,11 @@ TEST_CASE("locks that contract would not get are counted by plan and expand, and
     CHECK(text.find("150 partitions of users") != std::string::npos);
     CHECK(database.schema() == before);
     CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
+    const ProgramResult plan = run_program(database, {"plan", "PLAN"}, k_split);
+    CHECK(plan.status == 7);
+    CHECK(plan.out.find("missing\n  expand will be refused: contract, drop full_name: holds about ") !=
+          std::string::npos);
+    CHECK(plan.out.find("\n    Set max_locks_per_transaction to ") != std::string::npos);
     const std::size_t at = error.hint().find("max_locks_per_transaction to ");
     REQUIRE(at != std::string::npos);
     setting = std::to_string(std::stoi(error.hint().substr(at + 29)));

@@ -37,16 +37,55 @@ TEST_CASE("a query that cannot be read is a reason to stop, not to go on", "[ver
   CHECK(backfill_pauses_for(database, "cannot be read", options, [&] { database.exec("update busy set n = 1"); }));
 }
 
-TEST_CASE("a replica that should be there and is not pauses the backfill, until the limit is changed from outside",
-          "[version]") {
+TEST_CASE("a query of the user's has to give something that can say stop", "[version]") {
   Database database;
-  database.exec(k_users);
-  migrate(database, k_split, "expand");
+  expand_users(database);
+  for (const std::string query : {"select email from users", "select now() - now()", "select", "select 1; select 2"}) {
+    for (const std::string flag : {"--pause-query", "--abort-query"}) {
+      const ProgramResult refused = run_program(database, {"backfill", "PLAN", flag, query}, k_split);
+      INFO(query << ": " << refused.err);
+      CHECK(refused.status == 3);
+      CHECK(refused.err.find(flag == "--pause-query" ? "pause_query: " : "abort_query: ") != std::string::npos);
+      CHECK(refused.err.find("true, or a number above 0") != std::string::npos);
+    }
+  }
+  CHECK(database.value("select state from ecmigrate.migrations") == "expanded");
+  for (const std::string query : {"select false", "select 0::numeric, 7", "select null::float where false -- none"}) {
+    CHECK(run_program(database, {"backfill", "PLAN", "--pause-query", query}, k_split).status == 0);
+  }
+}
+
+TEST_CASE("a replica that should be there and is not is refused at the start") {
+  Database database;
+  expand_users(database);
+  const ProgramResult refused = run_program(database, {"backfill", "PLAN", "--replicas", "1"}, k_split);
+  CHECK(refused.status == 3);
+  CHECK(refused.err.find("replicas: 0 of 1 are connected") != std::string::npos);
+  CHECK(database.value("select state from ecmigrate.migrations") == "expanded");
+}
+
+TEST_CASE("a limit that is set from outside holds until it is taken back", "[version]") {
+  Database database;
+  expand_users(database);
   RunOptions options;
-  options.pace.replicas = 1;
-  CHECK(backfill_pauses_for(database, "0 of 1 replicas are connected", options, [&] {
-    CHECK(run_program(database, {"set", "PLAN", "replicas=0"}, k_split).status == 0);
-  }));
+  options.max_duration = std::chrono::minutes(2);
+  options.pace.max_rows_rate = 1'000;  // so that it lasts
+  ActsOn begun("kept to max_rows_rate", [&] {
+    CHECK(run_program(database, {"set", "PLAN", "replicas=1"}, k_split).status == 0);
+  });
+  std::string told;
+  ActsOn paused("0 of 1 replicas are connected", [&] {
+    const ProgramResult back = run_program(database, {"set", "PLAN", "replicas=default", "workers=1"}, k_split);
+    CHECK(back.status == 0);
+    told = back.out;
+  });
+  Both both(begun, paused);
+  backfill(database.conninfo(), options, both);
+  CHECK(paused.seen());
+  CHECK(told.find("unset replicas, set workers=1") != std::string::npos);
+  check_all_filled(database);
+  CHECK(database.value("select limits from ecmigrate.steering") == R"({"workers": "1"})");
+  CHECK(run_program(database, {"set", "PLAN", "nosuch=default"}, k_split).status == 2);
 }
 
 TEST_CASE("wrong limits are refused before any is stored", "[version]") {

@@ -57,6 +57,17 @@ TEST_CASE("phases out of order are refused and name the one to run", "[version]"
   refused("contract", "verify");
 }
 
+TEST_CASE("steps that an earlier run has done are one line") {
+  Database database;
+  database.exec(k_users);
+  migrate(database, k_split, "expand backfill verify");
+  const ProgramResult again = run_program(database, {"verify", "PLAN"}, k_split);
+  INFO(again.out);
+  CHECK(again.status == 0);
+  CHECK(again.out.find("\n  2/2 2 steps   already done\n") != std::string::npos);
+  CHECK(again.out.find("validate") == std::string::npos);
+}
+
 TEST_CASE("what comes next is told by the state, not by the command") {
   Database database;
   database.exec(k_users);
@@ -167,9 +178,65 @@ TEST_CASE("plan says what each phase does and costs on one screen, and changes n
   CHECK(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
   const std::string under_way = run_program(database, {"plan", "PLAN"}, k_split).out;
   CHECK_THAT(under_way, Catch::Matchers::Contains("it is expanded: what has run is not run again") &&
+                            Catch::Matchers::Contains(
+                                "  expand    add first_name, last_name, sync trigger: done\n  backfill  fill "
+                                "full_name → first_name, last_name\n") &&
                             Catch::Matchers::Contains("drop full_name"));
   CHECK(database.value("select count(*) from ecmigrate.events where data->>'text' like "
                        "'%estimate: the backfill writes about 3,002 rows%'") == "1");
+}
+
+TEST_CASE("plan marks what is done in every later state") {
+  Database database;
+  database.exec(k_users);
+  const auto planned = [&] { return run_program(database, {"plan", "PLAN"}, k_split).out; };
+  migrate(database, k_split, "expand backfill");
+  const std::string backfilled = planned();
+  CHECK_THAT(backfilled, Catch::Matchers::Contains("fill full_name → first_name, last_name: done\n") &&
+                             Catch::Matchers::Contains("compare every row of users\n") &&
+                             !Catch::Matchers::Contains("compare every row of users: done"));
+  migrate(database, k_split, "verify");
+  const std::string verified = planned();
+  CHECK_THAT(verified, Catch::Matchers::Contains("compare every row of users: done\n") &&
+                           Catch::Matchers::Contains("  contract  drop full_name\n"));
+  const std::size_t validate = verified.find("  verify    validate ");
+  REQUIRE(validate != std::string::npos);
+  CHECK(verified.substr(validate, verified.find('\n', validate) - validate).ends_with(": done"));
+  migrate(database, k_split, "rollback");
+  CHECK(planned().find(": done") == std::string::npos);
+}
+
+TEST_CASE("plan lists what is missing, and expand is refused for it", "[superuser]") {
+  Database database;
+  database.exec(k_users);
+  database.exec(
+      "create role test_poor login; alter table users owner to test_poor; grant create on schema public to test_poor; "
+      "create function touch() returns trigger language plpgsql as $$ begin return new; end $$; create trigger touch "
+      "before update on users for each row execute function touch()");
+  const auto as_poor = [&](const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = arguments;
+    all.insert(all.end(), {"PLAN", "-d", database.conninfo("user=test_poor")});
+    return run_program(database, all, k_split);
+  };
+  const ProgramResult plan = as_poor({"plan"});
+  INFO(plan.out << plan.err);
+  CHECK(plan.status == 7);
+  CHECK_THAT(plan.out, Catch::Matchers::Contains("missing\n  expand will be refused: the journal cannot be created: "
+                                                 "test_poor may make no schema in ") &&
+                           Catch::Matchers::Contains("\n    Have its owner run: grant create on database ") &&
+                           Catch::Matchers::Contains("\n  pg_monitor: ") &&
+                           Catch::Matchers::Contains("\n    Run: grant pg_monitor to test_poor;\n") &&
+                           Catch::Matchers::Contains("\n  the right to set session_replication_role: "));
+  CHECK_THAT(as_poor({"plan", "--json"}).out, Catch::Matchers::Contains(R"("missing":[{"what":"the journal cannot)") &&
+                                                  Catch::Matchers::Contains(R"("refused":"expand"})") &&
+                                                  Catch::Matchers::Contains(R"("refused":null})"));
+  const ProgramResult expand = as_poor({"expand"});
+  CHECK(expand.status == 7);
+  CHECK(plan.err.substr(plan.err.find("error:")) == expand.err.substr(expand.err.find("error:")));
+  CHECK(as_poor({"plan", "--sql"}).status == 7);
+  database.exec("alter table users owner to postgres; drop owned by test_poor cascade; drop role test_poor");
+  const ProgramResult rich = run_program(database, {"plan", "PLAN"}, k_split);
+  CHECK(rich.out.find("missing") == std::string::npos);
 }
 
 TEST_CASE("plan refuses what expand would", "[superuser]") {

@@ -95,6 +95,51 @@ TEST_CASE("a replica whose replay stands still pauses the backfill until it has 
   CHECK(database.value("select sum(rows) = (select count(*) from users) from ecmigrate.windows") == "t");
 }
 
+TEST_CASE("a replica that the role may not watch is named at the start, before anything is written", "[standby]") {
+  Database database(replicated_server().conninfo());
+  database.exec(k_users);
+  replica(database);
+  database.exec(
+      fmt::format("create role blind login; grant create on database {} to blind; alter table users owner to "
+                  "blind; grant create on schema public to blind",
+                  database.name()));
+  const auto run_as_blind = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments{"run", "PLAN", "--dbname", database.conninfo("user=blind")};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return run_program(database, arguments, k_split);
+  };
+  const ProgramResult refused = run_as_blind({});
+  INFO(refused.err);
+  CHECK(refused.status == 3);
+  CHECK(refused.err.find("max_replica_lag: blind may not see how far replica walreceiver is behind") !=
+        std::string::npos);
+  CHECK(refused.err.find("grant pg_monitor to blind; or set max_replica_lag to 0") != std::string::npos);
+  CHECK(database.value("select to_regnamespace('ecmigrate')") == "null");
+  CHECK(run_as_blind({"--max-replica-lag", "0s"}).status == 0);
+  check_all_filled(database);
+  database.exec("drop owned by blind cascade; drop role blind");
+}
+
+TEST_CASE("a replica that was there at the start and goes away pauses the backfill", "[standby]") {
+  const OwnServer primary("full_page_writes=off");
+  Database database(primary.conninfo());
+  expand_users(database);
+  const OwnServer other(&primary, "wal_receiver_status_interval=1s");
+  database.wait_for("exists (select from pg_stat_replication where state = 'streaming' and replay_lsn is not null)");
+  RunOptions options;
+  options.max_duration = std::chrono::minutes(2);
+  options.pace.replicas = 1;
+  options.pace.max_rows_rate = 1'000;  // so that it lasts
+  ActsOn begun("kept to max_rows_rate", [&] { other.stop(); });
+  ActsOn paused("0 of 1 replicas are connected", [&] {
+    CHECK(run_program(database, {"set", "PLAN", "replicas=0"}, k_split).status == 0);
+  });
+  Both both(begun, paused);
+  backfill(database.conninfo(), options, both);
+  CHECK(paused.seen());
+  check_all_filled(database);
+}
+
 TEST_CASE("a query on a replica that keeps dead rows pauses the backfill", "[standby]") {
   Database database(replicated_server().conninfo());
   expand_wide_users(database);

@@ -41,7 +41,7 @@ inline constexpr std::array<OutcomeRow, 13> k_outcomes{{
     {Outcome::cannot_connect, "cannot_connect", 4, false, "no usable connection to the database"},
     {Outcome::lock_not_obtained, "lock_not_obtained", 5, true, "a table lock was not obtained within its budget"},
     {Outcome::busy, "busy", 6, true, "another runner holds the migration"},
-    {Outcome::refused, "refused", 7, false, "refused: wrong state, not verified, or something would be lost"},
+    {Outcome::refused, "refused", 7, false, "refused: wrong state, no right, not verified, or something would be lost"},
     {Outcome::work_remains, "work_remains", 8, true, "work remains"},
     {Outcome::differences_found, "differences_found", 9, false, "verify found rows that differ"},
     {Outcome::outcome_unknown, "outcome_unknown", 10, false, "the server's answer was lost: look first"},

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 
 struct pg_conn;
 struct pg_result;
@@ -18,11 +19,15 @@ struct pg_cancel;
 
 namespace ecmigrate::pg {
 
-/// An error that the server reported, or a lost connection (SQLSTATE 08006).
+/// An error that the server reported, or a lost connection (SQLSTATE 08006). A right that the role lacks is a refusal,
+/// whose hint says what would grant it.
 class SqlError : public Error {
  public:
   SqlError(std::string sqlstate, const std::string& message, std::string hint, int position)
-      : Error(Outcome::failed, message, std::move(hint)), m_sqlstate(std::move(sqlstate)), m_position(position) {}
+      : Error(sqlstate == sqlstate::k_insufficient_privilege ? Outcome::refused : Outcome::failed, message,
+              std::move(hint)),
+        m_sqlstate(std::move(sqlstate)),
+        m_position(position) {}
 
   [[nodiscard]] const std::string& sqlstate() const { return m_sqlstate; }
   /// Where in the statement, in characters from 1; 0 when the server did not say.

@@ -3,10 +3,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ecmigrate/model/plan.hpp"
 #include "ecmigrate/model/recipe.hpp"
 #include "ecmigrate/model/state.hpp"
+#include "ecmigrate/phases/missing.hpp"
 #include "ecmigrate/session/session.hpp"
 #include "ecmigrate/store/journal.hpp"
 
@@ -23,10 +25,15 @@ class Migration {
   Migration(const Migration&) = delete;
   Migration& operator=(const Migration&) = delete;
 
-  /// What the plan means for this database now. Changes nothing; throws what expand would throw before it begins.
+  /// What the plan means for this database now. Changes nothing; throws what expand would throw before it begins, but
+  /// for what is missing().
   Recipe compile();
+  /// What the rest of the migration needs and does not find. After compile().
+  std::vector<Missing> missing(const Recipe& recipe);
 
   void expand();
+  /// For a backfill that follows at once: also throws, before anything is written, what would refuse that.
+  void expand_to_fill();
   /// When it is done already, looks at every row once more and fills what it finds pending.
   void backfill();
   void backfill_if_needed();

@@ -117,7 +117,8 @@ class Journal {
   Steering steering(const std::string& name);
   void steer_pause(const std::string& name, bool paused);
   void steer_throttle(const std::string& name, double ratio, std::optional<std::chrono::milliseconds> duration);
-  void steer_limit(const std::string& name, const std::string& limit, const std::string& value);
+  /// Without a value: what plan and flags say holds again.
+  void steer_limit(const std::string& name, const std::string& limit, const std::optional<std::string>& value);
 
   void record_verification(const std::string& name, std::int64_t run, const event::VerifyFinished& result);
   /// `run`: 0 when nobody ran.

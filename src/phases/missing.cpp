@@ -1,0 +1,94 @@
+#include "ecmigrate/phases/missing.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "ecmigrate/base/text.hpp"
+#include "ecmigrate/pace/limits_check.hpp"
+#include "ecmigrate/store/catalog_reader.hpp"
+#include "ecmigrate/store/journal.hpp"
+#include "lock_need.hpp"
+
+namespace ecmigrate {
+
+namespace {
+
+std::optional<Missing> journal_right(pg::Connection& connection) {
+  try {
+    Journal(connection).check_may_install();
+    return std::nullopt;
+  } catch (const pg::SqlError&) {
+    throw;
+  } catch (const Error& error) {
+    return Missing{error.what(), error.hint(), Command::expand, error.outcome()};
+  }
+}
+
+bool triggers_would_fire(pg::Connection& connection, const Recipe& recipe) {
+  return std::ranges::any_of(recipe.synced, &SyncedTable::user_update_triggers) &&
+         !may_replace_replication_role(connection);
+}
+
+}  // namespace
+
+std::vector<Missing> unmet_limits(pg::Connection& connection, const PaceLimits& limits) {
+  std::vector<Missing> missing;
+  for (const UnmetNeed& need : unmet_needs(connection, limits)) {
+    missing.push_back({need.what, need.remedy, Command::backfill, Outcome::plan_invalid});
+  }
+  return missing;
+}
+
+std::vector<Missing> what_is_missing(Session& session, const Recipe& recipe, const PaceLimits& limits, State state) {
+  pg::Connection& connection = session.connection();
+  std::vector<Missing> missing;
+  const auto add = [&](const std::optional<Missing>& one) {
+    if (one) {
+      missing.push_back(*one);
+    }
+  };
+  const bool begins = state == State::planned || state == State::rolled_back;
+  const bool fills = (begins || state < State::backfilled) && !recipe.synced.empty();
+  if (state == State::contracted) {
+    return missing;
+  }
+  const std::optional<Missing> lock_room =
+      missing_lock_room(session, recipe, begins ? Command::expand : Command::contract);
+  if (begins) {
+    add(journal_right(connection));
+    add(lock_room);
+  }
+  if (fills) {
+    std::ranges::move(unmet_limits(connection, limits), std::back_inserter(missing));
+  }
+  if (!begins) {
+    add(lock_room);
+  }
+  const std::string role = connection.query("select quote_ident(current_user)").text(0, 0);
+  if (!sees_other_sessions(connection)) {
+    missing.push_back({"pg_monitor: what others' sessions do, replicas and the archive cannot be watched",
+                       fmt::format("Run: grant pg_monitor to {};", role),
+                       {}});
+  }
+  if (fills && triggers_would_fire(connection, recipe)) {
+    missing.push_back(
+        {"the right to set session_replication_role: the tables' own triggers fire for every row of the backfill",
+         connection.server_version() >= 150000
+             ? fmt::format("A superuser may run: grant set on parameter session_replication_role to {};", role)
+             : "Before PostgreSQL 15 only a superuser has it.",
+         {}});
+  }
+  return missing;
+}
+
+void refuse_missing(const std::vector<Missing>& missing, Command phase) {
+  const auto first =
+      std::ranges::find_if(missing, [&](const Missing& one) { return one.refused && *one.refused <= phase; });
+  if (first != missing.end()) {
+    throw Error(first->outcome, first->what, first->remedy);
+  }
+}
+
+}  // namespace ecmigrate

@@ -1,0 +1,34 @@
+#include "ecmigrate/base/caret.hpp"
+
+#include "support/catch.hpp"
+
+namespace ecmigrate::test {
+
+TEST_CASE("a caret stands under its character") {
+  CHECK(with_caret("lower(nam)", 6) == "    lower(nam)\n          ^");
+  CHECK(with_caret("x", 0) == "    x\n    ^");
+}
+
+TEST_CASE("a caret counts characters, not bytes, and keeps tabs") {
+  CHECK(with_caret("'Zoë' || nam", 9) == "    'Zoë' || nam\n             ^");
+  CHECK(with_caret("\tcase\twhen", 6) == "    \tcase\twhen\n    \t    \t^");
+}
+
+TEST_CASE("a caret stands in its line of several") {
+  CHECK(with_caret("case\n  when nam\nend", 12) == "    case\n      when nam\n           ^\n    end");
+  CHECK(with_caret("a\n\nb", 3) == "    a\n\n    b\n    ^");
+}
+
+TEST_CASE("a place outside of the text has no caret") {
+  CHECK(with_caret("lower(nam", 9) == "    lower(nam");
+  CHECK(with_caret("a\nb", 1) == "    a\n    b");
+}
+
+TEST_CASE("of a long line what stands around the caret is shown") {
+  const std::string line = std::string(100, 'a') + "!" + std::string(100, 'b');
+  CHECK(with_caret(line, 100) ==
+        "    …" + std::string(48, 'a') + "!" + std::string(23, 'b') + "…\n     " + std::string(48, ' ') + "^");
+  CHECK(with_caret(line, 3) == "    " + std::string(72, 'a') + "…\n       ^");
+}
+
+}  // namespace ecmigrate::test
