@@ -4,12 +4,15 @@
 #include <fmt/format.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <sstream>
@@ -58,10 +61,37 @@ class Reaper {
   pid_t m_child = 0;
 };
 
+/// Bytes that programs can still have without others being paged out; nothing where the system does not tell.
+std::uint64_t available_memory() {
+  std::ifstream facts("/proc/meminfo");
+  for (std::string word; facts >> word;) {
+    if (word == "MemAvailable:") {
+      std::uint64_t kilobytes = 0;
+      facts >> kilobytes;
+      return kilobytes * 1024;
+    }
+  }
+  return 0;
+}
+
+/// Where the run's folder goes. To make a database, which nearly every test does, costs a file system on a disk eight
+/// times what it costs one in memory. But the folder may hold a few hundred megabytes, and several runs may have one.
+std::string parent_folder() {
+  if (const char* wanted = std::getenv("ECMIGRATE_TEST_FOLDER")) {
+    return wanted;
+  }
+  constexpr const char* k_memory = "/dev/shm";
+  constexpr std::uint64_t k_room = std::uint64_t{4} << 30;
+  struct statvfs facts {};
+  const bool fits = access(k_memory, W_OK) == 0 && statvfs(k_memory, &facts) == 0 && (facts.f_flag & ST_NOEXEC) == 0 &&
+                    std::uint64_t{facts.f_bavail} * facts.f_frsize >= k_room && available_memory() >= k_room;
+  return fits ? k_memory : "/tmp";
+}
+
 /// A folder for the whole test run.
 const std::string& run_folder() {
   static const std::string folder = [] {
-    std::string path = "/tmp/ecmigrate-test-XXXXXX";
+    std::string path = parent_folder() + "/ecmigrate-test-XXXXXX";
     if (mkdtemp(path.data()) == nullptr) {
       throw std::runtime_error("no temporary folder");
     }
@@ -118,12 +148,15 @@ std::string shell(const std::string& command) {
 
 const std::string& server() {
   static const std::string conninfo = [] {
-    // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too.
+    // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too. Little WAL is
+    // kept, as the folder may be in memory.
     shell(std::string(k_postgres) + " start " + run_folder() +
-          "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s "
+          "/pg fsync=off full_page_writes=off shared_buffers=64MB max_wal_size=256MB max_connections=60 "
+          "deadlock_timeout=1s "
           "wal_level=logical "
           "max_prepared_transactions=4 2>&1");
     std::string address = fmt::format("host={}/pg port=5432 user=postgres", run_folder());
+    pg::Connection({address + " dbname=template1", "test", nullptr});  // makes the cache that every copy comes with
     if (!plain_owner().empty()) {
       pg::Connection({address + " dbname=postgres", "test", nullptr})
           .query(fmt::format("create role {} login createdb createrole", plain_owner()));
