@@ -150,7 +150,10 @@ const std::string& server() {
   static const std::string conninfo = [] {
     // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too. Little WAL is
     // kept, as the folder may be in memory.
-    shell(std::string(k_postgres) + " start " + run_folder() +
+    // One of tests/parallel.sh's is a copy of the same as those of its others, but not a test's own, which may have to
+    // be another than this.
+    const char* made = std::getenv("ECMIGRATE_TEST_MADE");
+    shell((made == nullptr ? "" : fmt::format("PG_MADE={} ", made)) + k_postgres + " start " + run_folder() +
           "/pg fsync=off full_page_writes=off shared_buffers=64MB max_wal_size=256MB max_connections=60 "
           "deadlock_timeout=1s "
           "wal_level=logical "
