@@ -2,10 +2,15 @@
 # Removes the servers and folders of test runs that are gone: those of one that was killed together with its reaper
 # (tests/support/server.cpp), as by a crash of the machine. A run that is at work is not touched.
 #
-#   scripts/leftovers.sh [FOLDER]     where they are; default /tmp
+#   scripts/leftovers.sh [FOLDER]     where they are; default /tmp and /dev/shm
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-for folder in "${1:-/tmp}"/ecmigrate-test-??????; do
+if [ $# -gt 0 ]; then
+  folders=("$1"/ecmigrate-test-??????)
+else
+  folders=({/tmp,/dev/shm}/ecmigrate-test-??????)
+fi
+for folder in "${folders[@]}"; do
   if [ ! -d "$folder" ] || [ -L "$folder" ] || pgrep -f "^sh -c .* $folder\$" >/dev/null; then
     continue
   fi

@@ -110,7 +110,7 @@ check "it says so" "$(said foreign "$ECMIGRATE_DEMO_DIR")" yes
 check "remove leaves that folder" "$(scripts/demo.sh remove; ls "$ECMIGRATE_DEMO_DIR")" precious
 
 # A test run that is killed takes its server along; what one leaves that was killed with all its processes is found.
-runs() { for folder in /tmp/ecmigrate-test-*/pg/data/postmaster.pid; do [ ! -e "$folder" ] || echo "$folder"; done | sort; }
+runs() { for folder in {/tmp,/dev/shm}/ecmigrate-test-*/pg/data/postmaster.pid; do [ ! -e "$folder" ] || echo "$folder"; done | sort; }
 runs >"$work/before"
 build/tests/integration_tests "status --wait-for*" >/dev/null 2>&1 </dev/null &
 tests=$!

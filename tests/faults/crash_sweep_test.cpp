@@ -26,7 +26,7 @@ struct Subject {
   std::string is_expanded;
   std::string is_contracted;
   int workers = 1;
-  bool only_backfill = false;  ///< expand goes well, and nothing fails after the backfill
+  std::string faulty = "expand backfill verify contract";  ///< phases in which something fails
 };
 
 // About 75 pages: enough for the walk to make several passes.
@@ -101,7 +101,7 @@ Subject partitioned_subject() {
     insert into users (id, full_name) select i, 'Ann' || i || ' Lee' || i from generate_series(1, 300) i; analyze users)";
   subject.plan.erase(subject.plan.find("  - create_index:"));
   subject.workers = 2;
-  subject.only_backfill = true;
+  subject.faulty = "backfill";
   return subject;
 }
 
@@ -120,67 +120,102 @@ order by 1, 2)";
 
 constexpr const char* k_steps = "select phase, step, done from ecmigrate.steps order by 1, 2";
 
-/// One database in which the migration is done again and again, from the start each time.
-class Sweep {
+/// A phase that something fails in: the calls that are made in it first, and a database in which it is its turn.
+struct Stage {
+  std::string phase;
+  std::string last_call;  ///< of the phase before
+  std::unique_ptr<Database> begins;
+  std::vector<CallPoint> points;
+};
+
+struct Facts {
+  std::string shape, schema, rows;
+};
+
+/// The migration as it goes when nothing fails.
+class Course {
  public:
-  explicit Sweep(const Subject& subject) : m_subject(subject) {
+  explicit Course(const Subject& subject) : m_subject(subject) {
     m_options.pace.workers = subject.workers;
-    restart();
-    m_start_shape = m_database.rows(k_shape);
-    m_start_schema = m_database.schema();
+    auto now = std::make_unique<Database>();
+    now->exec(subject.setup);
+    m_start.shape = now->rows(k_shape);
+    m_start.schema = now->schema();
     FaultyWire wire;
-    run_with(wire);
-    m_points = wire.points();
-    if (m_subject.only_backfill) {
-      migrate_with(m_database, m_subject.plan, "verify contract", m_clock, m_observer);
+    for (const char* phase : {"expand", "backfill", "verify", "contract"}) {
+      now->leave();
+      m_stages.push_back({phase, wire.last(), std::move(now), {}});
+      now = std::make_unique<Database>(m_stages.back().begins.get());
+      const bool faulty = subject.faulty.find(phase) != std::string::npos;
+      const std::size_t known = wire.points().size();
+      migrate_with(*now, subject.plan, phase, m_clock, m_observer, m_options, faulty ? wire.hook() : nullptr);
+      m_stages.back().points.assign(wire.points().begin() + static_cast<std::ptrdiff_t>(known), wire.points().end());
     }
-    write();
-    m_end_shape = m_database.rows(k_shape);
-    m_end_schema = m_database.schema();
-    m_end_rows = m_database.rows("select * from users order by id");
-    m_end_steps = m_database.rows(k_steps);
-    restart();
-    write();
-    m_start_rows = m_database.rows("select * from users order by id");
+    write(*now);
+    m_end = {now->rows(k_shape), now->schema(), now->rows("select * from users order by id")};
+    m_end_steps = now->rows(k_steps);
+    now = std::make_unique<Database>(m_stages.front().begins.get());
+    write(*now);
+    m_start.rows = now->rows("select * from users order by id");
   }
 
-  [[nodiscard]] const std::vector<CallPoint>& points() const { return m_points; }
+  [[nodiscard]] const Subject& subject() const { return m_subject; }
+  [[nodiscard]] const RunOptions& options() const { return m_options; }
+  [[nodiscard]] const std::vector<Stage>& stages() const { return m_stages; }
+  [[nodiscard]] const Facts& start() const { return m_start; }
+  [[nodiscard]] const Facts& end() const { return m_end; }
+  [[nodiscard]] const std::string& end_steps() const { return m_end_steps; }
+
+  void write(Database& database) const {
+    const bool expanded = database.value(m_subject.is_expanded) == "1";
+    const bool contracted = database.value(m_subject.is_contracted) == "1";
+    database.exec(contracted ? m_subject.writes_new : expanded ? m_subject.writes_both : m_subject.writes_old);
+  }
+
+ private:
+  const Subject& m_subject;
+  RunOptions m_options;
+  ImpatientClock m_clock;
+  Recorder m_observer;
+  std::vector<Stage> m_stages;
+  Facts m_start, m_end;
+  std::string m_end_steps;
+};
+
+/// The migration done again and again, each time from the phase on that is to fail, in a database of its own.
+class Sweep {
+ public:
+  explicit Sweep(const Course& course) : m_course(course), m_plan(course.subject().plan) {}
+
   /// Runs that never came to their call: two workers do not take turns the same way each time.
   [[nodiscard]] int missed() const { return m_missed; }
 
   /// Gives what is wrong afterwards, or nothing.
-  std::string forward(Fault fault, const CallPoint& at, bool dump) {
-    begin(fault, at);
-    migrate_with(m_database, m_subject.plan, "expand backfill verify contract", m_clock, m_observer, m_options);
-    m_complaints.clear();
-    same("state", m_database.value("select state from ecmigrate.migrations"), "contracted");
-    same("steps", m_database.rows(k_steps), m_end_steps);
-    same("shape", m_database.rows(k_shape), m_end_shape);
-    same("rows", m_database.rows("select * from users order by id"), m_end_rows);
-    if (dump) {
-      same("pg_dump", m_database.schema(), m_end_schema);
-    }
+  std::string forward(Fault fault, const Stage& stage, const CallPoint& at, bool dump) {
+    begin(fault, stage, at);
+    // A script that was killed begins at its beginning, whatever is done; whoever saw an error runs that command again.
+    const std::string all = "expand backfill verify contract";
+    migrate_with(*m_database, m_plan, fault == Fault::killed_before ? all : all.substr(all.find(stage.phase)), m_clock,
+                 m_observer, m_course.options());
+    same("state", m_database->value("select state from ecmigrate.migrations"), "contracted");
+    same("steps", m_database->rows(k_steps), m_course.end_steps());
+    same_facts(m_course.end(), dump);
     journal_is_consistent();
     return m_complaints;
   }
 
-  std::string back(Fault fault, const CallPoint& at, bool dump) {
-    begin(fault, at);
-    m_complaints.clear();
-    if (m_database.value(m_subject.is_contracted) == "1") {
+  std::string back(Fault fault, const Stage& stage, const CallPoint& at, bool dump) {
+    begin(fault, stage, at);
+    if (m_database->value(m_course.subject().is_contracted) == "1") {
       refuses_to_go_back();
       return m_complaints;
     }
-    migrate_with(m_database, m_subject.plan, "rollback", m_clock, m_observer);
-    const std::string state = m_database.value("select to_regclass('ecmigrate.migrations') is not null") == "t"
-                                  ? m_database.value("select state from ecmigrate.migrations")
+    migrate_with(*m_database, m_plan, "rollback", m_clock, m_observer);
+    const std::string state = m_database->value("select to_regclass('ecmigrate.migrations') is not null") == "t"
+                                  ? m_database->value("select state from ecmigrate.migrations")
                                   : std::string();
     same("state", state.empty() ? "rolled_back" : state, "rolled_back");
-    same("shape", m_database.rows(k_shape), m_start_shape);
-    same("rows", m_database.rows("select * from users order by id"), m_start_rows);
-    if (dump) {
-      same("pg_dump", m_database.schema(), m_start_schema);
-    }
+    same_facts(m_course.start(), dump);
     if (!state.empty()) {
       journal_is_consistent();
     }
@@ -188,60 +223,51 @@ class Sweep {
   }
 
  private:
-  void restart() {
-    m_database.exec("drop table if exists users; drop schema if exists ecmigrate cascade");
-    m_database.exec(m_subject.setup);
-  }
-
-  void write() {
-    const bool expanded = m_database.value(m_subject.is_expanded) == "1";
-    const bool contracted = m_database.value(m_subject.is_contracted) == "1";
-    m_database.exec(contracted ? m_subject.writes_new : expanded ? m_subject.writes_both : m_subject.writes_old);
-  }
-
   /// The run that goes wrong, and what the application writes before anybody goes on.
-  void begin(Fault fault, const CallPoint& at) {
-    restart();
-    FaultyWire wire(fault, at);
+  void begin(Fault fault, const Stage& stage, const CallPoint& at) {
+    m_complaints.clear();
+    m_observer.events.clear();
+    m_database = std::make_unique<Database>(stage.begins.get());
+    FaultyWire wire(fault, at, stage.last_call);
     try {
-      run_with(wire);
+      migrate_with(*m_database, m_plan, stage.phase, m_clock, m_observer, m_course.options(), wire.hook());
     } catch (const Killed&) {
     } catch (const Error&) {
     }
     m_missed += wire.came_there() ? 0 : 1;
-    write();
-  }
-
-  void run_with(FaultyWire& wire) {
-    if (m_subject.only_backfill) {
-      migrate_with(m_database, m_subject.plan, "expand", m_clock, m_observer);
-    }
-    migrate_with(m_database, m_subject.plan, m_subject.only_backfill ? "backfill" : "expand backfill verify contract",
-                 m_clock, m_observer, m_options, wire.hook());
+    m_course.write(*m_database);
   }
 
   void refuses_to_go_back() {
     try {
-      migrate_with(m_database, m_subject.plan, "rollback", m_clock, m_observer);
+      migrate_with(*m_database, m_plan, "rollback", m_clock, m_observer);
       m_complaints += "rollback was not refused; ";
     } catch (const Error& error) {
       same("outcome", std::string(outcome_row(error.outcome()).name), "refused");
     }
-    same("shape", m_database.rows(k_shape), m_end_shape);
+    same("shape", m_database->rows(k_shape), m_course.end().shape);
+  }
+
+  void same_facts(const Facts& should_be, bool dump) {
+    same("shape", m_database->rows(k_shape), should_be.shape);
+    same("rows", m_database->rows("select * from users order by id"), should_be.rows);
+    if (dump) {
+      same("pg_dump", m_database->schema(), should_be.schema);
+    }
   }
 
   void journal_is_consistent() {
     // A rollback leaves the note that a step was begun and never done; its own steps are done like any others.
     same("unfinished steps",
-         m_database.value("select count(*) from ecmigrate.steps where not done and (phase = 'rollback' or (select "
-                          "state from ecmigrate.migrations) = "
-                          "'contracted')"),
+         m_database->value("select count(*) from ecmigrate.steps where not done and (phase = 'rollback' or (select "
+                           "state from ecmigrate.migrations) = "
+                           "'contracted')"),
          "0");
     same("steps done twice",
-         m_database.value(
+         m_database->value(
              "select count(*) from (select from ecmigrate.locks group by phase, step having count(*) > 1) twice"),
          "0");
-    same("runs", m_database.value("select count(*) > 0 from ecmigrate.runs"), "t");
+    same("runs", m_database->value("select count(*) > 0 from ecmigrate.runs"), "t");
   }
 
   void same(const std::string& what, const std::string& is, const std::string& should_be) {
@@ -250,87 +276,100 @@ class Sweep {
     }
   }
 
-  const Subject& m_subject;
-  Database m_database;
+  const Course& m_course;
+  const std::string& m_plan;
+  std::unique_ptr<Database> m_database;
   ImpatientClock m_clock;
   Recorder m_observer;
-  RunOptions m_options;
-  std::vector<CallPoint> m_points;
   int m_missed = 0;
-  std::string m_start_shape, m_start_schema, m_start_rows;
-  std::string m_end_shape, m_end_schema, m_end_rows, m_end_steps;
   std::string m_complaints;
 };
 
 /// `dump`: compare the whole schema, too, which takes as long as the rest.
-using SweepRun = std::string (Sweep::*)(Fault, const CallPoint&, bool dump);
+using SweepRun = std::string (Sweep::*)(Fault, const Stage&, const CallPoint&, bool dump);
 
-std::string try_one(Sweep& sweep, SweepRun run, Fault fault, const CallPoint& at, bool dump) {
+std::string try_one(Sweep& sweep, SweepRun run, Fault fault, const Stage& stage, const CallPoint& at, bool dump) {
   try {
-    return (sweep.*run)(fault, at, dump);
+    return (sweep.*run)(fault, stage, at, dump);
   } catch (const std::exception& error) {
     return std::string("whoever goes on meets: ") + error.what() + "\n";
   }
 }
 
-/// Every fault at every kind of call, on two databases at once. Gives all complaints.
-std::string sweep(const Subject& subject, SweepRun run) {
+/// Every fault at every kind of call, or what falls to one of several test cases that share them, on two databases at
+/// once. Gives all complaints.
+std::string sweep(const Subject& subject, SweepRun run, std::size_t share = 0, std::size_t shares = 1) {
   std::mutex mutex;
   std::string complaints;
-  server();
-  Sweep here(subject);
-  const auto half = [&, points = here.points()](Sweep& sweep, std::size_t first) {
+  const Course course(subject);
+  const auto half = [&](std::size_t first) {
+    Sweep sweep(course);
     std::size_t number = 0;
     int tried = 0;
-    for (const CallPoint& at : points) {
+    const auto try_all = [&](const Stage& stage, const CallPoint& at) {
       for (const auto& [fault, words] : k_faults) {
         // Before the first change nothing can be half done: then the way on from a lost network is all there is to see.
         if (at.only_read_before && (fault != Fault::cut_before || run != &Sweep::forward)) {
           continue;
         }
-        if (++number % 2 != first) {
+        if (++number % (2 * shares) != 2 * share + first) {
           continue;
         }
         ++tried;
-        if (const std::string wrong = try_one(sweep, run, fault, at, number % 16 < 2); !wrong.empty()) {
+        if (const std::string wrong = try_one(sweep, run, fault, stage, at, number / (2 * shares) % 8 == 0);
+            !wrong.empty()) {
           const std::lock_guard lock(mutex);
-          complaints += fmt::format("{} \"{}\", after \"{}\": {}", words, at.text, at.after, wrong);
+          complaints += fmt::format("{}, {} \"{}\", after \"{}\": {}", stage.phase, words, at.text, at.after, wrong);
         }
       }
+    };
+    for (const Stage& stage : course.stages()) {
+      for (const CallPoint& at : stage.points) {
+        try_all(stage, at);
+      }
     }
+    const std::lock_guard lock(mutex);
     if (sweep.missed() * 10 > tried * (subject.workers == 1 ? 1 : 5)) {
-      const std::lock_guard lock(mutex);
       complaints += fmt::format("{} of {} runs never came to their call", sweep.missed(), tried);
     }
   };
-  auto other = std::async(std::launch::async, [&] {
-    Sweep there(subject);
-    half(there, 1);
-  });
-  half(here, 0);
+  auto other = std::async(std::launch::async, [&] { half(1); });
+  half(0);
   other.get();
   return complaints;
 }
 
 }  // namespace
 
-TEST_CASE("crash sweep: a split and an index end the same, whatever call fails", "[sweep]") {
-  CHECK(sweep(k_split_subject, &Sweep::forward) == "");
+TEST_CASE("crash sweep: a split and an index end the same, whatever call fails: one half",
+          "[sweep][alone:sweep_split_1]") {
+  CHECK(sweep(k_split_subject, &Sweep::forward, 0, 2) == "");
 }
 
-TEST_CASE("crash sweep: a split of two partitions with two workers ends the same, whatever call fails", "[sweep]") {
+TEST_CASE("crash sweep: a split and an index end the same, whatever call fails: the other half",
+          "[sweep][alone:sweep_split_2]") {
+  CHECK(sweep(k_split_subject, &Sweep::forward, 1, 2) == "");
+}
+
+TEST_CASE("crash sweep: a split of two partitions with two workers ends the same, whatever call fails",
+          "[sweep][alone:sweep_partitions]") {
   CHECK(sweep(partitioned_subject(), &Sweep::forward) == "");
 }
 
-TEST_CASE("crash sweep: a split can be rolled back, whatever call failed", "[sweep]") {
+TEST_CASE("crash sweep: a split can be rolled back, whatever call failed", "[sweep][alone:sweep_split_back]") {
   CHECK(sweep(k_split_subject, &Sweep::back) == "");
 }
 
-TEST_CASE("crash sweep: a change of type ends the same, whatever call fails", "[sweep]") {
-  CHECK(sweep(k_type_subject, &Sweep::forward) == "");
+TEST_CASE("crash sweep: a change of type ends the same, whatever call fails: one half", "[sweep][alone:sweep_type_1]") {
+  CHECK(sweep(k_type_subject, &Sweep::forward, 0, 2) == "");
 }
 
-TEST_CASE("crash sweep: a change of type can be rolled back, whatever call failed", "[sweep]") {
+TEST_CASE("crash sweep: a change of type ends the same, whatever call fails: the other half",
+          "[sweep][alone:sweep_type_2]") {
+  CHECK(sweep(k_type_subject, &Sweep::forward, 1, 2) == "");
+}
+
+TEST_CASE("crash sweep: a change of type can be rolled back, whatever call failed", "[sweep][alone:sweep_type_back]") {
   CHECK(sweep(k_type_subject, &Sweep::back) == "");
 }
 

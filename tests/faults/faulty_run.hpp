@@ -48,10 +48,14 @@ struct CallPoint {
 class FaultyWire {
  public:
   FaultyWire() = default;
-  FaultyWire(Fault fault, CallPoint at) : m_fault(fault), m_at(std::move(at)) {}
+  /// `last`: the call before the first one, in a run that another one began.
+  FaultyWire(Fault fault, CallPoint at, std::string last)
+      : m_fault(fault), m_at(std::move(at)), m_last(std::move(last)) {}
 
   [[nodiscard]] pg::CallHook hook();
   [[nodiscard]] const std::vector<CallPoint>& points() const { return m_points; }
+  /// The newest call.
+  [[nodiscard]] const std::string& last() const { return m_last; }
   /// The run came to the call.
   [[nodiscard]] bool came_there() const { return m_came_there; }
 

@@ -85,7 +85,7 @@ const std::vector<std::pair<std::string, std::string>>& strong_modes() {
 /// too little of it would take in the middle of its work, unannounced; too much would stop the application for nothing.
 class LockRehearsal {
  public:
-  explicit LockRehearsal(Database& database) : m_database(database), m_rehearsing(database.connect()) {}
+  explicit LockRehearsal(const Database& database) : m_rehearsing(database.connect()), m_asking(database.connect()) {}
 
   pg::CallHook hook() {
     return [this](pg::CallMoment moment, int, std::string_view sql) {
@@ -120,17 +120,17 @@ class LockRehearsal {
 
   /// The strongest mode on each table. Asked by another session, which does not see tables that the step itself makes.
   std::map<std::string, std::string> locks_of(int pid) {
+    const pg::Rows rows = m_asking->query(
+        "select l.mode, format('%s.%s', to_json(n.nspname), to_json(c.relname)) from pg_locks l join pg_class c on "
+        "c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace "
+        "where l.pid = $1 and l.granted and c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'ecmigrate')",
+        {std::to_string(pid)});
     std::map<std::string, std::string> strongest;
     for (const auto& [server_name, name] : strong_modes()) {
-      const std::unique_ptr<pg::Connection> other = m_database.connect();
-      const pg::Rows rows = other->query(
-          "select format('%s.%s', to_json(n.nspname), to_json(c.relname)) from pg_locks l join pg_class c on c.oid = "
-          "l.relation join pg_namespace n on n.oid = c.relnamespace "
-          "where l.pid = $1 and l.mode = $2 and l.granted and c.relkind in ('r', 'p') and n.nspname not in "
-          "('pg_catalog', 'ecmigrate')",
-          {std::to_string(pid), server_name});
       for (int row = 0; row < rows.size(); ++row) {
-        strongest[rows.text(row, 0)] = name;
+        if (rows.text(row, 0) == server_name) {
+          strongest[rows.text(row, 1)] = name;
+        }
       }
     }
     return strongest;
@@ -144,8 +144,8 @@ class LockRehearsal {
     return text;
   }
 
-  Database& m_database;
   std::unique_ptr<pg::Connection> m_rehearsing;
+  std::unique_ptr<pg::Connection> m_asking;
 };
 
 /// Runs a plan forwards, and in another database back from every state, with every transaction rehearsed.

@@ -4,12 +4,15 @@
 #include <fmt/format.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <sstream>
@@ -59,10 +62,37 @@ class Reaper {
   pid_t m_child = 0;
 };
 
+/// Bytes that programs can still have without others being paged out; nothing where the system does not tell.
+std::uint64_t available_memory() {
+  std::ifstream facts("/proc/meminfo");
+  for (std::string word; facts >> word;) {
+    if (word == "MemAvailable:") {
+      std::uint64_t kilobytes = 0;
+      facts >> kilobytes;
+      return kilobytes * 1024;
+    }
+  }
+  return 0;
+}
+
+/// Where the run's folder goes. To make a database, which nearly every test does, costs a file system on a disk eight
+/// times what it costs one in memory. But the folder may hold a few hundred megabytes, and several runs may have one.
+std::string parent_folder() {
+  if (const char* wanted = std::getenv("ECMIGRATE_TEST_FOLDER")) {
+    return wanted;
+  }
+  constexpr const char* k_memory = "/dev/shm";
+  constexpr std::uint64_t k_room = std::uint64_t{4} << 30;
+  struct statvfs facts {};
+  const bool fits = access(k_memory, W_OK) == 0 && statvfs(k_memory, &facts) == 0 && (facts.f_flag & ST_NOEXEC) == 0 &&
+                    std::uint64_t{facts.f_bavail} * facts.f_frsize >= k_room && available_memory() >= k_room;
+  return fits ? k_memory : "/tmp";
+}
+
 /// A folder for the whole test run.
 const std::string& run_folder() {
   static const std::string folder = [] {
-    std::string path = "/tmp/ecmigrate-test-XXXXXX";
+    std::string path = parent_folder() + "/ecmigrate-test-XXXXXX";
     if (mkdtemp(path.data()) == nullptr) {
       throw std::runtime_error("no temporary folder");
     }
@@ -114,12 +144,18 @@ std::string shell(const std::string& command) {
 
 const std::string& server() {
   static const std::string conninfo = [] {
-    // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too.
-    shell(std::string(k_postgres) + " start " + run_folder() +
-          "/pg fsync=off full_page_writes=off shared_buffers=64MB max_connections=60 deadlock_timeout=1s "
+    // No fsync: the tests kill runners, not machines. Few shared buffers, so that eviction happens too. Little WAL is
+    // kept, as the folder may be in memory.
+    // One of tests/parallel.sh's is a copy of the same as those of its others, but not a test's own, which may have to
+    // be another than this.
+    const char* made = std::getenv("ECMIGRATE_TEST_MADE");
+    shell((made == nullptr ? "" : fmt::format("PG_MADE={} ", made)) + k_postgres + " start " + run_folder() +
+          "/pg fsync=off full_page_writes=off shared_buffers=64MB max_wal_size=256MB max_connections=60 "
+          "deadlock_timeout=1s "
           "wal_level=logical "
           "max_prepared_transactions=4 2>&1");
     std::string address = fmt::format("host={}/pg port=5432 user=postgres", run_folder());
+    pg::Connection({address + " dbname=template1", "test", nullptr});  // makes the cache that every copy comes with
     if (!plain_owner().empty()) {
       pg::Connection({address + " dbname=postgres", "test", nullptr})
           .query(fmt::format("create role {} login createdb createrole", plain_owner()));
@@ -175,16 +211,25 @@ void OwnServer::set(const std::string& name, const std::string& value) const {
 }
 
 Database::Database(std::string on, std::string encoding) : m_server(std::move(on)) {
-  static std::atomic<int> number{0};
-  m_name = fmt::format("test_{}_{}", getpid(), ++number);
-  pg::Connection maintenance({m_server + " dbname=postgres", "test", nullptr});
   // Another encoding than UTF-8 for a whole run of the tests (tests/versions.sh).
   if (const char* of_run = std::getenv("ECMIGRATE_TEST_ENCODING"); of_run != nullptr && encoding.empty()) {
     encoding = of_run;
   }
-  maintenance.query(
-      "create database " + m_name +
-      (encoding.empty() ? std::string() : fmt::format(" encoding '{}' locale 'C' template template0", encoding)));
+  create(encoding.empty() ? std::string() : fmt::format("encoding '{}' locale 'C' template template0", encoding));
+}
+
+Database::Database(const Database* model) : m_server(model->m_server) {
+  create("template " + model->m_name);
+}
+
+void Database::create(const std::string& more) {
+  static std::atomic<int> number{0};
+  m_name = fmt::format("test_{}_{}", getpid(), ++number);
+  pg::Connection maintenance({m_server + " dbname=postgres", "test", nullptr});
+  // Copied as files, the way of all servers before 15, a database comes with the cache that its first session would
+  // make anew.
+  maintenance.query(fmt::format("create database {} {} {}", m_name, more,
+                                maintenance.server_version() < 150000 ? "" : "strategy file_copy"));
   if (!plain_owner().empty() && m_server == server()) {
     m_user = plain_owner();
     maintenance.query(fmt::format("alter database {} owner to {}", m_name, m_user));

@@ -47,12 +47,16 @@ class Database {
  public:
   /// On the test run's server, or on another; of this encoding, or of the test run's.
   explicit Database(std::string on = server(), std::string encoding = {});
+  /// A copy of one that leave() was called of.
+  explicit Database(const Database* model);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
   [[nodiscard]] const std::string& name() const { return m_name; }
   [[nodiscard]] std::string conninfo(const std::string& more = {}) const;
+  /// Ends the test's own session, so that the database can be copied.
+  void leave() { m_connection.reset(); }
   /// A further session.
   [[nodiscard]] std::unique_ptr<pg::Connection> connect(const std::string& more = {}) const;
   /// Several statements on the test's own session.
@@ -67,6 +71,8 @@ class Database {
   [[nodiscard]] std::string schema() const;
 
  private:
+  void create(const std::string& more);
+
   std::string m_server;
   std::string m_name;
   std::string m_user;  ///< that its sessions are of, where that is not the server's own
