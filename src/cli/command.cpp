@@ -129,6 +129,7 @@ RunOptions RunFlags::options(const Plan& plan) const {
   }
   options.confirmed = confirm;
   options.confirm_contract = true;
+  options.quiet_for = duration_flag("--quiet-for", quiet_for, options.quiet_for);
   if (isatty(STDIN_FILENO) != 0) {
     options.ask = [name = plan.name](const std::string& question) { return typed_name(question + ".", name); };
   }
@@ -200,6 +201,13 @@ void add_confirm_flag(CLI::App& command, RunFlags& flags) {
       .add_option("--confirm", flags.confirm,
                   "The migration's name, where data may be lost or the plan has changed and no terminal can ask")
       ->type_name("NAME");
+}
+
+void add_quiet_for_flag(CLI::App& command, RunFlags& flags) {
+  command
+      .add_option("--quiet-for", flags.quiet_for,
+                  "Refuse to contract where the old columns were used within this time, as far as can be known")
+      ->type_name("TIME");
 }
 
 void add_index_wait_flag(CLI::App& command, RunFlags& flags) {

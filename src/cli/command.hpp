@@ -95,6 +95,7 @@ struct RunFlags {
   std::string max_duration;
   std::string check_rows;
   std::string confirm;
+  std::string quiet_for;
   std::string through = "verify";
   std::string repair;
   bool strict = false;
@@ -112,6 +113,7 @@ void add_plan_argument(CLI::App& command, RunFlags& flags);
 void add_lock_flags(CLI::App& command, RunFlags& flags);
 void add_pace_flags(CLI::App& command, RunFlags& flags);
 void add_confirm_flag(CLI::App& command, RunFlags& flags);
+void add_quiet_for_flag(CLI::App& command, RunFlags& flags);
 void add_index_wait_flag(CLI::App& command, RunFlags& flags);
 void add_trial_flags(CLI::App& command, RunFlags& flags);
 void add_accept_drop_flag(CLI::App& command, RunFlags& flags);

@@ -222,7 +222,7 @@ std::string steps_sql(std::string_view phase, const std::vector<Step>& steps) {
 /// As psql could run it in a quiet moment. The runner does the same in tries, small batches and with its checkpoints.
 std::string sql_text(const Plan& plan, const Recipe& recipe) {
   std::string text = as_comment(plan.name + ": what ecmigrate runs");
-  text += "create schema if not exists ecmigrate;\n";
+  text += "create schema if not exists ecmigrate;\ngrant usage on schema ecmigrate to public;\n";
   text += steps_sql("expand", recipe.expand);
   for (const SyncedTable& table : recipe.synced) {
     // The setting tells the sync trigger that this is no write of the new version.

@@ -29,6 +29,7 @@ void add_to(CLI::App& command, ChosenCommand& chosen) {
   add_trial_flags(command, *flags);
   add_pace_flags(command, *flags);
   add_index_wait_flag(command, *flags);
+  add_quiet_for_flag(command, *flags);
   add_accept_drop_flag(command, *flags);
 }
 

@@ -26,7 +26,8 @@ struct StatusFlags {
 /// What is shown of one migration.
 struct Shown {
   MigrationView view;
-  std::vector<TableFate> tables;   ///< those of it that are not as they were
+  std::vector<TableFate> tables;  ///< those of it that are not as they were
+  std::vector<event::OldUse> old_use;
   std::vector<EventView> history;  ///< oldest first, if it was asked for
   bool history_is_cut = false;     ///< there are older ones
 };

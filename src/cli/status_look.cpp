@@ -5,6 +5,7 @@
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
+#include "ecmigrate/phases/old_use.hpp"
 #include "ecmigrate/store/catalog_reader.hpp"
 #include "ecmigrate/store/journal.hpp"
 #include "status.hpp"
@@ -31,6 +32,19 @@ void read_history(ReadModel& model, Shown& shown) {
     shown.history.pop_back();
   }
   std::ranges::reverse(shown.history);
+}
+
+/// Outside of a transaction: what this role may not see would end it.
+void look_at_old_use(pg::Connection& connection, Look& look) {
+  Journal journal(connection);
+  for (Shown& shown : look.migrations) {
+    const MigrationView& migration = shown.view;
+    if (migration.state >= State::expanded && migration.state < State::contracting) {
+      if (const auto shape = ReadModel(connection, journal.format()).shape(migration.name)) {
+        shown.old_use = find_old_use(connection, shape->old_shapes, journal.old_use_looks(migration.name));
+      }
+    }
+  }
 }
 
 Look look_at(pg::Connection& connection, const std::string& name, bool history) {
@@ -62,6 +76,7 @@ Look look_at(pg::Connection& connection, const std::string& name, bool history) 
   }
   look.sees_all = sees_other_sessions(connection);
   connection.script("commit");
+  look_at_old_use(connection, look);
   return look;
 }
 

@@ -106,6 +106,10 @@ Json as_json(const Shown& shown, Instant now, const StatusFlags& flags) {
   for (const event::Progress& one : progress_of(migration)) {
     progress.push_back(Json::parse(event_to_json(one)));
   }
+  Json old_use = Json::array();
+  for (const event::OldUse& use : shown.old_use) {
+    old_use.push_back(Json::parse(event_to_json(use)));
+  }
   Json gone = Json::array();
   Json renamed = Json::object();
   for (const TableFate& fate : shown.tables) {
@@ -132,6 +136,7 @@ Json as_json(const Shown& shown, Instant now, const StatusFlags& flags) {
                {"error", error_as_json(migration)},
                {"gone_tables", gone},
                {"renamed_tables", renamed},
+               {"old_use", old_use},
                {"where", answers.migration.lead},
                {"next", answers.next.command}};
   if (flags.locks) {
@@ -230,6 +235,11 @@ std::string details_of(const Shown& shown, Instant now) {
     text += fmt::format("  verified {}: {} rows, {} differences, at {}\n", verification.relation,
                         with_thousands(verification.rows), with_thousands(verification.differences),
                         utc_time(verification.at));
+  }
+  for (const event::OldUse& use : shown.old_use) {
+    for (const std::string& line : old_use_words(use)) {
+      text += fmt::format("  {}\n", line);
+    }
   }
   if (const RunView* run = failed_run(migration)) {
     text += fmt::format("  {} ended with {}: {}\n", run->command, run->outcome.value_or(""), run->message);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <numeric>
 
 #include "carried_default.hpp"
@@ -69,6 +70,7 @@ class TableCompiler {
     validate();
     contract_step();
     list_added();
+    list_old_shape();
     std::ranges::copy(m_table.drops, std::back_inserter(m_recipe.drops));
   }
 
@@ -412,6 +414,31 @@ class TableCompiler {
       added.indexes.push_back(index.name.name);
     }
     m_recipe.added.push_back(std::move(added));
+  }
+
+  void list_old_shape() {
+    OldShape noted{m_table.table->name, {}, m_sync ? m_sync->last_write : QualifiedName{}};
+    OldShape unnoted{m_table.table->name, {}};
+    for (const Mapping& mapping : m_table.mappings) {
+      if (loses_names(mapping)) {
+        for (const OldColumn& column : mapping.olds) {
+          (notes_writes(mapping) ? noted : unnoted).columns.push_back(column.column->name);
+        }
+      }
+    }
+    for (const ColumnDrop& drop : m_table.drops) {
+      const bool mapped = std::ranges::any_of(m_table.mappings, [&](const Mapping& mapping) {
+        return std::ranges::any_of(mapping.olds, [&](const OldColumn& old) { return old.column->name == drop.column; });
+      });
+      if (!mapped && !drop.type_change && m_table.table->find_column(drop.column) != nullptr) {
+        unnoted.columns.push_back(drop.column);
+      }
+    }
+    for (OldShape& shape : {std::ref(noted), std::ref(unnoted)}) {
+      if (!shape.columns.empty()) {
+        m_recipe.old_shapes.push_back(std::move(shape));
+      }
+    }
   }
 
   const Draft& m_draft;

@@ -297,6 +297,16 @@ std::string news_changed(const Mapping& mapping) {
   return any_of(terms);
 }
 
+bool loses_names(const Mapping& mapping) {
+  return !mapping.olds.empty() && !mapping.keeps_names;
+}
+
+bool notes_writes(const Mapping& mapping) {
+  return loses_names(mapping) && std::ranges::none_of(mapping.olds, [](const OldColumn& old) {
+           return old.default_read != nullptr && old.default_read->volatile_value;
+         });
+}
+
 std::string unlimited(std::string type) {
   if (type.starts_with("character(") || type == "character" || type.starts_with("bit(") || type == "bit") {
     const std::string name = type.starts_with("bit") ? "pg_catalog.varbit" : "pg_catalog.bpchar";

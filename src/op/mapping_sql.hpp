@@ -74,11 +74,18 @@ Trial compile_unique_trial(const TableDraft& draft, const IndexBuild& index);
 /// Columns of the primary key, or nothing.
 std::vector<std::string> primary_key(const Table& table);
 
+/// The names of O are gone after contract.
+bool loses_names(const Mapping& mapping);
+/// The sync trigger notes when the old version writes O. Where O has a default that is another value each time, an
+/// INSERT by the old version cannot be told from one that leaves O out.
+bool notes_writes(const Mapping& mapping);
+
 /// CREATE FUNCTION and CREATE TRIGGER of the sync trigger, for INSERT and for UPDATE.
 struct SyncTriggerSql {
   std::vector<std::string> trigger_names;
   std::vector<std::string> create;
   std::vector<std::string> drop;
+  QualifiedName last_write;  ///< see OldShape; empty where it notes no writes
 };
 SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft);
 

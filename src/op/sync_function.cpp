@@ -59,10 +59,49 @@ bool can_be_early(const Mapping& mapping) {
   }) && std::ranges::none_of(mapping.news, [](const NewColumn& column) { return column.default_in_force; });
 }
 
+std::string indented(int depth, const std::string& text) {
+  return std::string(static_cast<std::size_t>(depth) * 2, ' ') + text + "\n";
+}
+
+/// Notes when the old version writes: once a second and session, as that is what a write can pay for. In a sequence, as
+/// a row would make the writers wait for each other; by setval, since nextval would change lastval() of the
+/// application; and logged, as a server that takes over has to have it (unlogged sequences are not even readable
+/// there). It works with the rights of whoever writes the table, and must not fail a write for want of them, or because
+/// somebody dropped the sequence: then the write is not noted.
+class UseNoter {
+ public:
+  UseNoter(QualifiedName sequence, const std::string& id)
+      : m_sequence(std::move(sequence)), m_setting(quote_literal("ecmigrate.used_" + id)) {}
+
+  /// Whole lines of PL/pgSQL. `used`: an expression, the old version writes.
+  [[nodiscard]] std::string statement(int depth, const std::string& used) const {
+    const std::string regclass = fmt::format("pg_catalog.to_regclass({})", quote_literal(m_sequence.sql()));
+    return indented(depth, fmt::format("if ({}) and pg_catalog.current_setting({}, true) is distinct from {} then",
+                                       used, m_setting, k_second)) +
+           indented(depth + 1, fmt::format("perform pg_catalog.set_config({}, {}, false);", m_setting, k_second)) +
+           indented(depth + 1, "if pg_catalog.has_schema_privilege('ecmigrate', 'usage') then") +
+           indented(depth + 2, fmt::format("if pg_catalog.has_sequence_privilege({}, 'update') then", regclass)) +
+           indented(depth + 3, fmt::format("perform pg_catalog.setval({}, {});", regclass, k_now)) +
+           indented(depth + 2, "end if;") + indented(depth + 1, "end if;") + indented(depth, "end if;");
+  }
+
+  static constexpr std::string_view k_now =
+      "(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000)::bigint";
+
+ private:
+  static constexpr std::string_view k_second =
+      "pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::bigint::text";
+
+  QualifiedName m_sequence;
+  std::string m_setting;
+};
+
 class FunctionBody {
  public:
-  explicit FunctionBody(const TableDraft& draft)
+  /// `noter`: where the writes by old columns are noted, if they are.
+  explicit FunctionBody(const TableDraft& draft, std::optional<UseNoter> noter = std::nullopt)
       : m_draft(draft),
+        m_noter(std::move(noter)),
         m_alone(std::ranges::count_if(draft.mappings, [](const Mapping& mapping) { return !mapping.news.empty(); }) ==
                 1) {}
 
@@ -239,6 +278,25 @@ class FunctionBody {
     return terms.empty() ? "false" : "(" + join(terms, " or ") + ")";
   }
 
+  /// The INSERT says what O is. One that gives the default's value cannot be told from one that leaves O out.
+  static std::string olds_set(const Mapping& mapping) {
+    std::vector<std::string> terms;
+    for (const OldColumn& old : mapping.olds) {
+      const std::string name = "new." + quote_identifier(old.column->name);
+      terms.push_back(old.default_read != nullptr
+                          ? differs(name, fmt::format("({})::{}", old.default_read->sql, old.column->type),
+                                    old.column->equality_is_identity)
+                          : name + " is not null");
+    }
+    return join(terms, " or ");
+  }
+
+  void note_use(int depth, const Mapping& mapping, const std::string& used) {
+    if (m_noter && notes_writes(mapping)) {
+      m_text += m_noter->statement(depth, used);
+    }
+  }
+
   /// news_unset(), or the INSERT gave O and all of N as null: an old application that copies a whole row which still
   /// waits.
   static std::string news_not_given(const Mapping& mapping) {
@@ -313,6 +371,9 @@ class FunctionBody {
     if (mapping.news.empty()) {  // a column on its way out, kept filled for those who still read it
       line(1, fmt::format("if {} then", olds_null(mapping)));
       fill_olds(2, mapping);
+      line(1, "else");
+      note_use(2, mapping, "true");
+      line(2, "null;");
       line(1, "end if;");
       return;
     }
@@ -323,8 +384,9 @@ class FunctionBody {
       return;
     }
     // A marker that is set comes with a row that moves between partitions: its nulls are the new application's.
-    line(1, fmt::format("if {}{} then", mapping.marker ? unfilled(mapping, "new") + " and " : "",
-                        news_not_given(mapping)));
+    const std::string by_old = (mapping.marker ? unfilled(mapping, "new") + " and " : "") + news_not_given(mapping);
+    line(1, fmt::format("if {} then", by_old));
+    note_use(2, mapping, olds_set(mapping));
     fill_news(2, mapping);
     insert_defaults(mapping);
     if (mapping.olds.empty()) {
@@ -393,6 +455,7 @@ class FunctionBody {
 
   void update_mapping(const Mapping& mapping) {
     line(1, fmt::format("if not ({}) then", news_written(mapping)));
+    note_use(2, mapping, olds_changed(mapping));
     const std::string others = others_changed(m_draft, mapping);
     if (m_alone && others == "false") {
       fill_news(2, mapping);
@@ -439,6 +502,7 @@ class FunctionBody {
   }
 
   const TableDraft& m_draft;
+  std::optional<UseNoter> m_noter;
   /// The only mapping that an UPDATE concerns: that its O or N changed or that it is pending, WHEN has asked already.
   bool m_alone;
   std::string m_text;
@@ -485,9 +549,7 @@ class TriggerMaker {
 
   /// `declarations` and `statements` are whole lines.
   QualifiedName add_function(const std::string& role, const std::string& declarations, const std::string& statements) {
-    const std::string suffix = suffix_of(role);
-    QualifiedName function{"ecmigrate",
-                           truncate_utf8("sync_" + m_table.name.name, k_max_identifier_bytes - suffix.size()) + suffix};
+    QualifiedName function = named(role);
     const std::string body = fmt::format("#variable_conflict use_column\n{}begin\n{}  return new;\nend\n",
                                          declarations.empty() ? declarations : "declare\n" + declarations, statements);
     const std::string tag = dollar_tag(body);
@@ -496,6 +558,17 @@ class TriggerMaker {
                                        function.sql(), m_settings, tag, body, tag));
     m_drop_functions.push_back(fmt::format("drop function if exists {}()", function.sql()));
     return function;
+  }
+
+  UseNoter add_noter() {
+    m_sql.last_write = named("last");
+    const std::string name = m_sql.last_write.sql();
+    m_drop_sequence = "drop sequence if exists " + name;
+    m_sql.create.insert(m_sql.create.end(),
+                        {m_drop_sequence, "create sequence " + name,
+                         fmt::format("select pg_catalog.setval({}, {}, false)", quote_literal(name), UseNoter::k_now),
+                         fmt::format("grant select, update on sequence {} to public", name)});
+    return {m_sql.last_write, m_id};
   }
 
   /// `event`: "insert", "update", "update of a". `condition` may be empty.
@@ -511,6 +584,9 @@ class TriggerMaker {
 
   SyncTriggerSql finish() {
     std::ranges::move(m_drop_functions, std::back_inserter(m_sql.drop));
+    if (!m_drop_sequence.empty()) {
+      m_sql.drop.push_back(std::move(m_drop_sequence));
+    }
     return std::move(m_sql);
   }
 
@@ -530,6 +606,11 @@ class TriggerMaker {
     m_sql.drop.push_back(fmt::format("drop trigger if exists {} on {}", quote_identifier(name), m_table.name.sql()));
   }
 
+  [[nodiscard]] QualifiedName named(const std::string& role) const {
+    const std::string suffix = suffix_of(role);
+    return {"ecmigrate", truncate_utf8("sync_" + m_table.name.name, k_max_identifier_bytes - suffix.size()) + suffix};
+  }
+
   [[nodiscard]] std::string suffix_of(const std::string& role) const { return "_" + m_id + "_" + role; }
 
   const Table& m_table;
@@ -537,6 +618,7 @@ class TriggerMaker {
   std::string m_id;
   SyncTriggerSql m_sql;
   std::vector<std::string> m_drop_functions;
+  std::string m_drop_sequence;
 };
 
 /// Settings change what some conversions give, so their function has them fixed, to what the runner's own sessions
@@ -585,6 +667,18 @@ void note_nulls(TriggerMaker& maker, const TableDraft& draft) {
   }
 }
 
+/// A column that goes without another in its place: the trigger for UPDATE has nothing to do with it.
+void note_drops(TriggerMaker& maker, const TableDraft& draft, const UseNoter& noter) {
+  int number = 0;
+  for (const Mapping& mapping : draft.mappings) {
+    if (mapping.news.empty() && notes_writes(mapping)) {
+      const std::string role = fmt::format("w{}", number++);
+      maker.add_trigger(role, "update of " + quote_identifier(mapping.olds.front().column->name), olds_changed(mapping),
+                        maker.add_function(role, "", noter.statement(1, "true")));
+    }
+  }
+}
+
 /// Where the application has BEFORE triggers of its own: they see O of what the new version writes.
 void sync_early(TriggerMaker& maker, const TableDraft& draft) {
   std::vector<std::string> inserts;
@@ -618,7 +712,9 @@ SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
   const std::string row = "  this alias for new;\n";
   // A function for each event: to ask TG_OP would cost on every row. The backfill inserts nothing: what is inserted in
   // its transactions comes from the application's triggers.
-  maker.add_trigger("i", "insert", "", maker.add_function("i", row, FunctionBody(draft).insert_part()));
+  const std::optional<UseNoter> noter =
+      std::ranges::any_of(draft.mappings, notes_writes) ? std::optional(maker.add_noter()) : std::nullopt;
+  maker.add_trigger("i", "insert", "", maker.add_function("i", row, FunctionBody(draft, noter).insert_part()));
   sync_early(maker, draft);
   if (const std::string condition = update_condition(draft); !condition.empty()) {
     note_nulls(maker, draft);
@@ -626,7 +722,10 @@ SyncTriggerSql sync_trigger(const Draft& plan, const TableDraft& draft) {
         std::ranges::any_of(draft.mappings, [](const Mapping& mapping) { return can_be_set_null(mapping); });
     maker.add_trigger("u", "update", condition,
                       maker.add_function("u", row + (notes ? "  ecmigrate_set_null text := '';\n" : ""),
-                                         FunctionBody(draft).update_part()));
+                                         FunctionBody(draft, noter).update_part()));
+  }
+  if (noter) {
+    note_drops(maker, draft, *noter);
   }
   return maker.finish();
 }

@@ -163,6 +163,7 @@ class TypeChange {
     Mapping& mapping = m_table.mappings.emplace_back();
     mapping.olds.push_back({&m_old, down});
     mapping.news.push_back(std::move(column));
+    mapping.keeps_names = !m_visible;
     mapping.label = fmt::format("{} {} → {}", m_old.name, m_old.type, m_type.type);
   }
 

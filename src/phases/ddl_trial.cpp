@@ -29,8 +29,15 @@ bool left_out(const std::string& statement) {
   if (statement == users_settings_for_now() || statement == no_longer_users_settings()) {
     return false;
   }
-  constexpr std::array<std::string_view, 5> k_beginnings{"do ", "create or replace function ", "create trigger ",
-                                                         "drop trigger ", "drop function "};
+  constexpr std::array<std::string_view, 9> k_beginnings{"do ",
+                                                         "create or replace function ",
+                                                         "create trigger ",
+                                                         "drop trigger ",
+                                                         "drop function ",
+                                                         "create sequence ",
+                                                         "select pg_catalog.setval(",
+                                                         "grant select, update on sequence ",
+                                                         "drop sequence "};
   return std::ranges::any_of(k_beginnings, [&](std::string_view words) { return statement.starts_with(words); }) ||
          (statement.starts_with("alter table ") && statement.find(" enable always trigger ") != std::string::npos);
 }

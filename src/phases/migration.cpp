@@ -18,6 +18,7 @@
 #include "ecmigrate/fill/verify.hpp"
 #include "ecmigrate/model/lifecycle.hpp"
 #include "ecmigrate/pace/limits_check.hpp"
+#include "ecmigrate/phases/old_use.hpp"
 #include "ecmigrate/phases/plan_summary.hpp"
 #include "ecmigrate/phases/what_goes.hpp"
 #include "ecmigrate/session/confirm.hpp"
@@ -74,6 +75,9 @@ struct Migration::Run {
     }
     if (record) {
       begin_run(command);
+      if (record->state < State::contracting && command != "rollback") {
+        let_writers_note(session.connection(), plan.name, record->recipe.old_shapes);
+      }
     }
     return record.has_value();
   }
@@ -325,6 +329,7 @@ struct Migration::Run {
     const Recipe recipe = prepare(true);
     const State before = record ? record->state : State::planned;
     journal.install();
+    let_writers_note(session.connection(), plan.name, recipe.old_shapes);
     if (const auto other = journal.begin(plan, recipe, tables)) {
       refuse_beside(*other);
     }
@@ -423,7 +428,10 @@ struct Migration::Run {
     const std::vector<SyncTrigger>& all = record->recipe.triggers;
     std::vector<Step> steps;
     for (const SyncTrigger& trigger : all) {
-      if (!trigger.make.empty() && !find_trigger_faults(session.connection(), {trigger}, {}).broken.empty()) {
+      std::vector<OldShape> shapes = record->recipe.old_shapes;
+      std::erase_if(shapes, [&](const OldShape& shape) { return shape.table != trigger.table; });
+      if (!trigger.make.empty() && (notes_are_missing(session.connection(), shapes) ||
+                                    !find_trigger_faults(session.connection(), {trigger}, {}).broken.empty())) {
         Step& step = steps.emplace_back();
         step.id = fmt::format("{}.sync trigger in run {}", trigger.table.display(), id);
         step.title = "make the sync trigger of " + trigger.table.display() + " again";
@@ -490,6 +498,30 @@ struct Migration::Run {
         throw Error(Outcome::usage, fmt::format("--accept-drop \"{}\": nothing has that name", name),
                     "Give the names that contract's refusal lists.");
       }
+    }
+  }
+
+  /// Looks at the use of the old columns, and says what it finds; the journal keeps it for later looks.
+  std::vector<event::OldUse> look_at_old_use(const std::string& phase) {
+    std::vector<event::OldUse> uses =
+        find_old_use(session.connection(), record->recipe.old_shapes, journal.old_use_looks(plan.name));
+    for (event::OldUse& use : uses) {
+      use.phase = phase;
+      session.report(use);
+    }
+    return uses;
+  }
+
+  void refuse_recent_use() {
+    const auto looks = journal.old_use_looks(plan.name);
+    const std::vector<event::OldUse> uses = look_at_old_use("contract");
+    const std::chrono::milliseconds quiet_for = session.options().quiet_for;
+    if (const std::vector<std::string> recent = uses_within(quiet_for, uses, looks); !recent.empty()) {
+      throw Error(Outcome::refused,
+                  fmt::format("the old columns have not been out of use for {}:\n  {}",
+                              format_milliseconds(static_cast<double>(quiet_for.count())), join(recent, "\n  ")),
+                  "Roll out the new version, wait, and run the same command again; ecmigrate status shows their "
+                  "use. Nothing was changed.");
     }
   }
 
@@ -622,6 +654,7 @@ void Migration::expand() {
     run.journal.record_trigger_marks(run.plan.name,
                                      trigger_marks(run.session.connection(), run.record->recipe.triggers));
   }
+  run.look_at_old_use("expand");
   run.set_state(State::expanded);
 }
 
@@ -659,6 +692,7 @@ void Migration::verify() {
     analyze_new_columns(run.session, table);
   }
   run.journal.record_trigger_marks(run.plan.name, marks);
+  run.look_at_old_use("verify");
   run.set_state(State::verified);
 }
 
@@ -674,6 +708,7 @@ void Migration::contract() {
     refuse_if_columns_are_needed(run.session, run.record->recipe);
     run.refuse_lost(run.drift());
     run.check_accepted_names();
+    run.refuse_recent_use();
     run.confirm_contract();
     run.rebuild_dropped_indexes();
     // Before the state says that there is no way back: what cannot be built ends here.

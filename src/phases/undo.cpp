@@ -43,8 +43,10 @@ std::vector<Step> begun_undos(pg::Connection& connection, const MigrationRecord&
   });
   for (Step& undo : undos) {
     if (std::ranges::any_of(undo.locks, [&](const LockRequest& lock) { return is_gone(fates, lock.relation); })) {
-      // A table takes all but the functions along.
-      std::erase_if(undo.sql, [](const std::string& sql) { return !sql.starts_with("drop function if exists "); });
+      // A table takes all but functions and sequences along.
+      std::erase_if(undo.sql, [](const std::string& sql) {
+        return !sql.starts_with("drop function if exists ") && !sql.starts_with("drop sequence if exists ");
+      });
       undo.locks.clear();
     }
     // A table that a foreign key pointed at.

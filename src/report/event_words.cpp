@@ -64,6 +64,10 @@ EventWords words(const event::VerifyFinished& e) {
                       e.repaired > 0 ? fmt::format(", {} repaired", with_thousands(e.repaired)) : "")};
 }
 
+EventWords words(const event::OldUse& e) {
+  return {"info", join(report::wording(e), "; ")};
+}
+
 EventWords words(const event::StateChanged& e) {
   return {e.after == "contracted" ? "ok" : "info", fmt::format("state {} → {}", e.before, e.after)};
 }
@@ -98,6 +102,26 @@ EventWords words(const event::Result& e) {
 }
 
 }  // namespace
+
+std::vector<std::string> old_use_words(const event::OldUse& use) {
+  std::vector<std::string> lines = report::wording(use);
+  for (std::string& line : lines) {
+    line = report::one_line(line);
+  }
+  return lines;
+}
+
+std::string old_writes_words(const MigrationView& migration, Instant now) {
+  std::vector<std::string> sentences;
+  for (const OldWriteView& view : migration.old_writes) {
+    const std::int64_t minutes = std::max<std::int64_t>(0, now - view.last) / 60'000;
+    const std::string ago = minutes == 0   ? "in the last minute"
+                            : minutes < 60 ? count(minutes, "minute") + " ago"
+                                           : "at " + clock_time(view.last, now);
+    sentences.push_back(fmt::format("{}.{} was last written {}.", view.relation, join(view.columns, ", "), ago));
+  }
+  return join(sentences, " ");
+}
 
 EventWords words_of(const Event& event) {
   EventWords found = std::visit([](const auto& e) { return words(e); }, event);

@@ -85,6 +85,12 @@ class TerminalReport final : public Observer {
   void show(const event::StepFinished& e) { result(wording(e)); }
   void show(const event::WalkFinished& e) { result(wording(e)); }
   void show(const event::VerifyFinished& e) { result(wording(e)); }
+  void show(const event::OldUse& e) {
+    // After expand the old version is what runs.
+    for (const std::string& line : e.phase == "expand" ? std::vector<std::string>() : wording(e)) {
+      result("  old use  " + line);
+    }
+  }
   void show(const event::Difference& e) { m_screen.print(wording(e)); }
 
   // Every phase of a build counts from 0 to 100 and is a task of its own.

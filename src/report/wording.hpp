@@ -251,4 +251,38 @@ inline std::string wording(const event::VerifyFinished& e) {
   return line;
 }
 
+/// A line about the writes, and one about the statements.
+inline std::vector<std::string> wording(const event::OldUse& e) {
+  const std::string what = fmt::format("{}.{}", e.relation, join(e.columns, ", "));
+  std::vector<std::string> lines;
+  if (!e.noted) {
+    lines.push_back(what + ": nothing notes its writes");
+  } else if (e.last_write_ms) {
+    lines.push_back(fmt::format("{}: last written {} ago{}", what, span_time(*e.last_write_ms),
+                                e.by.empty() ? "" : " by " + join(e.by, ", ")));
+  } else {
+    lines.push_back(fmt::format("{}: not written by an old version for {}", what, span_time(*e.noted_ms)));
+  }
+  if (!e.statements_known) {
+    lines.push_back("its readers are not known: no pg_stat_statements, or none for this role");
+    return lines;
+  }
+  std::int64_t calls = 0;
+  const event::OldUse::Statement* most = nullptr;
+  std::int64_t named = 0;
+  for (const event::OldUse::Statement& one : e.statements) {
+    if (one.calls_since > 0) {
+      ++named;
+      calls += one.calls_since;
+      most = most == nullptr || one.calls_since > most->calls_since ? &one : most;
+    }
+  }
+  lines.push_back(most == nullptr
+                      ? "no statement that names it was called since expand (pg_stat_statements)"
+                      : fmt::format("{} it, {} since expand (pg_stat_statements); most by {}: {}",
+                                    named == 1 ? "1 statement names" : with_thousands(named) + " statements name",
+                                    count(calls, "call"), most->role, short_query(most->text)));
+  return lines;
+}
+
 }  // namespace ecmigrate::report

@@ -196,6 +196,13 @@ std::string metrics_text(const Picture& picture, const Histogram& statements) {
   for (const MigrationView* view : views) {
     text.sample({{"migration", view->name}}, static_cast<double>(view->bad_rows));
   }
+  text.family("old_shape_last_write_timestamp_seconds", "gauge",
+              "When an old version last wrote columns that go at contract.");
+  for (const MigrationView* view : views) {
+    for (const OldWriteView& old : view->old_writes) {
+      text.sample({{"migration", view->name}, {"relation", old.relation}}, static_cast<double>(old.last) / 1000);
+    }
+  }
   text.family("serve_query_duration_seconds", "histogram", "How long the page's statements took in the database.");
   for (std::size_t i = 0; i < Histogram::k_bounds.size(); ++i) {
     text.sample({{"le", fmt::format("{}", Histogram::k_bounds[i])}}, static_cast<double>(statements.at_most[i]),

@@ -228,6 +228,10 @@ Answers answers_of(const Picture& picture, const MigrationPicture* migration, co
   Answers answers;
   if (migration != nullptr && migration->view) {
     answers = answers_about(*migration->view, picture.now, waiting_for_us(picture.waiting), dropped_columns(migration));
+    if (const std::string use = old_writes_words(*migration->view, picture.now);
+        !use.empty() && migration->view->state == State::verified) {
+      answers.migration.more += (answers.migration.more.empty() ? "" : " ") + use;
+    }
   } else if (migration != nullptr && options.planned) {
     answers = answers_about_plan(options.planned->plan_file, dropped_columns(migration));
   } else if (database.journal == DatabasePicture::Journal::newer) {

@@ -136,6 +136,27 @@ Json members(const event::VerifyFinished& e) {
           {"duration_ms", e.duration_ms}};
 }
 
+Json members(const event::OldUse& e) {
+  Json statements = Json::array();
+  for (const event::OldUse::Statement& one : e.statements) {
+    statements.push_back({{"id", one.id},
+                          {"role", one.role},
+                          {"calls", one.calls},
+                          {"calls_since", one.calls_since},
+                          {"text", one.text}});
+  }
+  return {{"type", "old_use"},
+          {"phase", e.phase},
+          {"relation", e.relation},
+          {"columns", e.columns},
+          {"noted", e.noted},
+          {"last_write_ms", optional_to_json(e.last_write_ms)},
+          {"noted_ms", optional_to_json(e.noted_ms)},
+          {"by", e.by},
+          {"statements_known", e.statements_known},
+          {"statements", statements}};
+}
+
 Json members(const event::StateChanged& e) {
   return {{"type", "state_changed"}, {"migration", e.migration}, {"before", e.before}, {"after", e.after}};
 }
@@ -300,6 +321,29 @@ event::VerifyFinished verify_of(const Json& in) {
   return e;
 }
 
+event::OldUse old_use_of(const Json& in) {
+  event::OldUse e;
+  read(in, "phase", e.phase);
+  read(in, "relation", e.relation);
+  read(in, "columns", e.columns);
+  read(in, "noted", e.noted);
+  e.last_write_ms = number_or_nothing(in, "last_write_ms");
+  e.noted_ms = number_or_nothing(in, "noted_ms");
+  read(in, "by", e.by);
+  read(in, "statements_known", e.statements_known);
+  if (in.contains("statements")) {
+    for (const Json& item : in.at("statements")) {
+      event::OldUse::Statement& one = e.statements.emplace_back();
+      read(item, "id", one.id);
+      read(item, "role", one.role);
+      read(item, "calls", one.calls);
+      read(item, "calls_since", one.calls_since);
+      read(item, "text", one.text);
+    }
+  }
+  return e;
+}
+
 std::optional<Event> event_of(const Json& in) {
   const std::string type = in.value("type", "");
   const auto text = [&](const char* name) { return in.value(name, std::string()); };
@@ -328,6 +372,9 @@ std::optional<Event> event_of(const Json& in) {
   }
   if (type == "verify_finished") {
     return verify_of(in);
+  }
+  if (type == "old_use") {
+    return old_use_of(in);
   }
   if (type == "state_changed") {
     return event::StateChanged{text("migration"), text("before"), text("after")};

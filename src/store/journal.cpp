@@ -372,6 +372,22 @@ void Journal::record_event(const std::string& name, std::int64_t run, const Even
   }
 }
 
+std::vector<std::pair<std::chrono::milliseconds, event::OldUse>> Journal::old_use_looks(const std::string& name) {
+  const pg::Rows rows = m_connection.query(
+      "select (date_part('epoch', clock_timestamp() - e.at) * 1000)::bigint, e.data from ecmigrate.events e join "
+      "ecmigrate.migrations m on m.name = e.migration where m.name = $1 and e.data->>'type' = 'old_use' and e.at >= "
+      "m.started_at "
+      "order by e.id desc",
+      {name});
+  std::vector<std::pair<std::chrono::milliseconds, event::OldUse>> looks;
+  for (int row = 0; row < rows.size(); ++row) {
+    if (const std::optional<Event> event = event_from_json(rows.text(row, 1))) {
+      looks.emplace_back(rows.integer(row, 0), std::get<event::OldUse>(*event));
+    }
+  }
+  return looks;
+}
+
 void Journal::record_progress(const std::string& name, std::int64_t run, const event::Progress& progress) {
   m_connection.query("insert into ecmigrate.progress (migration, run, data) values ($1, $2, $3)",
                      {name, std::to_string(run), storable(m_connection, event_to_json(progress))});

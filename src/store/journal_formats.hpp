@@ -10,7 +10,7 @@ namespace ecmigrate {
 /// journal, and what it writes and reads has to stay.
 ///
 /// Format 1 has no table `journal`; from 2 on that says which format it is.
-inline constexpr std::array<std::string_view, 3> k_journal_formats{
+inline constexpr std::array<std::string_view, 4> k_journal_formats{
     // 1: migrations and their states, runs, steps, locks, walks, verifications; events and progress as JSON
     R"(
 create table if not exists ecmigrate.migrations (
@@ -98,6 +98,10 @@ create index verifications_migration on ecmigrate.verifications (migration, id);
     R"(
 alter table ecmigrate.migrations add column tables jsonb, add column trigger_marks jsonb;
 alter table ecmigrate.walks add column oid bigint;
+)",
+    // 4: sync triggers count in sequences of this schema, with the rights of whoever writes the table
+    R"(
+grant usage on schema ecmigrate to public;
 )"};
 
 }  // namespace ecmigrate

@@ -21,7 +21,7 @@ trusted as (
 owned as (
   select n.nspowner as owner from pg_catalog.pg_namespace n where n.nspname = 'ecmigrate'
   union select c.relowner from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = 'ecmigrate' and c.relkind <> 'i'))";
+    where n.nspname = 'ecmigrate' and c.relkind not in ('i', 'S')))";
 
 std::string role_names(pg::Connection& connection, const std::string& select) {
   return connection.query(std::string(k_trusted) + select).text(0, 0);

@@ -109,6 +109,16 @@ std::string details_sql(int format) {
                          "ecmigrate.events where {} and data->>'type' in ('paused', 'resumed') order by id",
                          ms("at"), ms("finished_at"), of_m)) +
          " as pauses, ";
+  // Without an error where the sequence is not there any more, or may not be read.
+  sql +=
+      list_of(
+          "select o->'table' as relation, o->'columns' as columns, (select case when "
+          "pg_catalog.has_sequence_privilege(c.oid, 'select') then pg_catalog.pg_sequence_last_value(c.oid) end from "
+          "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = "
+          "o->'last_write'->>0 and c.relname = o->'last_write'->>1 and c.relkind = 'S') as last from "
+          "pg_catalog.jsonb_path_query(m.recipe, 'lax $.old_shapes[*]') o where m.state in ('expanded', 'backfilling', "
+          "'backfilled', 'verified')") +
+      " as old_writes, ";
   sql += "(select count(*) from ecmigrate.bad_rows where migration = m.name) as bad_rows ";
   return sql + "from wanted join ecmigrate.migrations m on m.name = wanted.name";
 }
@@ -290,6 +300,12 @@ MigrationView migration_of(const json& in) {
     }
   }
   view.bad_rows = member<std::int64_t>(in, "bad_rows");
+  for (const json& item : in.at("old_writes")) {
+    if (const auto last = maybe<Instant>(item, "last")) {
+      view.old_writes.push_back({QualifiedName{item.at("relation").at(0), item.at("relation").at(1)}.display(),
+                                 item.at("columns").get<std::vector<std::string>>(), *last});
+    }
+  }
   return view;
 }
 
@@ -407,6 +423,7 @@ std::optional<MigrationShape> ReadModel::shape(const std::string& name) {
     return shape;  // of a program that is not this one: less is shown
   }
   shape.tables = recipe.tables;
+  shape.old_shapes = recipe.old_shapes;
   shape.triggers = recipe.triggers;
   if (!recipe.synced.empty()) {
     const SyncedTable& table = recipe.synced.front();

@@ -1,5 +1,6 @@
 #include "ecmigrate/store/recipe_json.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "ecmigrate/base/error.hpp"
@@ -73,8 +74,43 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ColumnDrop, table, column, repla
                                                 default_planned, comment_planned, interim_default)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SyncTrigger, table, names, make)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AddedObjects, table, columns, constraints, indexes)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, before_contract, contract,
-                                   drops, triggers, added)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OldShape, table, columns, last_write)
+
+/// What an older program's recipe says of old shapes: their columns, whose writes its trigger does not note.
+static std::vector<OldShape> unnoted(const Recipe& recipe) {
+  std::vector<OldShape> shapes;
+  for (const ColumnDrop& drop : recipe.drops) {
+    // Of a rename it is the second name's column that is dropped.
+    const bool is_second_name = std::ranges::any_of(recipe.added, [&](const AddedObjects& added) {
+      return added.table == drop.table && std::ranges::find(added.columns, drop.column) != added.columns.end();
+    });
+    if (!drop.type_change) {
+      shapes.push_back({drop.table, {is_second_name ? drop.successor : drop.column}});
+    }
+  }
+  return shapes;
+}
+
+static void to_json(json& out, const Recipe& recipe) {
+  out = {
+      {"tables", recipe.tables},         {"expand", recipe.expand},        {"synced", recipe.synced},
+      {"after_fill", recipe.after_fill}, {"validate", recipe.validate},    {"before_contract", recipe.before_contract},
+      {"contract", recipe.contract},     {"drops", recipe.drops},          {"triggers", recipe.triggers},
+      {"added", recipe.added},           {"old_shapes", recipe.old_shapes}};
+}
+static void from_json(const json& in, Recipe& recipe) {
+  in.at("tables").get_to(recipe.tables);
+  in.at("expand").get_to(recipe.expand);
+  in.at("synced").get_to(recipe.synced);
+  in.at("after_fill").get_to(recipe.after_fill);
+  in.at("validate").get_to(recipe.validate);
+  in.at("before_contract").get_to(recipe.before_contract);
+  in.at("contract").get_to(recipe.contract);
+  in.at("drops").get_to(recipe.drops);
+  in.at("triggers").get_to(recipe.triggers);
+  in.at("added").get_to(recipe.added);
+  recipe.old_shapes = in.contains("old_shapes") ? in.at("old_shapes").get<std::vector<OldShape>>() : unnoted(recipe);
+}
 
 /// Format 1 kept the undos in a list of their own, joined to the steps by equal ids; and the user's SQL ran in sessions
 /// that had the settings it was written for.

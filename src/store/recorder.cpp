@@ -81,8 +81,9 @@ bool JournalRecorder::worth_keeping(const Event& event) {
   }
   return std::holds_alternative<event::StateChanged>(event) || std::holds_alternative<event::LockTryFailed>(event) ||
          std::holds_alternative<event::WalkFinished>(event) || std::holds_alternative<event::VerifyFinished>(event) ||
-         std::holds_alternative<event::TrialFinished>(event) || std::holds_alternative<event::Note>(event) ||
-         std::holds_alternative<event::Paused>(event) || std::holds_alternative<event::Resumed>(event);
+         std::holds_alternative<event::TrialFinished>(event) || std::holds_alternative<event::OldUse>(event) ||
+         std::holds_alternative<event::Note>(event) || std::holds_alternative<event::Paused>(event) ||
+         std::holds_alternative<event::Resumed>(event);
 }
 
 bool JournalRecorder::is_due(const event::Progress& progress) {

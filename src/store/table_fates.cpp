@@ -17,8 +17,11 @@ TableFate fate_of(pg::Connection& connection, const std::string& migration, cons
           "pg_catalog.jsonb_array_elements(coalesce(nullif(to_jsonb(m)->'columns', 'null'), '[]')) with ordinality as "
           "e (k, place) where m.name = $1 and k->>'schema' = $2 and k->>'table' = $3 order by place limit 1) as oid), "
           "named as (select pg_catalog.to_regclass($4)::pg_catalog.oid as oid), "
-          "ours as (select coalesce((select c.oid from pg_catalog.pg_class c where c.oid = recorded.oid), "
-          "(select t.tgrelid from pg_catalog.pg_trigger t where t.tgparentid = 0 and t.tgname = any ({}) limit 1), "
+          // In a restored dump another relation may have that oid; the trigger has come along.
+          "ours as (select coalesce((select t.tgrelid from pg_catalog.pg_trigger t where t.tgparentid = 0 and t.tgname "
+          "= "
+          "any ({}) limit 1), "
+          "(select c.oid from pg_catalog.pg_class c where c.oid = recorded.oid and c.relkind in ('r', 'p')), "
           "case when recorded.oid is null then named.oid end) as oid from recorded, named) "
           "select n.nspname, c.relname, named.oid is not null from ours cross join named "
           "left join pg_catalog.pg_class c on c.oid = ours.oid left join pg_catalog.pg_namespace n on n.oid = "

@@ -127,9 +127,9 @@ std::vector<SampleRow> read_sample(pg::Connection& connection, const MigrationSh
           ? "'not compared'"
           : fmt::format("case when {} then 'pending' when {} then 'differs' else 'equal' end", shape.pending,
                         shape.inconsistent.empty() ? "false" : shape.inconsistent);
-  const pg::Rows rows =
-      connection.query(fmt::format("select {}, {} from {} as this where {} order by {}", verdict, join(shown, ", "),
-                                   shape.sampled->sql(), join(any, " or "), join(quoted(shape.key), ", ")));
+  const pg::Rows rows = connection.query(
+      fmt::format("select /* ecmigrate */ {}, {} from {} as this where {} order by {}", verdict, join(shown, ", "),
+                  shape.sampled->sql(), join(any, " or "), join(quoted(shape.key), ", ")));
   std::vector<SampleRow> sample;
   for (int row = 0; row < rows.size(); ++row) {
     SampleRow found;

@@ -123,6 +123,13 @@ TEST_CASE("a table that was restored from a dump is known by its sync trigger, a
     CHECK(status_of(database).at("gone_tables") == json::array());
     CHECK(run_program(database, {"backfill", "PLAN"}, k_split).status == 0);
   }
+  SECTION("restored: every oid is another relation's") {
+    database.exec(
+        "create table stranger (id int); update ecmigrate.migrations set columns = (select jsonb_agg(c || "
+        "jsonb_build_object('oid', 'stranger'::regclass::oid::bigint)) from jsonb_array_elements(columns) c)");
+    CHECK(status_of(database).at("renamed_tables") == json::object());
+    CHECK(run_program(database, {"backfill", "PLAN"}, k_split).status == 0);
+  }
   SECTION("no oid is on record") {
     database.exec("update ecmigrate.migrations set columns = null");
     CHECK(status_of(database).at("gone_tables") == json::array());

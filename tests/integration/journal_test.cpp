@@ -53,7 +53,7 @@ TEST_CASE("a journal of format 1 is read as it is, upgraded by the next run, and
   CHECK(database.value("select to_regclass('ecmigrate.journal')") == "null");
 
   CHECK(run_program(database, {"run", "PLAN", "--through", "contract", "--confirm", "split"}, k_split).status == 0);
-  CHECK(database.value("select format from ecmigrate.journal") == "3");
+  CHECK(database.value("select format from ecmigrate.journal") == "4");
   CHECK(database.value("select state from ecmigrate.migrations") == "contracted");
   CHECK(database.value(
             "select count(*) from users where first_name || ' ' || last_name = 'Ann' || id || ' Lee' || id") == "200");
@@ -88,16 +88,16 @@ TEST_CASE("a journal of a newer format is refused, with what to do, and left alo
   Database database;
   database.exec(k_users);
   migrate(database, k_split, "expand");
-  database.exec("update ecmigrate.journal set format = 4");
+  database.exec("update ecmigrate.journal set format = 5");
   const Error error = error_of_open(database);
   CHECK(error.outcome() == Outcome::refused);
-  CHECK_THAT(error.what(), Catch::Matchers::Contains("has format 4; this ecmigrate knows formats up to 3"));
+  CHECK_THAT(error.what(), Catch::Matchers::Contains("has format 5; this ecmigrate knows formats up to 4"));
   for (const std::vector<std::string>& command :
        {std::vector<std::string>{"backfill", "PLAN"}, {"status"}, {"plan", "PLAN"}, {"pause", "PLAN"}}) {
     CHECK(run_program(database, command, k_split).status == 7);
   }
   CHECK(database.value("select format || ' ' || (select count(*) from ecmigrate.runs) from ecmigrate.journal") ==
-        "4 1");
+        "5 1");
 }
 
 TEST_CASE("a record that cannot be read does not stand in the way of another migration") {

@@ -175,6 +175,30 @@ struct VerifyFinished {
   double duration_ms = 0;
 };
 
+/// What is known of the use of the old columns of a table that go at contract.
+struct OldUse {
+  /// A statement that names the table and such a column, as pg_stat_statements has it.
+  struct Statement {
+    std::string id;    ///< queryid
+    std::string role;  ///< who runs it
+    std::int64_t calls = 0;
+    std::int64_t calls_since = 0;  ///< of these since expand, as far as looks that are in the journal tell
+    std::string text;              ///< on one line, its beginning
+
+    friend bool operator==(const Statement&, const Statement&) = default;
+  };
+
+  std::string phase;
+  std::string relation;
+  std::vector<std::string> columns;
+  bool noted = false;                   ///< the sync trigger notes the writes; else the two after this say nothing
+  std::optional<double> last_write_ms;  ///< how long ago; nothing: there was none
+  std::optional<double> noted_ms;       ///< how long none was noted; nothing where there was one
+  std::vector<std::string> by;          ///< application names that were seen to write so, of sessions that are there
+  bool statements_known = false;        ///< pg_stat_statements is there and shows texts
+  std::vector<Statement> statements;
+};
+
 struct StateChanged {
   std::string migration;
   std::string before;
@@ -205,10 +229,10 @@ struct Result {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Started, event::Note, event::LockTryFailed, event::StepFinished, event::IndexProgress,
-                 event::Progress, event::WalkFinished, event::TrialFinished, event::Difference, event::VerifyFinished,
-                 event::StateChanged, event::Paused, event::Resumed, event::Steered, event::Document, event::Result>;
+using Event = std::variant<event::Started, event::Note, event::LockTryFailed, event::StepFinished, event::IndexProgress,
+                           event::Progress, event::WalkFinished, event::TrialFinished, event::Difference,
+                           event::VerifyFinished, event::OldUse, event::StateChanged, event::Paused, event::Resumed,
+                           event::Steered, event::Document, event::Result>;
 
 /// Who is told. Called from one thread at a time; must not throw.
 class Observer {

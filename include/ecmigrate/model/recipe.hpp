@@ -127,6 +127,15 @@ struct SyncTrigger {
   std::vector<std::string> make{};  ///< statements that make them and their functions anew, whatever is left of them
 };
 
+/// What the old version of the application alone uses of a table: columns whose names are gone after contract.
+struct OldShape {
+  QualifiedName table;
+  std::vector<std::string> columns;
+  /// A sequence whose value is when the last write by these columns was, in milliseconds since 1970; as long as it was
+  /// not called, when expand made it. No name where nothing notes the writes.
+  QualifiedName last_write{};
+};
+
 struct Recipe {
   std::vector<QualifiedName> tables;  ///< every table the migration changes
   std::vector<Step> expand;
@@ -138,6 +147,7 @@ struct Recipe {
   std::vector<ColumnDrop> drops;
   std::vector<SyncTrigger> triggers;
   std::vector<AddedObjects> added;
+  std::vector<OldShape> old_shapes;
   std::vector<Trial> trials;          ///< for expand only; not kept in the journal
   std::vector<std::string> warnings;  ///< for expand only; not kept in the journal
 };

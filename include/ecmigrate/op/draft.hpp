@@ -91,6 +91,7 @@ struct Mapping {
   /// The hidden column that says "filled", where values cannot say it. Without O it also says by whom: true by `up`,
   /// false by the application.
   std::optional<std::string> marker;
+  bool keeps_names = false;         ///< what becomes of O has its names after contract
   bool null_means_pending = false;  ///< set by the server's answer: up(down(null, …)) is null in every column
 };
 

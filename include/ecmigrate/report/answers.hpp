@@ -99,6 +99,12 @@ struct EventWords {
 };
 EventWords words_of(const Event& event);
 
+/// What is known of the use of old columns: a line about the writes, and one about the statements.
+std::vector<std::string> old_use_words(const event::OldUse& use);
+
+/// The same of the writes alone, in words that change once a minute: "users.full_name was last written 3 min ago."
+std::string old_writes_words(const MigrationView& migration, Instant now);
+
 /// "pid 4121 report@metabase, idle in transaction for 2m05s".
 std::string blocker_words(const Blocker& blocker);
 

@@ -34,6 +34,8 @@ struct RunOptions {
   std::function<bool(const std::string& question)> ask{};
   /// Contract takes data away only for who said the migration's name, as above. Off for who calls as a library.
   bool confirm_contract = false;
+  /// Contract is refused while the old columns were used within this time; 0: whatever their use.
+  std::chrono::milliseconds quiet_for{0};
   std::string target;  ///< for the journal, see RunStart
 };
 

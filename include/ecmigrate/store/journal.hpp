@@ -17,7 +17,7 @@
 namespace ecmigrate {
 
 /// The format of the journal that this program makes; src/store/journal_formats.hpp says what each is.
-inline constexpr int k_journal_format = 3;
+inline constexpr int k_journal_format = 4;
 
 /// What the journal says of one migration.
 struct MigrationRecord {
@@ -124,6 +124,9 @@ class Journal {
   /// `run`: 0 when nobody ran.
   void record_event(const std::string& name, std::int64_t run, const Event& event);
   /// The time series of a backfill or a verify.
+  /// Every look at the use of the old columns since the migration was begun, the newest first, with how long ago it
+  /// was.
+  std::vector<std::pair<std::chrono::milliseconds, event::OldUse>> old_use_looks(const std::string& name);
   void record_progress(const std::string& name, std::int64_t run, const event::Progress& progress);
   /// What `ecmigrate compare` measured.
   void record_comparison(const std::string& migration, std::int64_t rows, const std::string& server,

@@ -103,6 +103,13 @@ struct EventView {
 };
 
 /// One migration, at one moment.
+/// When the old version wrote a table last, as the sync trigger notes it.
+struct OldWriteView {
+  std::string relation;
+  std::vector<std::string> columns;
+  Instant last = 0;
+};
+
 struct MigrationView {
   std::string name;
   std::string description;
@@ -124,6 +131,7 @@ struct MigrationView {
   std::vector<Blocker> last_blockers;  ///< of the newest try at a lock that failed
   std::optional<Instant> last_blockers_at;
   std::int64_t bad_rows = 0;
+  std::vector<OldWriteView> old_writes;  ///< of tables that an old version wrote since expand
 };
 
 /// A migration in a list.
@@ -166,6 +174,7 @@ struct MigrationShape {
   std::vector<std::string> key;          ///< of the first table that is walked
   std::optional<QualifiedName> sampled;  ///< that table
   std::vector<SyncTrigger> triggers;
+  std::vector<OldShape> old_shapes;
   std::string pending;  ///< predicate over `this`, a row of `sampled`: it waits for the backfill; empty: cannot be told
   std::string inconsistent;  ///< the same: filled, and not equal
 };
