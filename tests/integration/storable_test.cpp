@@ -27,7 +27,7 @@ void make_role(const OwnServer& own) {
 
 }  // namespace
 
-TEST_CASE("a blocker whose name is not UTF-8 does not keep the end of a run out of the journal") {
+TEST_CASE("a blocker whose name is not UTF-8 does not keep the end of a run out of the journal", "[unicode]") {
   const OwnServer own("fsync=off");
   make_role(own);
   Database database(own.conninfo());
@@ -45,7 +45,7 @@ TEST_CASE("a blocker whose name is not UTF-8 does not keep the end of a run out 
   CHECK(contains(run_program(database, {"status"}).out, "expand ended with lock_not_obtained"));
 }
 
-TEST_CASE("status shows what somebody did whose name is not UTF-8") {
+TEST_CASE("status shows what somebody did whose name is not UTF-8", "[unicode]") {
   const OwnServer own("fsync=off");
   make_role(own);
   Database database(own.conninfo());
