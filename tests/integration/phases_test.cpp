@@ -177,11 +177,11 @@ TEST_CASE("plan says what each phase does and costs on one screen, and changes n
   // Once it is under way, what was decided at expand is what is shown, and that it is.
   CHECK(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
   const std::string under_way = run_program(database, {"plan", "PLAN"}, k_split).out;
-  CHECK_THAT(under_way, Catch::Matchers::Contains("it is expanded: what has run is not run again") &&
-                            Catch::Matchers::Contains(
-                                "  expand    add first_name, last_name, sync trigger: done\n  backfill  fill "
-                                "full_name → first_name, last_name\n") &&
-                            Catch::Matchers::Contains("drop full_name"));
+  CHECK_THAT(under_way,
+             Catch::Matchers::Contains("it is expanded: what has run is not run again") &&
+                 Catch::Matchers::Contains(
+                     "  expand    add first_name, last_name, sync trigger: done\n  backfill  fill full_name ") &&
+                 Catch::Matchers::Contains("drop full_name"));
   CHECK(database.value("select count(*) from ecmigrate.events where data->>'text' like "
                        "'%estimate: the backfill writes about 3,002 rows%'") == "1");
 }
