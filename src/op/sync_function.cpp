@@ -168,9 +168,7 @@ class FunctionBody {
   }
 
  private:
-  void line(int depth, const std::string& text) {
-    m_text += std::string(static_cast<std::size_t>(depth) * 2, ' ') + text + "\n";
-  }
+  void line(int depth, const std::string& text) { m_text += indented(depth, text); }
 
   void fill_news(int depth, const Mapping& mapping) {
     for (const NewColumn& column : mapping.news) {

@@ -63,8 +63,8 @@ void find_last_write(pg::Connection& connection, const OldShape& shape, event::O
   }
 }
 
-/// Whoever holds the lock of the sequence has written in its transaction that still runs; of the others the
-/// last statement tells.
+/// Whoever holds the lock of the sequence has written in its transaction that still runs; of the others the last
+/// statement tells.
 void find_writers(pg::Connection& connection, const OldShape& shape, event::OldUse& use) {
   const auto rows = if_possible(
       connection,

@@ -91,26 +91,8 @@ static std::vector<OldShape> unnoted(const Recipe& recipe) {
   return shapes;
 }
 
-static void to_json(json& out, const Recipe& recipe) {
-  out = {
-      {"tables", recipe.tables},         {"expand", recipe.expand},        {"synced", recipe.synced},
-      {"after_fill", recipe.after_fill}, {"validate", recipe.validate},    {"before_contract", recipe.before_contract},
-      {"contract", recipe.contract},     {"drops", recipe.drops},          {"triggers", recipe.triggers},
-      {"added", recipe.added},           {"old_shapes", recipe.old_shapes}};
-}
-static void from_json(const json& in, Recipe& recipe) {
-  in.at("tables").get_to(recipe.tables);
-  in.at("expand").get_to(recipe.expand);
-  in.at("synced").get_to(recipe.synced);
-  in.at("after_fill").get_to(recipe.after_fill);
-  in.at("validate").get_to(recipe.validate);
-  in.at("before_contract").get_to(recipe.before_contract);
-  in.at("contract").get_to(recipe.contract);
-  in.at("drops").get_to(recipe.drops);
-  in.at("triggers").get_to(recipe.triggers);
-  in.at("added").get_to(recipe.added);
-  recipe.old_shapes = in.contains("old_shapes") ? in.at("old_shapes").get<std::vector<OldShape>>() : unnoted(recipe);
-}
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Recipe, tables, expand, synced, after_fill, validate, before_contract, contract,
+                                   drops, triggers, added, old_shapes)
 
 /// Format 1 kept the undos in a list of their own, joined to the steps by equal ids; and the user's SQL ran in sessions
 /// that had the settings it was written for.
@@ -148,8 +130,16 @@ std::string recipe_to_json(const Recipe& recipe) {
 }
 
 Recipe recipe_from_json(std::string_view text, int format) {
-  json recipe = json::parse(text);
-  return (format == 1 ? from_format_1(std::move(recipe)) : std::move(recipe)).get<Recipe>();
+  json parsed = json::parse(text);
+  const bool knows_old_shapes = parsed.contains("old_shapes");
+  if (!knows_old_shapes) {
+    parsed["old_shapes"] = json::array();
+  }
+  Recipe recipe = (format == 1 ? from_format_1(std::move(parsed)) : std::move(parsed)).get<Recipe>();
+  if (!knows_old_shapes) {
+    recipe.old_shapes = unnoted(recipe);
+  }
+  return recipe;
 }
 
 }  // namespace ecmigrate
