@@ -70,15 +70,15 @@ class FailedRun {
     constexpr std::chrono::milliseconds k_patience{5'000};
     const RunView* run = look.migrations.empty() ? nullptr : failed_run(look.migrations.front().view);
     if (run == nullptr || may_run_again(*run)) {
-      m_seen_at.reset();
+      m_began = 0;
       return;
     }
     const std::chrono::milliseconds now = system_clock().now();
-    if (!m_seen_at || m_began != run->since) {
+    if (m_began != run->since) {
       m_seen_at = now;
       m_began = run->since;
     }
-    if (now - *m_seen_at >= k_patience) {
+    if (now - m_seen_at >= k_patience) {
       const MigrationView& migration = look.migrations.front().view;
       throw Error(Outcome::failed,
                   fmt::format("\"{}\" is {}, and will not be {}: {} ended with {}: {}", migration.name,
@@ -89,8 +89,8 @@ class FailedRun {
   }
 
  private:
-  Instant m_began = 0;
-  std::optional<std::chrono::milliseconds> m_seen_at;
+  Instant m_began = 0;  ///< of the failed run; 0: none
+  std::chrono::milliseconds m_seen_at{0};
 };
 
 void sleep_for(std::chrono::milliseconds duration, const Invocation& invocation) {

@@ -35,7 +35,7 @@ TEST_CASE("a blocker whose name is not UTF-8 does not keep the end of a run out 
   const auto reader = database.connect(k_user);
   reader->script("begin; select from users limit 1");
   const ProgramResult waited =
-      run_program(database, {"expand", "PLAN", "--lock-timeout", "50ms", "--lock-budget", "200ms"}, k_split);
+      run_program(database, {"expand", "PLAN", "--lock-timeout", "50ms", "--lock-budget", "2s"}, k_split);
   INFO(waited.err);
   CHECK(waited.status == 5);
   CHECK_FALSE(contains(waited.err, "could not be written into the journal"));

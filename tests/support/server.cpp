@@ -28,6 +28,9 @@ namespace ecmigrate::test {
 
 namespace {
 
+/// What the programs print is compared here: in UTF-8, whatever the machine's locale.
+const bool k_speaks_utf8 = setenv("LC_ALL", "C.UTF-8", 1) == 0;
+
 constexpr const char* k_postgres = ECMIGRATE_SOURCE_DIR "/scripts/postgres.sh";
 
 /// Removes the run's servers and folder when this process ends, however it does: it reads a pipe that only we write to.
