@@ -14,6 +14,8 @@
 
 namespace ecmigrate {
 
+struct CurrentRun;
+
 /// One migration on one database: its phases, each of which goes on where an earlier run of it ended, does nothing when
 /// it is done, and refuses when it is not its turn. Every phase throws what the session and the step runner throw, and
 /// Error{refused} when the plan is not the one the migration was started with.
@@ -51,8 +53,7 @@ class Migration {
   [[nodiscard]] bool changed() const;
 
  private:
-  struct Run;
-  std::unique_ptr<Run> m_run;
+  std::unique_ptr<CurrentRun> m_run;
 };
 
 }  // namespace ecmigrate
