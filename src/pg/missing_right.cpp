@@ -17,10 +17,11 @@ struct Thing {
   std::string_view words;
   std::string_view rights;
   std::string_view in_grant;
+  std::string_view further{};  ///< what else it can be: the message does not say which right is missing
 };
 constexpr std::array<Thing, 12> k_things{{
-    {"schema ", "usage, create", "schema "},
-    {"table ", "select, references", ""},
+    {"schema ", "usage", "schema ", " Where a table, index or function is made there, also create."},
+    {"table ", "select, references", "", " Where the plan's own sql writes it, also insert, update or delete."},
     {"view ", "select", ""},
     {"materialized view ", "select", ""},
     {"sequence ", "usage, select", "sequence "},
@@ -54,8 +55,8 @@ std::string how_to_grant(const std::string& message, const std::string& role) {
     const std::string_view rest = text.substr(k_denied.size());
     const auto thing = std::ranges::find_if(k_things, [&](const Thing& one) { return rest.starts_with(one.words); });
     if (thing != k_things.end()) {
-      return fmt::format("Have its owner run: grant {} on {}{} to {};", thing->rights, thing->in_grant,
-                         as_in_sql(rest.substr(thing->words.size())), as_in_sql(role));
+      return fmt::format("Have its owner run: grant {} on {}{} to {};{}", thing->rights, thing->in_grant,
+                         as_in_sql(rest.substr(thing->words.size())), as_in_sql(role), thing->further);
     }
   }
   return fmt::format("{} lacks a right; docs/trust.md lists those that a migration needs.", as_in_sql(role));

@@ -26,6 +26,24 @@ std::optional<Missing> journal_right(pg::Connection& connection) {
   }
 }
 
+std::optional<Missing> ownership(pg::Connection& connection, const Recipe& recipe, const std::string& role) {
+  std::vector<std::string> names;
+  for (const QualifiedName& table : recipe.tables) {
+    if (!connection
+             .query("select pg_catalog.pg_has_role(c.relowner, 'usage') from pg_catalog.pg_class c where c.oid = "
+                    "$1::pg_catalog.regclass",
+                    {table.sql()})
+             .boolean(0, 0)) {
+      names.push_back(table.display());
+    }
+  }
+  if (names.empty()) {
+    return std::nullopt;
+  }
+  return Missing{fmt::format("ownership: {} may not alter {}", role, join(names, ", ")),
+                 "Let it run as their owner, or as a member of the owning role.", Command::expand};
+}
+
 bool triggers_would_fire(pg::Connection& connection, const Recipe& recipe) {
   return std::ranges::any_of(recipe.synced, &SyncedTable::user_update_triggers) &&
          !may_replace_replication_role(connection);
@@ -56,7 +74,9 @@ std::vector<Missing> what_is_missing(Session& session, const Recipe& recipe, con
   }
   const std::optional<Missing> lock_room =
       missing_lock_room(session, recipe, begins ? Command::expand : Command::contract);
+  const std::string role = connection.query("select quote_ident(current_user)").text(0, 0);
   if (begins) {
+    add(ownership(connection, recipe, role));
     add(journal_right(connection));
     add(lock_room);
   }
@@ -66,7 +86,6 @@ std::vector<Missing> what_is_missing(Session& session, const Recipe& recipe, con
   if (!begins) {
     add(lock_room);
   }
-  const std::string role = connection.query("select quote_ident(current_user)").text(0, 0);
   if (!sees_other_sessions(connection)) {
     missing.push_back({"pg_monitor: what others' sessions do, replicas and the archive cannot be watched",
                        fmt::format("Run: grant pg_monitor to {};", role),

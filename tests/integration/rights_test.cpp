@@ -60,7 +60,7 @@ TEST_CASE("a plan that uses what its role may not is refused, with the grant", "
       "('good'); revoke usage on type mood from public");
   for (const auto& [plan, grant] :
        {std::pair(add_column("code(email)"), "grant execute on function code to test_lesser"),
-        std::pair(add_column("other.code(email)"), "grant usage, create on schema other to test_lesser"),
+        std::pair(add_column("other.code(email)"), "grant usage on schema other to test_lesser"),
         std::pair(add_column("(select max(code) from codes)"), "grant select, references on codes to test_lesser"),
         std::pair(add_column("'good'", "mood"), "grant usage on type mood to test_lesser"),
         std::pair(std::string("name: own\noperations:\n  - sql:\n      expand: \"delete from codes\"\n      rollback: "
@@ -77,6 +77,23 @@ TEST_CASE("a plan that uses what its role may not is refused, with the grant", "
   CHECK(asked.status == k_refused);
   CHECK(asked.err.find("pause_query: permission denied for table codes") != std::string::npos);
   CHECK(asked.err.find("grant select, references on codes to test_lesser") != std::string::npos);
+}
+
+TEST_CASE("plan is whole for a role that may read the table and not alter it, and says so", "[superuser]") {
+  Database database;
+  const Owner owner(database);
+  database.exec("alter table users owner to current_user; grant select on users to test_lesser");
+  const ProgramResult shown = owner.run({"plan", "PLAN"});
+  INFO(shown.out << shown.err);
+  CHECK(shown.status == k_refused);
+  CHECK(shown.out.find("ownership: test_lesser may not alter users") != std::string::npos);
+  CHECK(shown.out.find("contract") != std::string::npos);
+  CHECK(shown.err.find("ownership: test_lesser may not alter users") != std::string::npos);
+  CHECK(owner.run({"plan", "PLAN", "--sql"}).status == k_refused);
+  const ProgramResult refused = owner.run({"expand", "PLAN"});
+  CHECK(refused.status == k_refused);
+  CHECK(refused.err.find("may not alter table \"users\"") != std::string::npos);
+  CHECK(database.value("select to_regnamespace('ecmigrate') is null") == "t");
 }
 
 TEST_CASE("a phase whose role has lost the table is refused", "[superuser]") {
