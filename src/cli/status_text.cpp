@@ -47,6 +47,10 @@ Json run_as_json(const MigrationView& migration) {
           {"limits", limits}};
 }
 
+std::string forget_command(const MigrationView& migration) {
+  return "ecmigrate forget " + shell_quote(migration.name);
+}
+
 /// Of a backfill that is not over: what it told last.
 std::vector<event::Progress> progress_of(const MigrationView& migration) {
   std::vector<event::Progress> list;
@@ -91,6 +95,27 @@ Json error_as_json(const MigrationView& migration) {
   const RunView* run = failed_run(migration);
   return run == nullptr ? Json(nullptr)
                         : Json{{"code", run->outcome.value_or("")}, {"message", run->message}, {"hint", run->hint}};
+}
+
+/// What can be done about a table that is not as it was.
+std::string way_out(const MigrationView& migration, const TableFate& fate) {
+  if (fate.fate == TableFate::Fate::renamed) {
+    return "give it its name back";
+  }
+  const std::string forget = forget_command(migration);
+  return migration.state == State::contracting ? forget : "roll back, or without its plan: " + forget;
+}
+
+/// The command that goes on. Where a table is not as it was every phase would be refused: then what closes the
+/// migration, or nothing where the table first has to have its name again.
+std::string next_command_of(const Shown& shown, const Answers& answers) {
+  if (shown.tables.empty() || shown.view.state == State::rolling_back) {
+    return answers.next.command;
+  }
+  if (std::ranges::any_of(shown.tables, [](const TableFate& fate) { return !fate.gone(); })) {
+    return {};
+  }
+  return shown.view.state == State::contracting ? forget_command(shown.view) : command_of(shown.view, "rollback");
 }
 
 Json as_json(const Shown& shown, Instant now, const StatusFlags& flags) {
@@ -138,7 +163,7 @@ Json as_json(const Shown& shown, Instant now, const StatusFlags& flags) {
                {"renamed_tables", renamed},
                {"old_use", old_use},
                {"where", answers.migration.lead},
-               {"next", answers.next.command}};
+               {"next", next_command_of(shown, answers)}};
   if (flags.locks) {
     json["locks"] = locks_as_json(migration);
   }
@@ -204,15 +229,6 @@ std::string run_line(const MigrationView& migration) {
                      run.lost ? "; run the same command again to go on" : "");
 }
 
-/// What can be done about a table that is not as it was.
-std::string way_out(const MigrationView& migration, const TableFate& fate) {
-  if (fate.fate == TableFate::Fate::renamed) {
-    return "give it its name back";
-  }
-  const std::string forget = "ecmigrate forget " + shell_quote(migration.name);
-  return migration.state == State::contracting ? forget : "roll back, or without its plan: " + forget;
-}
-
 std::string details_of(const Shown& shown, Instant now) {
   const MigrationView& migration = shown.view;
   const Answers answers = answers_about(migration, now, {}, {});
@@ -249,10 +265,11 @@ std::string details_of(const Shown& shown, Instant now) {
     text += fmt::format("  {}, a table of this migration, {}: {}\n", fate.table.display(), fate_words(fate),
                         way_out(migration, fate));
   }
-  if (!answers.next.command.empty()) {
+  if (const std::string next = next_command_of(shown, answers); !next.empty()) {
     // Of contract what has to come before it, too.
-    const bool release_first = migration.state == State::verified && situation_of(migration) == Situation::waiting;
-    text += fmt::format("  next: {}{}\n", release_first ? answers.next.more + " " : "", answers.next.command);
+    const bool release_first = next == answers.next.command && migration.state == State::verified &&
+                               situation_of(migration) == Situation::waiting;
+    text += fmt::format("  next: {}{}\n", release_first ? answers.next.more + " " : "", next);
   }
   return text;
 }

@@ -42,6 +42,8 @@ TEST_CASE("a table that was dropped and made anew is not taken for the migration
                  "users, a table of this migration, was dropped and made anew: roll back, or without its plan: "
                  "ecmigrate forget split"));
   CHECK(status_of(database).at("gone_tables") == json{"users"});
+  CHECK(contains(status_of(database).at("next"), "ecmigrate rollback"));
+  CHECK(contains(run_program(database, {"status"}).out, "next: ecmigrate rollback"));
   for (const char* phase : {"expand", "backfill"}) {
     INFO(phase);
     const ProgramResult refused = run_program(database, {phase, "PLAN"}, k_split);
@@ -89,6 +91,7 @@ TEST_CASE("contract does not go on upon a table that was made anew") {
   const ProgramResult refused = run_program(database, {"contract", "PLAN", "--confirm", "split"}, k_split);
   CHECK(refused.status == 7);
   CHECK(contains(refused.err, "ecmigrate forget split"));
+  CHECK(status_of(database).at("next") == "ecmigrate forget split");
   CHECK(database.schema() == anew);
 }
 
@@ -100,6 +103,7 @@ TEST_CASE("a table that was renamed is the migration's, even where another has t
   CHECK(contains(run_program(database, {"status"}).out, "users, a table of this migration, is people now"));
   CHECK(status_of(database).at("gone_tables") == json::array());
   CHECK(status_of(database).at("renamed_tables") == json{{"users", "people"}});
+  CHECK(status_of(database).at("next") == "");
   CHECK(contains(run_program(database, {"forget", "split"}).err, "users is people now"));
   for (const char* phase : {"expand", "backfill", "rollback"}) {
     INFO(phase);
