@@ -17,6 +17,10 @@ namespace {
 constexpr std::size_t k_most_shown = 72;
 constexpr std::size_t k_shown_before = 48;
 
+/// Of a long text, around the line that is meant.
+constexpr std::size_t k_lines_before = 3;
+constexpr std::size_t k_lines_after = 1;
+
 std::vector<std::string_view> characters_of(std::string_view text) {
   std::vector<std::string_view> characters;
   for (std::size_t at = 0; at < text.size();) {
@@ -53,11 +57,15 @@ std::string with_caret(std::string_view text, std::size_t character) {
   std::vector<std::string> shown;
   std::vector<std::string_view> line;
   std::size_t begin = 0;
+  std::size_t marked = 0;  // a line of those shown
   const std::vector<std::string_view> characters = characters_of(text);
   for (std::size_t i = 0; i <= characters.size(); ++i) {
     if (i < characters.size() && characters[i] != "\n") {
       line.push_back(characters[i]);
       continue;
+    }
+    if (character >= begin && character <= begin + line.size()) {
+      marked = shown.size();
     }
     if (character >= begin && character < begin + line.size()) {
       shown.push_back(marked_line(line, character - begin));
@@ -67,6 +75,12 @@ std::string with_caret(std::string_view text, std::size_t character) {
     begin = i + 1;
     line.clear();
   }
+  if (character >= characters.size()) {
+    marked = shown.size() - 1;
+  }
+  shown.resize(std::min(shown.size(), marked + 1 + k_lines_after));
+  shown.erase(shown.begin(),
+              shown.begin() + static_cast<std::ptrdiff_t>(std::max(marked, k_lines_before) - k_lines_before));
   return join(shown, "\n");
 }
 

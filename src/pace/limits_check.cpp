@@ -10,6 +10,7 @@
 #include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/pace/windows.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
+#include "ecmigrate/pg/syntax.hpp"
 #include "load_reader.hpp"
 
 namespace ecmigrate {
@@ -36,13 +37,18 @@ void check_question(pg::Connection& connection, const std::string& name, const s
   if (query.empty()) {
     return;
   }
-  connection.script("begin read only; " + users_settings_for_now());
+  const std::string begin = "begin read only; " + users_settings_for_now();
   std::optional<Error> wrong;
   const auto complain = [&](Outcome outcome, const std::string& what, const std::string& hint) {
     wrong.emplace(outcome, fmt::format("{}: {}", name, what), hint);
   };
   constexpr const char* k_hint =
       "It has to be one SELECT, whose first value says whether to stop: true, or a number above 0.";
+  connection.script(begin);
+  if (const auto error = pg::syntax_error(connection, query)) {  // as it stands: in brackets it could close them
+    throw Error(Outcome::plan_invalid, fmt::format("{}: {}", name, error->what()), k_hint);
+  }
+  connection.script(begin);
   try {
     if (!first_value_is(connection, query, "value", pg::sqlstate::k_datatype_mismatch) &&
         !first_value_is(connection, query, "value > 0", pg::sqlstate::k_undefined_function)) {

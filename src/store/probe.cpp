@@ -9,7 +9,9 @@
 #include "ecmigrate/base/caret.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/pg/sqlstate.hpp"
+#include "ecmigrate/pg/syntax.hpp"
 #include "lookup_rights.hpp"
 #include "setting_dependence.hpp"
 
@@ -154,8 +156,8 @@ class TableProbe {
   void complain(const Expression& expression, const pg::SqlError& error, const std::optional<Fault>& fault) {
     std::string message = column_of(error.what(), expression.what);
     std::string hint = error.hint();
-    if (fault && fault->text == expression.text && expression.at.line > 0) {
-      const std::string text = expression.text.substr(0, expression.text.find_last_not_of("\n") + 1);
+    if (fault && trim(fault->text) == trim(expression.text) && expression.at.line > 0) {
+      const std::string text = fault->text.substr(0, fault->text.find_last_not_of("\n") + 1);
       message += "\n" + with_caret(text, fault->character);
       if (fault->character >= characters_in(text) && hint.empty()) {
         hint = "The server has read past its end: is a bracket left open, or something missing there?";
@@ -447,7 +449,7 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
   }
 
   void read_index(Expression& expression, IndexBuild* index) {
-    m_connection.query(fmt::format("create index ecmigrate_index on {} {}\n", temporary(), expression.text));
+    execute({fmt::format("create index ecmigrate_index on {} ", temporary()), trim(expression.text), "\n"});
     const pg::Rows rows =
         print(expression,
               "select pg_get_indexdef(x.indexrelid), (select json_agg(pg_get_indexdef(x.indexrelid, n, false) order by "
@@ -517,12 +519,27 @@ select pg_get_viewdef('pg_temp.ecmigrate_view'::regclass),
   std::optional<Fault> m_fault;  ///< of the last statement that failed
 };
 
+/// What an operation `sql` says can be anything; its syntax is known before the first lock, also of what contract runs.
+void read_plans_sql(pg::Connection& connection, Draft& draft) {
+  for (const PlansSql& sql : draft.plans_sql()) {
+    connection.script("begin; " + users_settings_for_now());
+    if (const auto error = pg::syntax_error(connection, sql.text)) {
+      std::string message = column_of(error->what(), sql.what);
+      if (error->position() > 0) {
+        message += "\n" + with_caret(sql.text, static_cast<std::size_t>(error->position()) - 1);
+      }
+      draft.complain(sql.at, message, error->hint());
+    }
+  }
+}
+
 }  // namespace
 
 void probe_expressions(pg::Connection& connection, Draft& draft) {
   for (TableDraft& table : draft.tables()) {
     TableProbe(connection, draft, table).run();
   }
+  read_plans_sql(connection, draft);
   draft.throw_complaints();
 }
 

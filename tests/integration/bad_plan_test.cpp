@@ -243,6 +243,30 @@ TEST_CASE("an expression that the server cannot read is shown with a caret under
                                        "           ^\n"));
   CHECK_THAT(said_of(operation("alter_column: { table: person, column: city, default: \"lowr('X')\" }")),
              Catch::Matchers::Contains("does not exist\n    lowr('X')\n    ^\n"));
+  CHECK_THAT(said_of(operation("create_index: { table: person, name: i, columns: [city], predicate: \"cty = 'X'\" }")),
+             Catch::Matchers::Contains("index i: column \"cty\" does not exist\n"
+                                       "    using \"btree\" (\"city\") where cty = 'X'\n"
+                                       "                                 ^\n"));
+}
+
+TEST_CASE("a fault in the syntax of the plan's own sql is told before anything is done, whichever phase runs it") {
+  for (const std::string key : {"expand", "contract", "up"}) {
+    INFO(key);
+    const std::string said =
+        said_of(operation("sql:\n      " + key + ": |\n        insert into person (name) values ('é');\n" +
+                          "        delete form person\n"));
+    CHECK_THAT(said, Catch::Matchers::Contains(key + " of sql: syntax error at or near \"form\"\n"
+                                                     "    insert into person (name) values ('é');\n"
+                                                     "    delete form person\n"
+                                                     "           ^\n"));
+  }
+  CHECK_THAT(said_of(operation("sql: { expand: \"select 1\", rollback: \"drop tabel x\" }")),
+             Catch::Matchers::Contains("rollback of sql: syntax error at or near \"tabel\""));
+  Database database;
+  database.exec(k_person);
+  CHECK(run_program(database, {"plan", "PLAN"}, operation("sql: { contract: \"drop tabel x\" }")).status == 3);
+  // What is not there yet is no fault, and a text may end as it likes.
+  CHECK(run_program(database, {"plan", "PLAN"}, operation("sql: { contract: \"drop table x; -- gone\" }")).status == 0);
 }
 
 TEST_CASE("an expression whose fault lies outside of it is shown without a caret") {

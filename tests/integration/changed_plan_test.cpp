@@ -71,7 +71,7 @@ TEST_CASE("a statement of rollback that fails is changed in the plan, and rollba
   Database database;
   database.exec(k_tables);
   const std::string before = database.schema();
-  const std::string wrong = plan_with(sql_operation("expand: create table note (), rollback: drop tabel note"));
+  const std::string wrong = plan_with(sql_operation("expand: create table note (), rollback: drop table notes"));
   migrate(database, wrong, "expand");
   const Error failed = error_of([&] { migrate(database, wrong, "rollback"); });
   CHECK_THAT(failed.hint(), Catch::Matchers::Contains("change the statement in the plan"));
@@ -108,7 +108,7 @@ TEST_CASE("a contract whose first step failed has done nothing, and goes back to
 TEST_CASE("a statement of expand that fails is changed in the plan, in another place than the first too") {
   Database database;
   database.exec(k_tables);
-  const std::string wrong = plan_with(sql_operation("expand: creat table note (), rollback: drop table note"));
+  const std::string wrong = plan_with(sql_operation("expand: create table nowhere.note (), rollback: drop table note"));
   const std::string right = plan_with(sql_operation("expand: create table note (), rollback: drop table note"));
   const Error failed = error_of([&] { migrate(database, wrong, "expand"); });
   CHECK_THAT(failed.hint(), Catch::Matchers::Contains("ecmigrate rollback"));

@@ -40,7 +40,8 @@ TEST_CASE("a query that cannot be read is a reason to stop, not to go on", "[ver
 TEST_CASE("a query of the user's has to give something that can say stop", "[version]") {
   Database database;
   expand_users(database);
-  for (const std::string query : {"select email from users", "select now() - now()", "select", "select 1; select 2"}) {
+  for (const std::string query : {"select email from users", "select now() - now()", "select", "select 1; select 2",
+                                  "select true) as x, (select 1"}) {
     for (const std::string flag : {"--pause-query", "--abort-query"}) {
       const ProgramResult refused = run_program(database, {"backfill", "PLAN", flag, query}, k_split);
       INFO(query << ": " << refused.err);

@@ -24,6 +24,14 @@ TEST_CASE("a place outside of the text has no caret") {
   CHECK(with_caret("a\nb", 1) == "    a\n    b");
 }
 
+TEST_CASE("of many lines what stands around the caret is shown") {
+  const std::string text = "1\n2\n3\n4\n5\n6\n7\n8";
+  CHECK(with_caret(text, 8) == "    2\n    3\n    4\n    5\n    ^\n    6");
+  CHECK(with_caret(text, 9) == "    2\n    3\n    4\n    5\n    6");
+  CHECK(with_caret(text, 0) == "    1\n    ^\n    2");
+  CHECK(with_caret(text, 99) == "    5\n    6\n    7\n    8");
+}
+
 TEST_CASE("of a long line what stands around the caret is shown") {
   const std::string line = std::string(100, 'a') + "!" + std::string(100, 'b');
   CHECK(with_caret(line, 100) ==

@@ -158,6 +158,13 @@ struct TableDraft {
   std::vector<std::function<void()>> after_probe;    ///< decisions that need what the server said; run by compile
 };
 
+/// A text of an operation `sql`: only its syntax can be known before it runs.
+struct PlansSql {
+  std::string text;
+  std::string what;  ///< "contract of sql", for messages
+  Location at;
+};
+
 /// Something in the catalog that a plan speaks of.
 struct CatalogThing {
   enum class What { table, column, key, constraint, index };  ///< a key is a column with a unique index
@@ -217,6 +224,7 @@ class Draft {
   void warn(std::string text) { m_warnings.push_back(std::move(text)); }
   /// A step of its own, outside the tables' transactions; run in the plan's order.
   void add_step(std::string_view phase, int operation, Step step);
+  void add_plans_sql(PlansSql sql) { m_plans_sql.push_back(std::move(sql)); }
 
   [[nodiscard]] std::deque<TableDraft>& tables() { return m_tables; }
   [[nodiscard]] const std::deque<TableDraft>& tables() const { return m_tables; }
@@ -227,6 +235,7 @@ class Draft {
     Step step;
   };
   [[nodiscard]] const std::vector<PlannedStep>& steps() const { return m_steps; }
+  [[nodiscard]] const std::vector<PlansSql>& plans_sql() const { return m_plans_sql; }
   [[nodiscard]] const std::vector<Complaint>& complaints() const { return m_complaints; }
   /// Throws one Error with all complaints, if there are any.
   void throw_complaints() const;
@@ -249,6 +258,7 @@ class Draft {
   std::vector<Complaint> m_complaints;
   std::vector<std::string> m_warnings;
   std::vector<PlannedStep> m_steps;
+  std::vector<PlansSql> m_plans_sql;
 };
 
 /// Runs every operation's contribution to a draft that is new; it has the complaints then.

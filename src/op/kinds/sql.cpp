@@ -26,10 +26,18 @@ Action action_of(const PlannedOperation& operation, const std::string& sql) {
   return action;
 }
 
-void add(Draft& draft, const PlannedOperation& operation, const std::string& phase, const std::string& sql,
-         const std::string& undo = {}) {
+/// The field `key` runs in `phase`, `undo_key` at rollback if that was begun.
+void add(Draft& draft, const PlannedOperation& operation, const std::string& phase, const std::string& key,
+         const std::string& undo_key = {}) {
+  const std::string sql = operation.fields.text(key);
   if (sql.empty()) {
     return;
+  }
+  const std::string undo = undo_key.empty() ? std::string() : operation.fields.text(undo_key);
+  for (const std::string& one : {key, undo_key}) {
+    if (!one.empty() && operation.fields.has(one)) {
+      draft.add_plans_sql({operation.fields.text(one), one + " of sql", operation.fields.find(one)->at});
+    }
   }
   Step step{action_of(operation, sql), fmt::format("sql {}", operation.number), std::nullopt};
   if (!undo.empty()) {
@@ -53,16 +61,16 @@ void contribute(const PlannedOperation& operation, const Plan&, const Catalog&, 
     return;
   }
   if (parts) {
-    add(draft, operation, "expand", fields.text("expand"), fields.text("rollback"));
-    add(draft, operation, "contract", fields.text("contract"));
+    add(draft, operation, "expand", "expand", "rollback");
+    add(draft, operation, "contract", "contract");
   } else if (fields.flag("onComplete", false)) {
     if (fields.has("down")) {
       draft.complain(operation.at, "`down` and `onComplete` exclude each other",
                      "What runs at contract cannot be rolled back.");
     }
-    add(draft, operation, "contract", fields.text("up"));
+    add(draft, operation, "contract", "up");
   } else {
-    add(draft, operation, "expand", fields.text("up"), fields.text("down"));
+    add(draft, operation, "expand", "up", "down");
   }
 }
 
