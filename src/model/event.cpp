@@ -1,6 +1,12 @@
 #include "ecmigrate/model/event.hpp"
 
+#include "ecmigrate/base/text.hpp"
+
 namespace ecmigrate {
+
+std::string event::OldUse::shape() const {
+  return relation + "." + join(columns, ", ");
+}
 
 std::string join_reasons(const std::vector<PauseReason>& reasons) {
   std::string text;

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/quote.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/pg/sqlstate.hpp"
 
 namespace ecmigrate {
 
@@ -22,7 +24,11 @@ std::optional<pg::Rows> if_possible(pg::Connection& connection, const std::strin
   try {
     return connection.query(sql);
   } catch (const pg::SqlError& error) {
-    if (error.connection_lost()) {
+    // 55000: an extension that is created and not loaded.
+    constexpr std::array<std::string_view, 4> k_not_to_be_seen{
+        pg::sqlstate::k_insufficient_privilege, pg::sqlstate::k_undefined_table, pg::sqlstate::k_undefined_column,
+        pg::sqlstate::k_object_not_in_prerequisite_state};
+    if (std::ranges::find(k_not_to_be_seen, error.sqlstate()) == k_not_to_be_seen.end()) {
       throw;
     }
     return std::nullopt;
@@ -137,10 +143,6 @@ void count_calls_since(const std::vector<OldUseLook>& looks, event::OldUse& use)
   }
 }
 
-std::string what_of(const event::OldUse& use) {
-  return fmt::format("{}.{}", use.relation, join(use.columns, ", "));
-}
-
 std::string ago(double milliseconds) {
   return format_milliseconds(milliseconds) + " ago";
 }
@@ -148,14 +150,14 @@ std::string ago(double milliseconds) {
 /// Why it is not certain that nobody wrote; empty where it is.
 std::string write_within(double time, const event::OldUse& use) {
   if (!use.noted) {
-    return what_of(use) + ": nothing notes its writes, so it cannot be known: leave --quiet-for out";
+    return use.shape() + ": nothing notes its writes, so it cannot be known: leave --quiet-for out";
   }
   if (use.last_write_ms && *use.last_write_ms < time) {
-    return fmt::format("{} was last written {}{}", what_of(use), ago(*use.last_write_ms),
+    return fmt::format("{} was last written {}{}", use.shape(), ago(*use.last_write_ms),
                        use.by.empty() ? "" : " by " + join(use.by, ", "));
   }
   if (use.noted_ms && *use.noted_ms < time) {
-    return fmt::format("{}: its writes have been noted only since {}", what_of(use), ago(*use.noted_ms));
+    return fmt::format("{}: its writes have been noted only since {}", use.shape(), ago(*use.noted_ms));
   }
   return {};
 }
@@ -204,7 +206,14 @@ void let_writers_note(pg::Connection& connection, const std::string& name, const
     if (connection.query("select " + has).boolean(0, 0)) {
       return false;
     }
-    if_possible(connection, grant);
+    try {
+      connection.query(grant);
+    } catch (const pg::SqlError& error) {
+      // Whose it is not may not; and somebody may do the same at this moment. What is there then, decides.
+      if (error.connection_lost()) {
+        throw;
+      }
+    }
     if (!connection.query("select " + has).boolean(0, 0)) {
       throw Error(Outcome::refused,
                   "whoever writes the table has to be let into schema ecmigrate, where the last write is noted",

@@ -253,7 +253,7 @@ inline std::string wording(const event::VerifyFinished& e) {
 
 /// A line about the writes, and one about the statements.
 inline std::vector<std::string> wording(const event::OldUse& e) {
-  const std::string what = fmt::format("{}.{}", e.relation, join(e.columns, ", "));
+  const std::string what = e.shape();
   std::vector<std::string> lines;
   if (!e.noted) {
     lines.push_back(what + ": nothing notes its writes");

@@ -197,6 +197,9 @@ struct OldUse {
   std::vector<std::string> by;          ///< application names that were seen to write so, of sessions that are there
   bool statements_known = false;        ///< pg_stat_statements is there and shows texts
   std::vector<Statement> statements;
+
+  /// "users.full_name, age"
+  [[nodiscard]] std::string shape() const;
 };
 
 struct StateChanged {
