@@ -45,7 +45,9 @@ void end_run(Migration& migration, JournalRecorder& recorder, Observer& observer
 }
 
 bool typed_name(const std::string& question, const std::string& name) {
-  fmt::print(stderr, "{} Type the migration's name to go on ({}): ", question, name);
+  // What is asked of a list stands on a line of its own.
+  fmt::print(stderr, "{}{}Type the migration's name to go on ({}): ", question,
+             question.find('\n') == std::string::npos ? " " : "\n", name);
   std::string answer;
   std::getline(std::cin, answer);
   return trim(answer) == name;

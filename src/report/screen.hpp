@@ -65,6 +65,38 @@ inline std::string_view fit(std::string_view text, std::size_t columns) {
   return text;
 }
 
+/// A line in lines of so many columns, broken where its parts are set off from each other (by three blanks, or a dot in
+/// the middle) and in none of them.
+inline std::string folded(std::string_view line, std::size_t columns) {
+  constexpr std::array<std::string_view, 2> k_between{"   ", " · "};
+  constexpr std::string_view k_indentation = "      ";
+  const auto next_end = [&](std::size_t from) {
+    std::size_t end = line.size();
+    for (const std::string_view between : k_between) {
+      end = std::min(end, line.find(between, from));
+    }
+    return end;
+  };
+  std::string text;
+  std::string last;
+  std::size_t at = std::min(line.find_first_not_of(' '), line.size());
+  for (std::size_t begin = 0; begin < line.size();) {
+    const std::size_t end = next_end(at);
+    const std::string longer = last + std::string(line.substr(begin, end - begin));
+    const bool fits = last.empty() || fit(longer, columns).size() == longer.size();
+    if (!fits) {
+      text += last + "\n";
+    }
+    last = fits ? longer : std::string(k_indentation) + std::string(line.substr(at, end - at));
+    begin = end;
+    at = end;
+    for (const std::string_view between : k_between) {
+      at += line.substr(end).starts_with(between) ? between.size() : 0;
+    }
+  }
+  return text + last;
+}
+
 /// Where the text for people goes: results to `out`, everything else to `err`, and on a terminal one line of `err`
 /// that is painted over. Failing writes are ignored, a migration does not end because nobody reads along.
 class Screen {
@@ -76,6 +108,7 @@ class Screen {
     const std::string_view terminal = environment("TERM");
     m_repaints = isatty(fileno(err)) == 1 && !terminal.empty() && terminal != "dumb";
     m_colours = m_repaints && environment("NO_COLOR").empty();
+    m_folds = isatty(fileno(out)) == 1 && m_repaints;
   }
   ~Screen() { clear(); }
   Screen(const Screen&) = delete;
@@ -84,7 +117,20 @@ class Screen {
   /// Whether paint() may be used.
   [[nodiscard]] bool repaints() const { return m_repaints; }
 
-  void print(std::string_view text) { write(m_out, {}, text); }
+  /// On a terminal in lines that fit; a file or a pipe gets each line as it is.
+  void print(std::string_view text) {
+    if (!m_folds) {
+      write(m_out, {}, text);
+      return;
+    }
+    std::string lines;
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      lines += folded(text.substr(begin, end - begin), columns()) + "\n";
+      begin = end + 1;
+    }
+    write(m_out, {}, lines);
+  }
   void tell(std::string_view text) { write(m_err, {}, text); }
 
   void tell(Label label, std::string_view text) {
@@ -152,6 +198,7 @@ class Screen {
   std::FILE* m_err;
   bool m_utf8;
   bool m_repaints = false;
+  bool m_folds = false;
   bool m_colours = false;
   bool m_painted = false;
 };

@@ -47,7 +47,10 @@ std::string settled(const std::string& typescript, bool figures) {
     line = std::regex_replace(line, std::regex("##*m##*s|#m#s"), "# s");
     text += line + "\n";
   }
-  return text;
+  // Whether a line is broken depends on its figures.
+  static const std::regex broken("\n      (users  [A-Z]|waited |held |blocked |took )");
+  static const std::regex broken_at_dot("\n      (# batches|batch |hot |wal |# differences)");
+  return std::regex_replace(std::regex_replace(text, broken, "   $1"), broken_at_dot, " · $1");
 }
 
 std::string screen(Database& database, const std::string& folder, const std::string& command, int columns) {

@@ -103,10 +103,7 @@ class PseudoTerminal {
     REQUIRE(unlockpt(m_master) == 0);
     m_file = std::fopen(ptsname(m_master), "w");
     REQUIRE(m_file != nullptr);
-    winsize size{};
-    size.ws_row = 10;
-    size.ws_col = 40;
-    REQUIRE(ioctl(m_master, TIOCSWINSZ, &size) == 0);
+    resize(40);
   }
   ~PseudoTerminal() {
     std::fclose(m_file);
@@ -116,6 +113,13 @@ class PseudoTerminal {
   PseudoTerminal& operator=(const PseudoTerminal&) = delete;
 
   [[nodiscard]] std::FILE* file() const { return m_file; }
+
+  void resize(unsigned short columns) {
+    winsize size{};
+    size.ws_row = 10;
+    size.ws_col = columns;
+    REQUIRE(ioctl(m_master, TIOCSWINSZ, &size) == 0);
+  }
 
   // The kernel hands output over when it likes: a mark sent behind it says when all of it has come.
   std::string take() {
@@ -529,6 +533,35 @@ TEST_CASE("a terminal shows progress on one line that other output clears", "[re
   terminal.take();
   report.reset();
   CHECK(terminal.take() == "\r\x1b[K");
+}
+
+TEST_CASE("a result that is wider than the terminal is broken between its parts", "[report]") {
+  const Locale locale("C.UTF-8");
+  const Variable term("TERM", "xterm");
+  PseudoTerminal terminal;
+  auto report = make_terminal_report({}, terminal.file(), terminal.file());
+  event::StepFinished step = step_finished();
+  step.blocked_sessions = 0;
+  step.step = "validate 注文";
+  terminal.resize(45);
+  report->on(step);
+  const std::string narrow = terminal.take();
+  INFO(narrow);
+  CHECK(std::regex_match(narrow, std::regex("  1/2 validate 注文   users  [A-Z ]+\r\n      waited [^\r]*   held "
+                                            "[^\r]*\r\n")));
+  terminal.resize(200);
+  report->on(step);
+  const std::string wide = terminal.take();
+  CHECK(wide.find('\r') == wide.size() - 2);
+
+  // A part that is wider by itself stays whole; off a terminal so does every line.
+  terminal.resize(10);
+  report->on(step);
+  CHECK(terminal.take().starts_with("  1/2 validate 注文\r\n"));
+  Capture out;
+  make_terminal_report({}, out.file(), terminal.file())->on(step);
+  const std::string piped = out.take();
+  CHECK(piped.find('\n') == piped.size() - 1);
 }
 
 TEST_CASE("NO_COLOR takes the colours, TERM=dumb the repainting too", "[report]") {
