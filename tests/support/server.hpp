@@ -55,8 +55,9 @@ class Database {
 
   [[nodiscard]] const std::string& name() const { return m_name; }
   [[nodiscard]] std::string conninfo(const std::string& more = {}) const;
-  /// Ends the test's own session, so that the database can be copied.
+  /// Ends the test's own session, so that the database can be copied; enter() begins another.
   void leave() { m_connection.reset(); }
+  void enter() { m_connection = connect(); }
   /// A further session.
   [[nodiscard]] std::unique_ptr<pg::Connection> connect(const std::string& more = {}) const;
   /// Several statements on the test's own session.
