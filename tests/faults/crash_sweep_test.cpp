@@ -3,6 +3,7 @@
 #include <array>
 #include <future>
 #include <mutex>
+#include <set>
 
 #include "ecmigrate/base/error.hpp"
 #include "faults/faulty_run.hpp"
@@ -115,8 +116,20 @@ union all select 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid
 where indrelid = 'users'::regclass
 union all select 'trigger', tgname, '', '', '' from pg_trigger where not tgisinternal
 union all select 'function', proname, '', '', '' from pg_proc where pronamespace = to_regnamespace('ecmigrate')
+union all select 'sequence', relname, '', '', '' from pg_class where relnamespace = to_regnamespace('ecmigrate') and relname like 'sync\_%'
 union all select 'relation', relname, '', '', '' from pg_class where relnamespace = 'public'::regnamespace
 order by 1, 2)";
+
+// What the phases to come read of the journal. Long numbers are oids and the like, and other ones in each database.
+constexpr const char* k_journal = R"(
+select regexp_replace(fact, '[0-9]{4,}', 'N', 'g') from (
+  select (to_jsonb(m) - '{started_at,changed_at}'::text[])::text from ecmigrate.migrations m
+  union all select (to_jsonb(s) - 'at')::text from ecmigrate.steps s
+  union all select (to_jsonb(w) - 'run')::text from ecmigrate.walks w
+  union all select (to_jsonb(w) - '{run,rows,hot_rows,batches,wal_bytes,opened_at,changed_at}'::text[])::text from ecmigrate.windows w
+  union all select (to_jsonb(b) - 'at')::text from ecmigrate.bad_rows b
+  union all select (to_jsonb(s) - 'at')::text from ecmigrate.steering s) f (fact)
+order by 1)";
 
 constexpr const char* k_steps = "select phase, step, done from ecmigrate.steps order by 1, 2";
 
@@ -182,10 +195,28 @@ class Course {
   std::string m_end_steps;
 };
 
+/// Databases, as they are after something failed, from which the migration was seen to end as it should: most calls
+/// leave the same behind, and what follows is then the same, too.
+class Seen {
+ public:
+  [[nodiscard]] bool has(const std::string& facts) const {
+    const std::lock_guard lock(m_mutex);
+    return m_facts.contains(facts);
+  }
+  void add(std::string facts) {
+    const std::lock_guard lock(m_mutex);
+    m_facts.insert(std::move(facts));
+  }
+
+ private:
+  mutable std::mutex m_mutex;
+  std::set<std::string> m_facts;
+};
+
 /// The migration done again and again, each time from the phase on that is to fail, in a database of its own.
 class Sweep {
  public:
-  explicit Sweep(const Course& course) : m_course(course), m_plan(course.subject().plan) {}
+  Sweep(const Course& course, Seen& seen) : m_course(course), m_plan(course.subject().plan), m_seen(seen) {}
 
   /// Runs that never came to their call: two workers do not take turns the same way each time.
   [[nodiscard]] int missed() const { return m_missed; }
@@ -195,12 +226,27 @@ class Sweep {
     begin(fault, stage, at);
     // A script that was killed begins at its beginning, whatever is done; whoever saw an error runs that command again.
     const std::string all = "expand backfill verify contract";
-    migrate_with(*m_database, m_plan, fault == Fault::killed_before ? all : all.substr(all.find(stage.phase)), m_clock,
-                 m_observer, m_course.options());
+    const std::size_t rest = all.find(stage.phase) + stage.phase.size();
+    const std::string again = fault == Fault::killed_before ? all.substr(0, rest) : stage.phase;
+    const std::string failed = again + facts();
+    if (m_seen.has(failed)) {
+      return m_complaints;
+    }
+    migrate_with(*m_database, m_plan, again, m_clock, m_observer, m_course.options());
+    const std::string mended = all.substr(rest) + facts();
+    if (m_seen.has(mended)) {
+      m_seen.add(failed);
+      return m_complaints;
+    }
+    migrate_with(*m_database, m_plan, all.substr(rest), m_clock, m_observer, m_course.options());
     same("state", m_database->value("select state from ecmigrate.migrations"), "contracted");
     same("steps", m_database->rows(k_steps), m_course.end_steps());
     same_facts(m_course.end(), dump);
     journal_is_consistent();
+    if (m_complaints.empty()) {
+      m_seen.add(failed);
+      m_seen.add(mended);
+    }
     return m_complaints;
   }
 
@@ -208,6 +254,10 @@ class Sweep {
     begin(fault, stage, at);
     if (m_database->value(m_course.subject().is_contracted) == "1") {
       refuses_to_go_back();
+      return m_complaints;
+    }
+    const std::string failed = facts();
+    if (m_seen.has(failed)) {
       return m_complaints;
     }
     migrate_with(*m_database, m_plan, "rollback", m_clock, m_observer);
@@ -218,6 +268,9 @@ class Sweep {
     same_facts(m_course.start(), dump);
     if (!state.empty()) {
       journal_is_consistent();
+    }
+    if (m_complaints.empty()) {
+      m_seen.add(failed);
     }
     return m_complaints;
   }
@@ -236,6 +289,13 @@ class Sweep {
     }
     m_missed += wire.came_there() ? 0 : 1;
     m_course.write(*m_database);
+  }
+
+  /// All that the phases to come can know of the database.
+  std::string facts() {
+    const bool has_journal = m_database->value("select to_regclass('ecmigrate.steering') is not null") == "t";
+    return m_database->rows(k_shape) + m_database->rows("select * from users order by id") +
+           (has_journal ? m_database->rows(k_journal) : std::string("no journal"));
   }
 
   void refuses_to_go_back() {
@@ -278,6 +338,7 @@ class Sweep {
 
   const Course& m_course;
   const std::string& m_plan;
+  Seen& m_seen;
   std::unique_ptr<Database> m_database;
   ImpatientClock m_clock;
   Recorder m_observer;
@@ -302,8 +363,9 @@ std::string sweep(const Subject& subject, SweepRun run, std::size_t share = 0, s
   std::mutex mutex;
   std::string complaints;
   const Course course(subject);
+  Seen seen;
   const auto half = [&](std::size_t first) {
-    Sweep sweep(course);
+    Sweep sweep(course, seen);
     std::size_t number = 0;
     int tried = 0;
     const auto try_all = [&](const Stage& stage, const CallPoint& at) {
