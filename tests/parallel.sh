@@ -4,18 +4,18 @@
 # of its own as well. A line a process, as it ends, and all that one says that fails. The last line is "N passed,
 # N failed".
 #
-# How long each took is kept beside the program, in PROGRAM.seconds, for the next run: it begins with the longest, which
-# all would wait for at the end, and says about how long is left.
+# It begins with the longest, which all would wait for at the end, and says about how long is left: by how long each took
+# last, which is kept beside the program in PROGRAM.seconds, or by tests/parallel.seconds, which tells of another machine.
 #
 #   tests/parallel.sh [PROGRAM] [TESTS]      default: build/tests/integration_tests, and all of it
 #
 # TESTS narrows them, in the words of Catch2: '[sync],[version]', '~[sweep]'.
-# JOBS says how many at once; default: one more than there are processors.
+# JOBS says how many at once; default: two more than there are processors, as the longest wait most of the time.
 set -uo pipefail
 
 program=${1:-build/tests/integration_tests}
 tests=${2:-}
-jobs=${JOBS:-$(($(nproc) + 1))}
+jobs=${JOBS:-$(($(nproc) + 2))}
 
 # "[sync],[version]" of one part: "[#file][sync],[#file][version]".
 of_part() {
@@ -81,11 +81,9 @@ trap 'exit 130' INT TERM
 # Those that the last run did not know come first: they may be long.
 mapfile -t tags < <("$program" --list-tags -# | grep -oE '\[(#|alone:)[a-z_0-9]+\]' | tr -d '[]#')
 declare -A seconds
-if [ -f "$program.seconds" ]; then
-  while read -r part took; do
-    seconds[$part]=$took
-  done <"$program.seconds"
-fi
+while read -r part took; do
+  seconds[$part]=$took
+done < <(cat "$(dirname "$0")/parallel.seconds" "$program.seconds" 2>/dev/null)
 not_alone=$(printf '%s\n' "${tags[@]}" | sed -n 's/^alone:.*/~[&]/p' | tr -d '\n')
 mapfile -t parts < <(for part in "${tags[@]}"; do echo "${seconds[$part]:-99999} $part"; done | sort -k1,1rn -k2 | cut -d' ' -f2)
 "$(dirname "$0")/../scripts/postgres.sh" make "$folder/made" || exit 1
