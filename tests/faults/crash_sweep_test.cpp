@@ -6,6 +6,8 @@
 #include <set>
 
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/store/journal.hpp"
+#include "ecmigrate/store/sync_triggers.hpp"
 #include "faults/faulty_run.hpp"
 #include "support/catch.hpp"
 
@@ -114,16 +116,18 @@ where attrelid = 'users'::regclass and attnum > 0 and not attisdropped
 union all select 'constraint', conname, pg_get_constraintdef(oid), convalidated::text, '' from pg_constraint where conrelid = 'users'::regclass
 union all select 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisvalid::text, indisready::text from pg_index
 where indrelid = 'users'::regclass
-union all select 'trigger', tgname, '', '', '' from pg_trigger where not tgisinternal
-union all select 'function', proname, '', '', '' from pg_proc where pronamespace = to_regnamespace('ecmigrate')
-union all select 'sequence', relname, '', '', '' from pg_class where relnamespace = to_regnamespace('ecmigrate') and relname like 'sync\_%'
+union all select 'trigger', tgname, tgenabled::text, '', '' from pg_trigger where not tgisinternal
+union all select 'function', proname, md5(prosrc), '', '' from pg_proc where pronamespace = to_regnamespace('ecmigrate')
+union all select 'sequence', relname, relacl::text, '', '' from pg_class where relnamespace = to_regnamespace('ecmigrate') and relname like 'sync\_%'
 union all select 'relation', relname, '', '', '' from pg_class where relnamespace = 'public'::regnamespace
 order by 1, 2)";
 
 // What the phases to come read of the journal. Long numbers are oids and the like, and other ones in each database.
 constexpr const char* k_journal = R"(
 select regexp_replace(fact, '[0-9]{4,}', 'N', 'g') from (
-  select (to_jsonb(m) - '{started_at,changed_at}'::text[])::text from ecmigrate.migrations m
+  select 'rights ' || nspacl::text from pg_namespace where nspname = 'ecmigrate'
+  union all select format('locked %s %s %s', phase, step, count(*)) from ecmigrate.locks group by phase, step
+  union all select (to_jsonb(m) - '{started_at,changed_at}'::text[])::text from ecmigrate.migrations m
   union all select (to_jsonb(s) - 'at')::text from ecmigrate.steps s
   union all select (to_jsonb(w) - 'run')::text from ecmigrate.walks w
   union all select (to_jsonb(w) - '{run,rows,hot_rows,batches,wal_bytes,opened_at,changed_at}'::text[])::text from ecmigrate.windows w
@@ -295,7 +299,16 @@ class Sweep {
   std::string facts() {
     const bool has_journal = m_database->value("select to_regclass('ecmigrate.steering') is not null") == "t";
     return m_database->rows(k_shape) + m_database->rows("select * from users order by id") +
-           (has_journal ? m_database->rows(k_journal) : std::string("no journal"));
+           (has_journal ? m_database->rows(k_journal) + trigger_standing() : std::string("no journal"));
+  }
+
+  /// Whether the sync triggers are the ones that were made, as the phases ask.
+  std::string trigger_standing() {
+    const std::unique_ptr<pg::Connection> connection = m_database->connect();
+    const auto record = Journal(*connection).find("sweep");
+    return !record || record->trigger_marks.empty()                                       ? "no marks"
+           : trigger_marks(*connection, record->recipe.triggers) == record->trigger_marks ? "marks hold"
+                                                                                          : "other marks";
   }
 
   void refuses_to_go_back() {
