@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/quote.hpp"
 #include "ecmigrate/base/text.hpp"
-#include "ecmigrate/pg/sqlstate.hpp"
 
 namespace ecmigrate {
 
@@ -19,16 +17,13 @@ namespace {
 constexpr int k_most_statements = 200;
 constexpr int k_statement_characters = 200;
 
-/// What this role may not see, and what is not there, are no errors here. Outside of a transaction only.
+/// What this role may not see, what is not there, and what cannot be shown (texts of another database, in another
+/// encoding) are no errors here: whoever reads the answer learns that it is not known. Outside of a transaction only.
 std::optional<pg::Rows> if_possible(pg::Connection& connection, const std::string& sql) {
   try {
     return connection.query(sql);
   } catch (const pg::SqlError& error) {
-    // 55000: an extension that is created and not loaded.
-    constexpr std::array<std::string_view, 4> k_not_to_be_seen{
-        pg::sqlstate::k_insufficient_privilege, pg::sqlstate::k_undefined_table, pg::sqlstate::k_undefined_column,
-        pg::sqlstate::k_object_not_in_prerequisite_state};
-    if (std::ranges::find(k_not_to_be_seen, error.sqlstate()) == k_not_to_be_seen.end()) {
+    if (error.connection_lost()) {
       throw;
     }
     return std::nullopt;
@@ -206,14 +201,7 @@ void let_writers_note(pg::Connection& connection, const std::string& name, const
     if (connection.query("select " + has).boolean(0, 0)) {
       return false;
     }
-    try {
-      connection.query(grant);
-    } catch (const pg::SqlError& error) {
-      // Whose it is not may not; and somebody may do the same at this moment. What is there then, decides.
-      if (error.connection_lost()) {
-        throw;
-      }
-    }
+    if_possible(connection, grant);
     if (!connection.query("select " + has).boolean(0, 0)) {
       throw Error(Outcome::refused,
                   "whoever writes the table has to be let into schema ecmigrate, where the last write is noted",

@@ -284,6 +284,17 @@ TEST_CASE("a replica that takes over writes and knows the last write", "[standby
   CHECK(promoted.query("select last_value > " + noted + " from " + sequence(database)).boolean(0, 0));
 }
 
+TEST_CASE("a statement of another database that cannot be shown stops nothing", "[superuser][unicode]") {
+  const OwnServer server("shared_preload_libraries=pg_stat_statements");
+  const Database other(server.conninfo(), "SQL_ASCII");
+  Database database(server.conninfo());
+  database.exec("create extension pg_stat_statements");
+  database.exec(k_users);
+  shell(fmt::format("printf 'select 1 as \"caf\\351\"' | PGCLIENTENCODING=SQL_ASCII psql -X '{}'", other.conninfo()));
+  CHECK(run_program(database, {"run", "PLAN", "--through", "contract", "--confirm", "split"}, k_split).status == 0);
+  CHECK(run_program(database, {"status"}).status == 0);
+}
+
 TEST_CASE("statements that name an old column are told by pg_stat_statements", "[superuser]") {
   const OwnServer server("shared_preload_libraries=pg_stat_statements");
   Database database(server.conninfo());

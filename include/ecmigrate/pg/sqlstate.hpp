@@ -18,7 +18,6 @@ inline constexpr std::string_view k_undefined_function = "42883";
 inline constexpr std::string_view k_undefined_table = "42P01";
 inline constexpr std::string_view k_datatype_mismatch = "42804";
 inline constexpr std::string_view k_out_of_memory = "53200";
-inline constexpr std::string_view k_object_not_in_prerequisite_state = "55000";
 inline constexpr std::string_view k_object_in_use = "55006";
 inline constexpr std::string_view k_lock_not_available = "55P03";
 inline constexpr std::string_view k_query_canceled = "57014";  ///< by a timeout, too
