@@ -70,7 +70,12 @@ std::string with_caret(std::string_view text, std::size_t character) {
     if (character >= begin && character < begin + line.size()) {
       shown.push_back(marked_line(line, character - begin));
     } else {
-      shown.push_back(line.empty() ? std::string() : fmt::format("    {}", fmt::join(line, "")));
+      const std::size_t most = std::min(line.size(), k_most_shown);
+      shown.push_back(line.empty()
+                          ? std::string()
+                          : fmt::format("    {}{}",
+                                        fmt::join(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(most), ""),
+                                        most < line.size() ? "…" : ""));
     }
     begin = i + 1;
     line.clear();

@@ -66,33 +66,25 @@ inline std::string_view fit(std::string_view text, std::size_t columns) {
 }
 
 /// A line in lines of so many columns, broken where its parts are set off from each other (by three blanks, or a dot in
-/// the middle) and in none of them.
+/// the middle) and in none of them. For lines that are ours: in a value the two would be part of it.
 inline std::string folded(std::string_view line, std::size_t columns) {
-  constexpr std::array<std::string_view, 2> k_between{"   ", " · "};
+  constexpr std::string_view k_blanks = "   ";
+  constexpr std::string_view k_dot = " · ";
   constexpr std::string_view k_indentation = "      ";
-  const auto next_end = [&](std::size_t from) {
-    std::size_t end = line.size();
-    for (const std::string_view between : k_between) {
-      end = std::min(end, line.find(between, from));
-    }
-    return end;
-  };
   std::string text;
   std::string last;
-  std::size_t at = std::min(line.find_first_not_of(' '), line.size());
+  std::size_t part = std::min(line.find_first_not_of(' '), line.size());
   for (std::size_t begin = 0; begin < line.size();) {
-    const std::size_t end = next_end(at);
+    const std::size_t end = std::min({line.find(k_blanks, part), line.find(k_dot, part), line.size()});
     const std::string longer = last + std::string(line.substr(begin, end - begin));
     const bool fits = last.empty() || fit(longer, columns).size() == longer.size();
     if (!fits) {
       text += last + "\n";
     }
-    last = fits ? longer : std::string(k_indentation) + std::string(line.substr(at, end - at));
+    last = fits ? longer : std::string(k_indentation) + std::string(line.substr(part, end - part));
     begin = end;
-    at = end;
-    for (const std::string_view between : k_between) {
-      at += line.substr(end).starts_with(between) ? between.size() : 0;
-    }
+    part = line.substr(end).starts_with(k_dot) ? end + k_dot.size()
+                                               : std::min(line.find_first_not_of(' ', end), line.size());
   }
   return text + last;
 }
@@ -117,20 +109,9 @@ class Screen {
   /// Whether paint() may be used.
   [[nodiscard]] bool repaints() const { return m_repaints; }
 
-  /// On a terminal in lines that fit; a file or a pipe gets each line as it is.
-  void print(std::string_view text) {
-    if (!m_folds) {
-      write(m_out, {}, text);
-      return;
-    }
-    std::string lines;
-    for (std::size_t begin = 0; begin < text.size();) {
-      const std::size_t end = std::min(text.find('\n', begin), text.size());
-      lines += folded(text.substr(begin, end - begin), columns()) + "\n";
-      begin = end + 1;
-    }
-    write(m_out, {}, lines);
-  }
+  void print(std::string_view text) { write(m_out, {}, text); }
+  /// A line of ours: on a terminal in lines that fit; a file or a pipe gets it as it is.
+  void print_folded(std::string_view line) { print(m_folds ? folded(line, columns()) : std::string(line)); }
   void tell(std::string_view text) { write(m_err, {}, text); }
 
   void tell(Label label, std::string_view text) {

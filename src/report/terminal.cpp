@@ -82,9 +82,9 @@ class TerminalReport final : public Observer {
     }
   }
 
-  void show(const event::StepFinished& e) { result(wording(e)); }
-  void show(const event::WalkFinished& e) { result(wording(e)); }
-  void show(const event::VerifyFinished& e) { result(wording(e)); }
+  void show(const event::StepFinished& e) { folded_result(wording(e)); }
+  void show(const event::WalkFinished& e) { folded_result(wording(e)); }
+  void show(const event::VerifyFinished& e) { folded_result(wording(e)); }
   void show(const event::OldUse& e) {
     // After expand the old version is what runs.
     for (const std::string& line : e.phase == "expand" ? std::vector<std::string>() : wording(e)) {
@@ -143,6 +143,12 @@ class TerminalReport final : public Observer {
   void result(const std::string& line) {
     if (!m_options.quiet) {
       m_screen.print(line);
+    }
+  }
+
+  void folded_result(const std::string& line) {
+    if (!m_options.quiet) {
+      m_screen.print_folded(line);
     }
   }
 

@@ -29,6 +29,7 @@ TEST_CASE("of many lines what stands around the caret is shown") {
   CHECK(with_caret(text, 8) == "    2\n    3\n    4\n    5\n    ^\n    6");
   CHECK(with_caret(text, 9) == "    2\n    3\n    4\n    5\n    6");
   CHECK(with_caret(text, 0) == "    1\n    ^\n    2");
+  CHECK(with_caret(std::string(100, 'a') + "\nb", 101) == "    " + std::string(72, 'a') + "…\n    b\n    ^");
   CHECK(with_caret(text, 99) == "    5\n    6\n    7\n    8");
 }
 
