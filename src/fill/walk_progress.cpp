@@ -71,16 +71,17 @@ event::Progress WalkProgress::progress(std::chrono::milliseconds now, double par
 }
 
 event::WalkFinished WalkProgress::summary(std::chrono::milliseconds now) const {
-  const Written told = m_written - m_untold;
+  const Written now_written = m_written - m_before;
   event::WalkFinished finished;
   finished.phase = "backfill";
-  finished.rows = told.rows;
-  finished.batches = told.batches;
+  finished.rows = m_written.rows - m_untold.rows;
+  finished.rows_before = m_before.rows - m_untold.rows;
+  finished.batches = now_written.batches;
   finished.duration_ms = static_cast<double>((now - m_begin).count());
   finished.batch_p50_ms = percentile(m_batch_ms, 0.5);
   finished.batch_p99_ms = percentile(m_batch_ms, 0.99);
-  finished.hot_percent = 100 * told.hot_share();
-  finished.wal_bytes = told.wal_bytes;
+  finished.hot_percent = 100 * now_written.hot_share();
+  finished.wal_bytes = now_written.wal_bytes;
   finished.already_done = m_batch_ms.empty();
   return finished;
 }

@@ -201,7 +201,11 @@ inline std::string wording(const event::WalkFinished& e) {
   if (e.already_done) {
     return head + "already done";
   }
-  std::string line = fmt::format("{}{} rows in {}", head, with_thousands(e.rows), span_time(e.duration_ms));
+  std::string line =
+      fmt::format("{}{} rows in {}", head, with_thousands(e.rows - e.rows_before), span_time(e.duration_ms));
+  if (e.rows_before > 0) {
+    line += fmt::format(", {} with earlier runs", with_thousands(e.rows));
+  }
   if (e.batches > 0) {
     line += fmt::format(" · {} {} · batch p50 {} p99 {} · hot {:.0f}% · wal {}", with_thousands(e.batches),
                         e.batches == 1 ? "batch" : "batches", batch_time(e.batch_p50_ms), batch_time(e.batch_p99_ms),

@@ -111,10 +111,11 @@ Json members(const event::Progress& e) {
 Json members(const event::WalkFinished& e) {
   return {{"type", "walk_finished"},        {"phase", e.phase},
           {"relation", e.relation},         {"rows", e.rows},
-          {"batches", e.batches},           {"duration_ms", e.duration_ms},
-          {"batch_p50_ms", e.batch_p50_ms}, {"batch_p99_ms", e.batch_p99_ms},
-          {"hot_percent", e.hot_percent},   {"wal_bytes", e.wal_bytes},
-          {"quarantined", e.quarantined},   {"already_done", e.already_done}};
+          {"rows_before", e.rows_before},   {"batches", e.batches},
+          {"duration_ms", e.duration_ms},   {"batch_p50_ms", e.batch_p50_ms},
+          {"batch_p99_ms", e.batch_p99_ms}, {"hot_percent", e.hot_percent},
+          {"wal_bytes", e.wal_bytes},       {"quarantined", e.quarantined},
+          {"already_done", e.already_done}};
 }
 
 Json members(const event::TrialFinished& e) {
@@ -299,6 +300,7 @@ event::WalkFinished walk_of(const Json& in) {
   read(in, "phase", e.phase);
   read(in, "relation", e.relation);
   read(in, "rows", e.rows);
+  read(in, "rows_before", e.rows_before);
   read(in, "batches", e.batches);
   read(in, "duration_ms", e.duration_ms);
   read(in, "batch_p50_ms", e.batch_p50_ms);

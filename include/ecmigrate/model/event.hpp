@@ -139,6 +139,7 @@ struct WalkFinished {
   std::string phase;
   std::string relation;
   std::int64_t rows = 0;  ///< written by the backfill, compared by verify; over all runs, but of a second look alone
+  std::int64_t rows_before = 0;  ///< of these, by earlier runs; all below is of this one
   std::int64_t batches = 0;
   double duration_ms = 0;
   double batch_p50_ms = 0;
