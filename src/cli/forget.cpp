@@ -6,28 +6,18 @@
 #include "ecmigrate/phases/undo.hpp"
 #include "ecmigrate/session/confirm.hpp"
 #include "ecmigrate/store/journal.hpp"
-#include "ecmigrate/store/read_model.hpp"
+#include "migration_name.hpp"
 
 namespace ecmigrate {
 
 namespace {
 
 MigrationRecord find_migration(Journal& journal, pg::Connection& connection, const std::string& name) {
-  if (journal.installed()) {
-    if (auto record = journal.find(name)) {
-      return *record;
-    }
-    std::vector<std::string> names;
-    for (const MigrationSummary& summary : ReadModel(connection, journal.format()).list()) {
-      names.push_back(summary.name);
-    }
-    if (const auto nearest = nearest_word(name, std::vector<std::string_view>(names.begin(), names.end()))) {
-      throw Error(Outcome::usage, fmt::format("there is no migration \"{}\" in this database", name),
-                  fmt::format("Did you mean \"{}\"? ecmigrate status lists them.", *nearest));
-    }
+  auto record = journal.installed() ? journal.find(name) : std::nullopt;
+  if (!record) {
+    refuse_unknown_migration(connection, name);
   }
-  throw Error(Outcome::usage, fmt::format("there is no migration \"{}\" in this database", name),
-              "ecmigrate status lists them.");
+  return *record;
 }
 
 /// What is left of a table that is not as it was, as far as whoever reads the statements below has to know.

@@ -51,7 +51,7 @@ void Interrupt::listen() {
       _exit(128 + number);
     }
     m_signal = number;
-    std::fputs("\nstopping; again to stop at once\n", stderr);
+    std::fputs(m_silent ? "\n" : "\nstopping; again to stop at once\n", stderr);
     m_stop.request_stop();
   }
 }

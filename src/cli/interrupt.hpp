@@ -16,6 +16,8 @@ class Interrupt {
   Interrupt& operator=(const Interrupt&) = delete;
 
   [[nodiscard]] std::stop_token token() const { return m_stop.get_token(); }
+  /// For a command that only looks on: it stops nothing, and need not say so.
+  void say_nothing() { m_silent = true; }
   /// The signal that asked for the stop, or 0.
   [[nodiscard]] int signal() const { return m_signal; }
 
@@ -25,6 +27,7 @@ class Interrupt {
   std::stop_source m_stop;
   std::atomic<int> m_signal{0};
   std::atomic<bool> m_ending{false};
+  std::atomic<bool> m_silent{false};
   std::thread m_thread;
 };
 

@@ -5,14 +5,19 @@
 
 #include "command.hpp"
 #include "ecmigrate/base/error.hpp"
+#include "ecmigrate/base/text.hpp"
 #include "ecmigrate/planfile/planfile.hpp"
 
 namespace ecmigrate {
 
 namespace {
 
-void write_starter(const std::string& name, Invocation& invocation) {
-  const std::string path = name + ".yaml";
+void write_starter(std::string name, Invocation& invocation) {
+  constexpr std::string_view k_ending = ".yaml";
+  if (name.ends_with(k_ending)) {
+    name.resize(name.size() - k_ending.size());
+  }
+  const std::string path = name + std::string(k_ending);
   if (name.empty() || name.find('/') != std::string::npos) {
     throw Error(Outcome::usage, fmt::format("\"{}\" cannot be a file name", name),
                 "Give a plain name, such as split-full-name.");
@@ -28,7 +33,7 @@ void write_starter(const std::string& name, Invocation& invocation) {
     throw Error(Outcome::failed, fmt::format("{} could not be written whole", path));
   }
   invocation.result.message = "wrote " + path;
-  invocation.result.next = "ecmigrate plan " + path;
+  invocation.result.next = "ecmigrate plan " + shell_quote(path);
 }
 
 void add_to(CLI::App& command, ChosenCommand& chosen) {

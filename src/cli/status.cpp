@@ -1,13 +1,14 @@
 #include "status.hpp"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
-#include "ecmigrate/planfile/planfile.hpp"
+#include "migration_name.hpp"
 #include "output.hpp"
 
 namespace ecmigrate {
@@ -32,7 +33,7 @@ class Printer {
         throw OutputLost();
       }
     } else {
-      constexpr std::string_view k_clear = "\x1b[H\x1b[2J\x1b[3J";
+      constexpr std::string_view k_clear = "\x1b[H\x1b[2J";
       const bool repaints = m_flags.watch && isatty(STDOUT_FILENO) != 0;
       print_whole(fmt::format("{}{}", repaints ? k_clear : m_before.empty() ? "" : "\n", now));
     }
@@ -97,7 +98,8 @@ void sleep_for(std::chrono::milliseconds duration, const Invocation& invocation)
   const std::stop_token stop = invocation.interrupt.token();
   system_clock().sleep(duration, stop);
   if (stop.stop_requested()) {
-    throw pg::Stopped();
+    throw Error(invocation.interrupt.signal() == SIGINT ? Outcome::interrupted : Outcome::terminated,
+                "no longer looking; what runs goes on");
   }
 }
 
@@ -159,7 +161,7 @@ void watch(const std::string& name, StatusReader& reader, Printer& printer, Look
 }
 
 void show_status(const StatusFlags& flags, Invocation& invocation) {
-  const std::string name = flags.plan_file.empty() ? std::string() : read_plan(flags.plan_file).name;
+  const auto [name, by_name] = flags.plan_file.empty() ? MeantMigration{} : meant_migration(flags.plan_file);
   if (!flags.wait_for.empty() && name.empty()) {
     throw Error(Outcome::usage, "--wait-for needs a plan", "It waits for the migration of one plan.");
   }
@@ -169,8 +171,15 @@ void show_status(const StatusFlags& flags, Invocation& invocation) {
   invocation.result.migration = name;
   StatusReader reader(invocation, name, flags.history);
   Printer printer(invocation, name, flags);
+  if (flags.watch || !flags.wait_for.empty()) {
+    invocation.interrupt.say_nothing();
+  }
   Look look = flags.wait_for.empty() ? first_look(reader, invocation)
                                      : wait_for_state(name, flags, reader, printer, invocation);
+  if (by_name && look.migrations.empty()) {
+    pg::Connection connection({connection_string(invocation.flags), "ecmigrate status", nullptr});
+    refuse_unknown_migration(connection, name);
+  }
   const bool watches = flags.watch && flags.wait_for.empty();
   try {
     printer.print(look);
@@ -202,7 +211,7 @@ void show_status(const StatusFlags& flags, Invocation& invocation) {
 
 void add_to(CLI::App& command, ChosenCommand& chosen) {
   const auto flags = std::make_shared<StatusFlags>();
-  command.add_option("plan", flags->plan_file, "Only the migration of this plan file")->type_name("PLAN");
+  command.add_option("plan", flags->plan_file, "Only this migration: its plan file, or its name")->type_name("PLAN");
   command.add_flag("--watch", flags->watch, "Show it anew whenever something changes, until it is over or interrupted");
   std::vector<std::string> states;
   for (const std::string_view state : k_state_names) {

@@ -109,11 +109,11 @@ std::string way_out(const MigrationView& migration, const TableFate& fate) {
 /// The command that goes on. Where a table is not as it was every phase would be refused: then what closes the
 /// migration, or nothing where the table first has to have its name again.
 std::string next_command_of(const Shown& shown, const Answers& answers) {
-  if (shown.tables.empty() || shown.view.state == State::rolling_back) {
-    return answers.next.command;
-  }
   if (std::ranges::any_of(shown.tables, [](const TableFate& fate) { return !fate.gone(); })) {
     return {};
+  }
+  if (shown.tables.empty() || shown.view.state == State::rolling_back) {
+    return answers.next.command;
   }
   return shown.view.state == State::contracting ? forget_command(shown.view) : command_of(shown.view, "rollback");
 }

@@ -9,8 +9,8 @@
 #include "ecmigrate/model/fixed_settings.hpp"
 #include "ecmigrate/model/lifecycle.hpp"
 #include "ecmigrate/pace/windows.hpp"
-#include "ecmigrate/planfile/planfile.hpp"
 #include "ecmigrate/store/journal.hpp"
+#include "migration_name.hpp"
 
 namespace ecmigrate {
 
@@ -34,18 +34,22 @@ using Steer = std::function<std::string(pg::Connection&, const std::string& migr
 
 /// Steering needs no run lock: it is read by the runner, wherever that is, within a second.
 void steer(Invocation& invocation, const SteeringFlags& flags, const Steer& change) {
-  const std::string name = read_plan(flags.plan_file).name;
+  const auto [name, by_name] = meant_migration(flags.plan_file);
   invocation.result.migration = name;
   pg::Connection connection({connection_string(invocation.flags), "ecmigrate " + invocation.result.command, nullptr});
   connection.script("begin; " + own_settings_for_now());
   Journal journal(connection);
   journal.check_trusted();
   const auto record = journal.installed() ? journal.find(name) : std::nullopt;
+  if (by_name && !record) {
+    refuse_unknown_migration(connection, name);
+  }
   const State state = record ? record->state : State::planned;
   if (const Verdict verdict = verdict_on(state, Command::steer); verdict.turn == Turn::refused) {
     throw Error(Outcome::refused, fmt::format("\"{}\" is {}: there is no backfill to steer", name, state_words(state)),
-                verdict.instead ? fmt::format("Run: ecmigrate {} {}", command_name(*verdict.instead), flags.plan_file)
-                                : std::string());
+                verdict.instead && !by_name
+                    ? fmt::format("Run: ecmigrate {} {}", command_name(*verdict.instead), flags.plan_file)
+                    : std::string());
   }
   invocation.result.state = state_name(record->state);
   const event::Steered steered{change(connection, name), connection.query("select current_user").text(0, 0)};
@@ -119,7 +123,7 @@ std::string throttle(pg::Connection& connection, const std::string& name, const 
 
 CLI::App& add_steering(CLI::App& command, ChosenCommand& chosen, const std::shared_ptr<SteeringFlags>& flags,
                        const Steer& change) {
-  command.add_option("plan", flags->plan_file, "The plan file")->required()->type_name("PLAN");
+  command.add_option("plan", flags->plan_file, "The plan file, or the migration's name")->required()->type_name("PLAN");
   command.callback([&chosen, flags, change] {
     chosen = [flags, change](Invocation& invocation) { steer(invocation, *flags, change); };
   });
@@ -167,7 +171,7 @@ const std::vector<Outcome> k_outcomes_of_steering{Outcome::plan_invalid, Outcome
 const RegisterCommand k_pause({.place = 80,
                                .name = "pause",
                                .description = "Pause a running backfill, from anywhere",
-                               .examples = {"ecmigrate pause plan.yaml"},
+                               .examples = {"ecmigrate pause plan.yaml", "ecmigrate pause split-full-name"},
                                .outcomes = k_outcomes_of_steering,
                                .add_to = add_pause<true>});
 const RegisterCommand k_resume({.place = 81,

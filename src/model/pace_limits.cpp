@@ -24,7 +24,9 @@ std::string set_duration(std::chrono::milliseconds& out, const std::string& valu
 std::string set_rate(double& out, const std::string& value, const char* example) {
   const auto rate = parse_rate(value);
   if (!rate) {
-    return fmt::format("\"{}\" is not a rate; write {}", value, example);
+    const bool has_unit = value.ends_with('B');
+    const std::string a_second = value + "/s";
+    return fmt::format("\"{}\" is not a rate; write {}", value, has_unit && parse_rate(a_second) ? a_second : example);
   }
   out = *rate;
   return {};

@@ -143,7 +143,10 @@ Answer paused_answer(const MigrationView& migration, Instant now) {
 Answer failed_answer(const MigrationView& migration) {
   const RunView& run = *migration.run;
   const std::string phase = phase_in_words(run.command);
-  const std::string first_line = run.message.substr(0, run.message.find('\n'));
+  std::string first_line = run.message.substr(0, run.message.find('\n'));
+  if (first_line.ends_with(':')) {  // what follows is a list
+    first_line.pop_back();
+  }
   if (run.outcome == outcome_row(Outcome::lock_not_obtained).name && migration.state != State::contracting) {
     return {"bad", phase + " got no lock", "Nothing was changed by that step; both versions go on working."};
   }

@@ -81,6 +81,51 @@ TEST_CASE("status tells the last error with its hint, and rows that were set asi
   CHECK_FALSE(migration.at("error").at("hint").get<std::string>().empty());
 }
 
+TEST_CASE("a command that is not its turn is no run of the migration") {
+  Database database;
+  database.exec(k_users);
+  REQUIRE(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
+  for (const char* phase : {"verify", "contract"}) {
+    CHECK(run_program(database, {phase, "PLAN"}, k_split).status == 7);
+  }
+  const json now = status_of(database).at(0);
+  CHECK(now.at("error").is_null());
+  CHECK(now.at("situation") == "waiting");
+  CHECK(contains(now.at("next"), "ecmigrate backfill"));
+  CHECK(database.value("select string_agg(command, ' ' order by id) from ecmigrate.runs") == "expand");
+}
+
+TEST_CASE("a migration is steered and looked at by its name, without its plan") {
+  Database database;
+  database.exec(k_users);
+  REQUIRE(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
+  CHECK(run_program(database, {"pause", "split"}).status == 0);
+  CHECK(contains(run_program(database, {"status", "split"}).out, "split  expanded"));
+  CHECK(run_program(database, {"set", "split", "workers=1"}).status == 0);
+  CHECK(run_program(database, {"resume", "split"}).status == 0);
+  for (const char* command : {"status", "pause"}) {
+    const ProgramResult wrong = run_program(database, {command, "spilt"});
+    CHECK(wrong.status == 2);
+    CHECK(contains(wrong.err, "there is no migration \"spilt\" in this database"));
+    CHECK(contains(wrong.err, "Did you mean \"split\"?"));
+  }
+  CHECK(run_program(database, {"status", "no/such.yaml"}).status == 2);
+}
+
+TEST_CASE("who ends a look is not told that work was stopped") {
+  Database database;
+  database.exec(k_users);
+  REQUIRE(run_program(database, {"expand", "PLAN"}, k_split).status == 0);
+  const std::string folder = temporary_file("", ".look") + ".d";
+  const std::string said = shell(fmt::format(
+      "mkdir {0}; ECMIGRATE_DATABASE_URL='{1}' {2} status split --watch >{0}/out 2>{0}/err & look=$!; "
+      "until [ -s {0}/out ]; do sleep 0.05; done; kill -TERM $look; wait $look; echo ended with $?; cat {0}/err",
+      folder, database.conninfo(), ECMIGRATE_PROGRAM));
+  CHECK(contains(said, "ended with 143"));
+  CHECK(contains(said, "no longer looking; what runs goes on"));
+  CHECK_FALSE(contains(said, "stopp"));
+}
+
 TEST_CASE("a pause ends with the run that told of it, or with the next one") {
   Database database;
   expand_users(database);

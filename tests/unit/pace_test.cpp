@@ -256,6 +256,7 @@ TEST_CASE("a replica that stands still pauses the work and lets it go on when it
 
 TEST_CASE("limits are set from text, and a wrong one says what is right") {
   PaceLimits limits;
+  CHECK(set_limit(limits, "max_wal_rate", "8MB") == "\"8MB\" is not a rate; write 8MB/s");
   CHECK(set_limit(limits, "max_wal_rate", "8MB/s").empty());
   CHECK(limits.max_wal_rate == 8.0 * 1024 * 1024);
   CHECK(set_limit(limits, "replicas", "2").empty());

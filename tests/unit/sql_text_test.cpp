@@ -1,6 +1,6 @@
 #include "../../src/op/sql_text.hpp"
 
-#include "../../src/op/row_readers.hpp"
+#include "ecmigrate/op/row_readers.hpp"
 #include "support/catch.hpp"
 
 namespace ecmigrate::test {

@@ -22,6 +22,16 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
+TEST_CASE("new takes a name with or without the file's ending, and quotes it") {
+  const std::string said =
+      ecmigrate::test::output_of("cd $(mktemp -d) && " ECMIGRATE_PROGRAM " new 'Split Full Name' && " ECMIGRATE_PROGRAM
+                                 " new other.yaml && ls && cat other.yaml");
+  CHECK(said.find("next: ecmigrate plan 'Split Full Name.yaml'") != std::string::npos);
+  CHECK(said.find("\nother.yaml\n") != std::string::npos);
+  CHECK(said.find("other.yaml.yaml") == std::string::npos);
+  CHECK(said.find("name: other\n") != std::string::npos);
+}
+
 TEST_CASE("a wrong command line names the nearest right one, and ends with 2") {
   struct Case {
     const char* arguments;
