@@ -150,6 +150,12 @@ std::string application_text(const Recipe& recipe) {
       }
     }
   }
+  const bool adds_constraints =
+      std::ranges::any_of(recipe.added, [](const AddedObjects& added) { return !added.constraints.empty(); });
+  if (!recipe.synced.empty() || adds_constraints) {
+    text += fmt::format("  from expand on a write of either version fails\n    that {} not take\n",
+                        recipe.synced.empty() ? "a new constraint does" : "up, down or a new constraint does");
+  }
   return text.empty() ? text : "your application\n" + text;
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "ecmigrate/base/text.hpp"
-#include "row_readers.hpp"
+#include "ecmigrate/op/row_readers.hpp"
 
 namespace ecmigrate {
 

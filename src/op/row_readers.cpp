@@ -1,4 +1,4 @@
-#include "row_readers.hpp"
+#include "ecmigrate/op/row_readers.hpp"
 
 #include <algorithm>
 

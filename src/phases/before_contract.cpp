@@ -9,6 +9,7 @@
 #include "ddl_trial.hpp"
 #include "ecmigrate/base/error.hpp"
 #include "ecmigrate/base/text.hpp"
+#include "ecmigrate/op/row_readers.hpp"
 #include "ecmigrate/phases/old_use.hpp"
 #include "ecmigrate/phases/what_goes.hpp"
 #include "ecmigrate/store/catalog_reader.hpp"
@@ -51,9 +52,7 @@ void check_accepted_names(Session& session) {
   }
 }
 
-void refuse_recent_use(CurrentRun& run) {
-  const auto looks = run.journal.old_use_looks(run.plan.name);
-  const std::vector<event::OldUse> uses = run.look_at_old_use("contract");
+void refuse_recent_use(CurrentRun& run, const std::vector<event::OldUse>& uses, const std::vector<OldUseLook>& looks) {
   const std::chrono::milliseconds quiet_for = run.session.options().quiet_for;
   if (const std::vector<std::string> recent = uses_within(quiet_for, uses, looks); !recent.empty()) {
     throw Error(Outcome::refused,
@@ -64,15 +63,64 @@ void refuse_recent_use(CurrentRun& run) {
   }
 }
 
-/// Once nothing else stands in contract's way.
-void confirm_contract(CurrentRun& run) {
-  const std::vector<std::string> going =
-      run.session.options().confirm_contract ? what_goes(run.session, run.record->recipe) : std::vector<std::string>();
-  if (!going.empty()) {
-    run.confirm("contract takes away for good:\n  " + join(going, "\n  ") +
-                "\nconnected now: " + connected_now(run.session) +
-                "\nWhere an instance of the old version still runs, it fails from then on");
+/// Triggers of the application whose functions read a name that goes: every write would fail.
+std::vector<std::string> broken_triggers(CurrentRun& run) {
+  std::vector<std::string> broken;
+  const Tables now = read_catalog(run.session.connection(), run.plan).tables;
+  for (const OldShape& shape : run.record->recipe.old_shapes) {
+    const auto table = now.find(shape.table);
+    if (table == now.end()) {
+      continue;
+    }
+    for (const Trigger& trigger : table->second.triggers) {
+      const bool ours = std::ranges::any_of(run.record->recipe.triggers, [&](const SyncTrigger& sync) {
+        return std::ranges::find(sync.names, trigger.name) != sync.names.end();
+      });
+      for (const std::string& column : shape.columns) {
+        if (!ours && reads_new_column(trigger, column)) {
+          broken.push_back(fmt::format("trigger {} on {} reads \"{}\"", trigger.name, shape.table.display(), column));
+        }
+      }
+    }
   }
+  return broken;
+}
+
+/// The old names that somebody has written a moment ago.
+std::vector<std::string> lately_written(const std::vector<event::OldUse>& uses) {
+  constexpr double k_lately_ms = 60'000;
+  std::vector<std::string> lines;
+  for (const event::OldUse& use : uses) {
+    if (use.last_write_ms && *use.last_write_ms < k_lately_ms) {
+      lines.push_back(fmt::format("{}, written {} ago{}", use.shape(), format_milliseconds(*use.last_write_ms),
+                                  use.by.empty() ? "" : " by " + join(use.by, ", ")));
+    }
+  }
+  return lines;
+}
+
+/// Once nothing else stands in contract's way. Of a rename nothing goes but a name: who runs it is asked only where
+/// that is in use.
+void confirm_contract(CurrentRun& run, const std::vector<event::OldUse>& uses) {
+  if (!run.session.options().confirm_contract) {
+    return;
+  }
+  std::string text;
+  const auto list = [&](const std::string& what, const std::vector<std::string>& lines) {
+    text += lines.empty() ? "" : what + ":\n  " + join(lines, "\n  ") + "\n";
+  };
+  list("contract takes away for good", what_goes(run.session, run.record->recipe));
+  list("the old version is at work", lately_written(uses));
+  list("every write fails from contract on, until these functions are changed", broken_triggers(run));
+  if (text.empty()) {
+    return;
+  }
+  text += "connected now: " + connected_now(run.session) +
+          "\nWhere an instance of the old version still runs, it fails from then on";
+  if (run.session.options().confirmed == run.plan.name) {
+    run.session.report(event::Note{event::Note::Level::info, text});
+  }
+  run.confirm(text);
 }
 
 /// Indexes of ours that somebody dropped: contract would look for them in vain, each time anew.
@@ -125,8 +173,10 @@ void prepare_contract(CurrentRun& run) {
   refuse_if_columns_are_needed(run.session, recipe);
   refuse_lost(run.plan, drift_since_expand(run));
   check_accepted_names(run.session);
-  refuse_recent_use(run);
-  confirm_contract(run);
+  const auto looks = run.journal.old_use_looks(run.plan.name);
+  const std::vector<event::OldUse> uses = run.look_at_old_use("contract");
+  refuse_recent_use(run, uses, looks);
+  confirm_contract(run, uses);
   rebuild_dropped_indexes(run);
   // Before the state says that there is no way back: what cannot be built ends here.
   run.run_steps("before_contract", recipe.before_contract);

@@ -18,7 +18,7 @@ namespace ecmigrate {
 CurrentRun::CurrentRun(Session& the_session, const Plan& the_plan, std::string told)
     : session(the_session), plan(the_plan), journal(the_session.connection()), m_told(std::move(told)) {}
 
-void CurrentRun::open(const std::string& command) {
+void CurrentRun::open(Command command) {
   if (!m_locked) {
     session.require_writable();
     session.take_run_lock(plan.name);
@@ -33,18 +33,18 @@ void CurrentRun::open(const std::string& command) {
   if (record) {
     follow_plan(command);
   }
-  if (record) {
+  if (record && verdict_on(standing(), command).turn != Turn::refused) {
     begin(command);
-    if (record->state < State::contracting && command != "rollback") {
+    if (record->state < State::contracting && command != Command::rollback) {
       let_writers_note(session.connection(), plan.name, record->recipe.old_shapes);
     }
   }
 }
 
-void CurrentRun::begin(const std::string& command) {
+void CurrentRun::begin(Command command) {
   if (id == 0) {
-    id = journal.begin_run(
-        plan.name, {m_told.empty() ? command : m_told, plan.file, session.options().target, session.options().pace});
+    id = journal.begin_run(plan.name, {m_told.empty() ? std::string(command_name(command)) : m_told, plan.file,
+                                       session.options().target, session.options().pace});
   }
 }
 
@@ -56,12 +56,12 @@ bool CurrentRun::has_begun(const std::string& phase) {
   return !journal.started_steps(plan.name, phase).empty();
 }
 
-void CurrentRun::follow_plan(const std::string& command) {
+void CurrentRun::follow_plan(Command command) {
   if (!plan_differs()) {
     return;
   }
   if (record->state == State::expanding && !has_begun("expand")) {
-    if (command != "rollback") {
+    if (command != Command::rollback) {
       record.reset();  // nothing has run: it begins anew
     }
     return;
@@ -70,7 +70,7 @@ void CurrentRun::follow_plan(const std::string& command) {
   try {
     change = read_change(session.connection(), plan, *record);
   } catch (const Error& error) {
-    if (command != "rollback" || record->state == State::contracted) {
+    if (command != Command::rollback || record->state == State::contracted) {
       throw;
     }
     confirm(fmt::format("the plan of \"{}\" has changed; rollback goes by the plan as it was, since {}", plan.name,
@@ -110,8 +110,9 @@ bool CurrentRun::is_turn(Command command, const std::string& else_do) {
   const State state = standing();
   const Verdict verdict = verdict_on(state, command);
   if (verdict.turn == Turn::already) {
-    session.report(event::Note{event::Note::Level::info,
-                               fmt::format("\"{}\" is {} already: {}", plan.name, state_words(state), else_do)});
+    session.report(
+        event::Note{event::Note::Level::info, fmt::format("\"{}\" is {}{}: {}", plan.name, state_words(state),
+                                                          state == State::planned ? "" : " already", else_do)});
   }
   if (verdict.turn == Turn::refused) {
     throw Error(Outcome::refused,
@@ -165,9 +166,10 @@ void CurrentRun::run_steps(const std::string& phase, const std::vector<Step>& st
     if (error.connection_lost()) {
       throw;
     }
+    // The server's advice to drop with CASCADE is none here: it would take what somebody needs.
+    const std::string hint = error.hint().find("CASCADE") == std::string::npos ? error.hint() : std::string();
     throw pg::SqlError(error.sqlstate(), error.what(),
-                       fmt::format("{}{}{}", error.hint(), error.hint().empty() ? "" : "\n", way_out(phase)),
-                       error.position());
+                       fmt::format("{}{}{}", hint, hint.empty() ? "" : "\n", way_out(phase)), error.position());
   }
 }
 

@@ -27,10 +27,10 @@ struct CurrentRun {
   bool changed = false;                   ///< a phase changed something in the database, the journal aside
 
   /// Takes the run lock, reads where the migration stands, and takes over what a changed plan says of parts that have
-  /// not run.
-  void open(const std::string& command);
+  /// not run. What is refused, as it is not its turn, is no run of the migration's: the journal does not hear of it.
+  void open(Command command);
   /// Gives the run its number, once.
-  void begin(const std::string& command);
+  void begin(Command command);
 
   /// Where the migration stands, to those who look up whose turn it is. Whether contract has begun is for its steps to
   /// say: one that was killed before its first statement has taken nothing away, and after one there is no way back.
@@ -56,7 +56,7 @@ struct CurrentRun {
 
  private:
   [[nodiscard]] bool has_begun(const std::string& phase);
-  void follow_plan(const std::string& command);
+  void follow_plan(Command command);
   [[nodiscard]] std::string way_out(const std::string& phase);
 
   std::string m_told;

@@ -53,8 +53,35 @@ bool remake_triggers(CurrentRun& run) {
   return true;
 }
 
+/// Who only looks, a reviewer perhaps, may have no part in the journal.
+std::optional<Error> why_journal_is_not_seen(Journal& journal) {
+  try {
+    journal.check_trusted();
+    return std::nullopt;
+  } catch (const pg::SqlError&) {
+    throw;
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+/// What the plan would mean if this migration was not under way, which this role cannot know.
+Recipe look_without_journal(CurrentRun& run, const Error& unseen) {
+  run.session.report(event::Note{event::Note::Level::info,
+                                 fmt::format("whether this migration is under way is not known: {}", unseen.what())});
+  try {
+    return look_ahead(run, false);
+  } catch (const Error& error) {
+    if (error.outcome() != Outcome::plan_invalid) {
+      throw;
+    }
+    // It may be, and what the plan adds be there already.
+    throw Error(unseen.outcome(), fmt::format("{}\nand without it: {}", unseen.what(), error.what()), unseen.hint());
+  }
+}
+
 void expand_until(CurrentRun& run, Command last) {
-  run.open("expand");
+  run.open(Command::expand);
   const State state = run.standing();
   const bool synced = state >= State::expanded && state < State::contracting;
   if (synced || state == State::expanding) {
@@ -77,7 +104,7 @@ void expand_until(CurrentRun& run, Command last) {
 }
 
 void backfill_rows(CurrentRun& run, bool look_again) {
-  run.open("backfill");
+  run.open(Command::backfill);
   const State state = run.standing();
   if (state >= State::expanded && state < State::contracting) {
     run.refuse_if_gone();
@@ -125,7 +152,9 @@ std::optional<State> Migration::state() {
 Recipe Migration::compile() {
   CurrentRun& run = *m_run;
   run.session.require_writable();  // a trial makes tables, if only to take them back
-  run.journal.check_trusted();
+  if (const auto unseen = why_journal_is_not_seen(run.journal)) {
+    return look_without_journal(run, *unseen);
+  }
   if (run.journal.installed()) {
     run.record = run.journal.find(run.plan.name);
     if (run.record && run.record->state != State::rolled_back) {
@@ -138,7 +167,7 @@ Recipe Migration::compile() {
       return change.recipe;
     }
   }
-  return look_ahead(run);
+  return look_ahead(run, true);
 }
 
 std::vector<Missing> Migration::missing(const Recipe& recipe) {
@@ -173,7 +202,7 @@ void Migration::backfill_if_needed() {
 
 void Migration::verify() {
   CurrentRun& run = *m_run;
-  run.open("verify");
+  run.open(Command::verify);
   if (!run.is_turn(Command::verify)) {
     return;
   }
@@ -198,7 +227,7 @@ void Migration::verify() {
 
 void Migration::contract() {
   CurrentRun& run = *m_run;
-  run.open("contract");
+  run.open(Command::contract);
   if (!run.is_turn(Command::contract)) {
     return;
   }
@@ -227,7 +256,7 @@ void Migration::contract() {
 
 void Migration::rollback() {
   CurrentRun& run = *m_run;
-  run.open("rollback");
+  run.open(Command::rollback);
   const State state = run.standing();
   if (state == State::contracting || state == State::contracted) {
     throw Error(
@@ -248,6 +277,7 @@ void Migration::rollback() {
     }
   }
   if (run.record->state != State::rolling_back) {
+    refuse_if_news_are_needed(run.session, run.record->recipe, fates);
     check_nothing_is_lost(run.session, run.plan, *run.record, fates);
   }
   const std::vector<Step> steps = guarded_rollback(run.session, *run.record, fates);

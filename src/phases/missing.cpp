@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
+#include "ecmigrate/base/quote.hpp"
 #include "ecmigrate/base/text.hpp"
 #include "ecmigrate/pace/limits_check.hpp"
 #include "ecmigrate/store/catalog_reader.hpp"
@@ -44,6 +46,26 @@ std::optional<Missing> ownership(pg::Connection& connection, const Recipe& recip
                  "Let it run as their owner, or as a member of the owning role.", Command::expand};
 }
 
+/// A new index is made in its table's schema.
+std::optional<Missing> right_to_create(pg::Connection& connection, const Recipe& recipe, const std::string& role) {
+  std::set<std::string> schemas;
+  for (const std::vector<Step>* steps : {&recipe.expand, &recipe.after_fill, &recipe.before_contract}) {
+    for (const Step& step : *steps) {
+      if (step.kind == Step::Kind::index_build &&
+          !connection.query("select pg_catalog.has_schema_privilege($1, 'create')", {step.index->schema})
+               .boolean(0, 0)) {
+        schemas.insert(quote_identifier(step.index->schema));
+      }
+    }
+  }
+  if (schemas.empty()) {
+    return std::nullopt;
+  }
+  const std::string names = fmt::format("{}", fmt::join(schemas, ", "));
+  return Missing{fmt::format("CREATE on schema {}, which an index needs", names),
+                 fmt::format("Have its owner run: grant create on schema {} to {};", names, role), Command::expand};
+}
+
 bool triggers_would_fire(pg::Connection& connection, const Recipe& recipe) {
   return std::ranges::any_of(recipe.synced, &SyncedTable::user_update_triggers) &&
          !may_replace_replication_role(connection);
@@ -76,8 +98,9 @@ std::vector<Missing> what_is_missing(Session& session, const Recipe& recipe, con
       missing_lock_room(session, recipe, begins ? Command::expand : Command::contract);
   const std::string role = connection.query("select quote_ident(current_user)").text(0, 0);
   if (begins) {
-    add(ownership(connection, recipe, role));
     add(journal_right(connection));
+    add(ownership(connection, recipe, role));
+    add(right_to_create(connection, recipe, role));
     add(lock_room);
   }
   if (fills) {

@@ -52,6 +52,7 @@ Compiled compile_and_try(CurrentRun& run, bool begins) {
     // Who only looks, a reviewer perhaps, need not be the one who will run it: `missing` names the right.
     for (Table& table : catalog.tables | std::views::values) {
       table.owned = true;
+      table.may_create_beside = true;
     }
   }
   bool told = false;
@@ -85,12 +86,12 @@ Compiled compile_and_try(CurrentRun& run, bool begins) {
 }
 
 /// `last`: the last phase that is to run now; nothing: it only looks, and says itself what is missing.
-Compiled prepare(CurrentRun& run, std::optional<Command> last) {
+Compiled prepare(CurrentRun& run, std::optional<Command> last, bool sees_journal = true) {
   check_limits(run.session.connection(), run.limits_now());
   const bool begins = last.has_value();
   Compiled compiled = compile_and_try(run, begins);
   const Recipe& recipe = compiled.recipe;
-  const bool installed = run.journal.installed();
+  const bool installed = sees_journal && run.journal.installed();
   if (const auto other = installed ? run.journal.other_on(run.plan.name, recipe.tables) : std::nullopt) {
     refuse_beside(*other);
   }
@@ -137,8 +138,8 @@ Compiled prepare(CurrentRun& run, std::optional<Command> last) {
 
 }  // namespace
 
-Recipe look_ahead(CurrentRun& run) {
-  return prepare(run, std::nullopt).recipe;
+Recipe look_ahead(CurrentRun& run, bool sees_journal) {
+  return prepare(run, std::nullopt, sees_journal).recipe;
 }
 
 std::vector<Missing> missing_now(CurrentRun& run, const Recipe& recipe) {
@@ -155,7 +156,7 @@ void begin_migration(CurrentRun& run, Command last) {
     refuse_beside(*other);
   }
   run.record = run.journal.find(run.plan.name);
-  run.begin("expand");
+  run.begin(Command::expand);
   const BackfillEstimate estimate =
       estimate_backfill(facts_of_tables(run.session, recipe), expected_workers(run.session));
   if (const std::string words = estimate_words(estimate); !words.empty()) {

@@ -14,6 +14,9 @@ namespace ecmigrate {
 void check_nothing_is_lost(Session& session, const Plan& plan, const MigrationRecord& record,
                            const std::vector<TableFate>& fates);
 
+/// Throws Error{refused} where something that somebody made since expand needs what rollback drops.
+void refuse_if_news_are_needed(Session& session, const Recipe& recipe, const std::vector<TableFate>& fates);
+
 /// Rollback's steps, each table's with a last look, under its lock, at its sync trigger.
 std::vector<Step> guarded_rollback(Session& session, const MigrationRecord& record,
                                    const std::vector<TableFate>& fates);

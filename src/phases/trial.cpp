@@ -244,8 +244,10 @@ class Trying {
     m_result.lossy += rows.integer(0, 2);
     if (!rows.is_null(0, 3)) {
       for (const auto& [before, after] : examples_of(rows.text(0, 3))) {
-        if (m_result.examples.size() < k_most_examples) {
-          m_result.examples.push_back(fmt::format("`{}` → `{}`", abbreviate(before, 60), abbreviate(after, 60)));
+        std::string example = fmt::format("`{}` → `{}`", abbreviate(before, 60), abbreviate(after, 60));
+        if (m_result.examples.size() < k_most_examples &&
+            std::ranges::find(m_result.examples, example) == m_result.examples.end()) {
+          m_result.examples.push_back(std::move(example));
         }
       }
     }

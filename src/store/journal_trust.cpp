@@ -54,14 +54,17 @@ void Journal::check_trusted() {
                  "by owner), '') from owned where owner not in (select oid from trusted)");
   if (!strangers.empty()) {
     const std::string us = m_connection.query("select quote_ident(current_user)").text(0, 0);
+    const bool in_use =
+        m_connection.query("select pg_catalog.to_regclass('ecmigrate.migrations') is not null").boolean(0, 0);
     throw Error(
         Outcome::refused,
         fmt::format("the journal, schema ecmigrate, belongs to {}: what that role hangs on its tables would run "
                     "with the rights of {}",
                     strangers, us),
-        fmt::format("If it is to be trusted with them, run: grant {} to {}; or work as that role. If not, find "
-                    "out who made the schema, and drop it. docs/trust.md says how two teams share a journal.",
-                    strangers, us));
+        fmt::format(
+            "Work as {0}; or if it is to be trusted with them, run: grant {0} to {1}; {2}docs/trust.md says how "
+            "two teams share a journal.",
+            strangers, us, in_use ? "" : "If not, find out who made the schema, and drop it. "));
   }
   const pg::Rows missing = m_connection.query(
       "select quote_ident(current_user), pg_catalog.has_schema_privilege('ecmigrate', 'usage') and "

@@ -117,6 +117,51 @@ TEST_CASE("contract looks at everything before it asks, says what goes, and asks
   CHECK(run_program(database, {"run", "PLAN", "--through", "contract"}, adds).status == 0);
 }
 
+TEST_CASE("contract asks where the old version is at work, or a trigger reads a name that goes") {
+  const std::string rename = "name: rename\noperations:\n  - rename_column: { table: users, from: email, to: mail }\n";
+  Database database;
+  database.exec(k_users);
+  REQUIRE(run_program(database, {"run", "PLAN"}, rename).status == 0);
+  SECTION("the old name was written a moment ago") {
+    database.exec("update users set email = 'now' where id = 7");
+    const ProgramResult asked = run_program(database, {"contract", "PLAN"}, rename);
+    CHECK(asked.status == 7);
+    CHECK_THAT(asked.err, Catch::Matchers::Contains("the old version is at work:\n  users.email, written ") &&
+                              Catch::Matchers::Contains("--confirm rename"));
+  }
+  SECTION("every write would fail") {
+    database.exec(
+        "create function tidy() returns trigger language plpgsql as $$ begin new.email := lower(new.email); return "
+        "new; "
+        "end $$; create trigger tidy before insert or update on users for each row execute function tidy()");
+    const ProgramResult asked = run_program(database, {"contract", "PLAN"}, rename);
+    CHECK(asked.status == 7);
+    CHECK_THAT(asked.err, Catch::Matchers::Contains("every write fails from contract on, until these functions are "
+                                                    "changed:\n  trigger tidy on users reads \"email\""));
+  }
+  CHECK(database.value("select state from ecmigrate.migrations") == "verified");
+  // What was confirmed beforehand is still in the log.
+  const ProgramResult confirmed = run_program(database, {"contract", "PLAN", "--confirm", "rename"}, rename);
+  CHECK(confirmed.status == 0);
+  CHECK_THAT(confirmed.err, Catch::Matchers::Contains("connected now: test (1)"));
+}
+
+TEST_CASE("rollback is refused before it begins where somebody needs what it drops", "[version]") {
+  Database database;
+  database.exec(k_users);
+  const std::string before = database.schema();
+  REQUIRE(run_program(database, {"run", "PLAN"}, k_split).status == 0);
+  database.exec("create view names as select first_name, last_name from users");
+  const ProgramResult refused = run_program(database, {"rollback", "PLAN"}, k_split);
+  CHECK(refused.status == 7);
+  CHECK_THAT(refused.err, Catch::Matchers::Contains("these need a column that rollback drops:\n  view names") &&
+                              Catch::Matchers::Contains("Point them back") && !Catch::Matchers::Contains("CASCADE"));
+  CHECK(database.value("select state from ecmigrate.migrations") == "verified");
+  database.exec("drop view names");
+  CHECK(run_program(database, {"rollback", "PLAN"}, k_split).status == 0);
+  CHECK(database.schema() == before);
+}
+
 TEST_CASE("what cannot be steered is not, and it is said why") {
   Database database;
   database.exec(k_users);

@@ -90,6 +90,18 @@ TEST_CASE("plan is whole for a role that may read the table and not alter it, an
   CHECK(shown.out.find("contract") != std::string::npos);
   CHECK(shown.err.find("ownership: test_lesser may not alter users") != std::string::npos);
   CHECK(owner.run({"plan", "PLAN", "--sql"}).status == k_refused);
+  CHECK(database.value("select to_regnamespace('ecmigrate') is null") == "t");
+  // Nor has such a role a part in the journal, once that is there.
+  REQUIRE(
+      run_program(database, {"expand", "PLAN"}, "name: other\noperations:\n  - sql: { expand: select 1 }\n").status ==
+      0);
+  const ProgramResult beside = owner.run({"plan", "PLAN"});
+  CHECK(beside.status == k_refused);
+  CHECK(
+      beside.err.find("whether this migration is under way is not known: test_lesser may not write into the journal") !=
+      std::string::npos);
+  CHECK(beside.out.find("ownership: test_lesser may not alter users") != std::string::npos);
+  database.exec("drop schema ecmigrate cascade");
   const ProgramResult refused = owner.run({"expand", "PLAN"});
   CHECK(refused.status == k_refused);
   CHECK(refused.err.find("may not alter table \"users\"") != std::string::npos);

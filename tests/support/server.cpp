@@ -213,6 +213,34 @@ void OwnServer::set(const std::string& name, const std::string& value) const {
   wait_until(connection, fmt::format("pg_conf_load_time() > '{}'", loaded));
 }
 
+namespace {
+
+/// A session that makes and drops databases. On the run's own server, which nobody stops, each thread keeps one: a new
+/// session reads the catalog anew, which costs as much as the work.
+class Maintenance {
+ public:
+  explicit Maintenance(const std::string& on) {
+    if (on != server()) {
+      m_own = begin(on);
+      m_connection = m_own.get();
+      return;
+    }
+    static thread_local const std::unique_ptr<pg::Connection> kept = begin(on);
+    m_connection = kept.get();
+  }
+  [[nodiscard]] pg::Connection& connection() const { return *m_connection; }
+
+ private:
+  static std::unique_ptr<pg::Connection> begin(const std::string& on) {
+    return std::make_unique<pg::Connection>(pg::Target{on + " dbname=postgres", "test", nullptr});
+  }
+
+  std::unique_ptr<pg::Connection> m_own;
+  pg::Connection* m_connection = nullptr;
+};
+
+}  // namespace
+
 Database::Database(std::string on, std::string encoding) : m_server(std::move(on)) {
   // Another encoding than UTF-8 for a whole run of the tests (tests/versions.sh).
   if (const char* of_run = std::getenv("ECMIGRATE_TEST_ENCODING"); of_run != nullptr && encoding.empty()) {
@@ -228,7 +256,8 @@ Database::Database(const Database* model) : m_server(model->m_server) {
 void Database::create(const std::string& more) {
   static std::atomic<int> number{0};
   m_name = fmt::format("test_{}_{}", getpid(), ++number);
-  pg::Connection maintenance({m_server + " dbname=postgres", "test", nullptr});
+  const Maintenance session(m_server);
+  pg::Connection& maintenance = session.connection();
   // Copied as files, the way of all servers before 15, a database comes with the cache that its first session would
   // make anew.
   maintenance.query(fmt::format("create database {} {} {}", m_name, more,
@@ -243,8 +272,7 @@ void Database::create(const std::string& more) {
 Database::~Database() {
   try {
     m_connection.reset();
-    pg::Connection({m_server + " dbname=postgres", "test", nullptr})
-        .query("drop database if exists " + m_name + " with (force)");
+    Maintenance(m_server).connection().query("drop database if exists " + m_name + " with (force)");
   } catch (const std::exception&) {
     // The server goes with the run anyway.
   }
@@ -327,9 +355,12 @@ std::string Database::schema() const {
   if (m_connection->server_version() / 10000 > pg_dump_major()) {
     return m_connection->query(k_schema_facts).text(0, 0);
   }
-  // Lines of psql's own protection carry a random word.
+  // Without Debian's wrapper, which takes half as long as the program. Lines of psql's own protection carry a random
+  // word.
   return shell(fmt::format(
-      "pg_dump --schema-only --exclude-schema=ecmigrate --dbname='{}' | grep -v -E '^\\\\(un)?restrict '", conninfo()));
+      "PATH=$(pg_config --bindir):$PATH pg_dump --schema-only --exclude-schema=ecmigrate --no-security-labels "
+      "--dbname='{}' | grep -v -E '^\\\\(un)?restrict '",
+      conninfo()));
 }
 
 void Recorder::on(const Event& event) {
