@@ -1,5 +1,7 @@
 #include "sync_bodies.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 

@@ -424,6 +424,17 @@ TEST_CASE("the ends of walks, trials and verify go to stdout", "[report]") {
   CHECK(plain.out.take().empty());
 }
 
+TEST_CASE("a walk that earlier runs began tells its own rows, and all", "[report]") {
+  Plain plain;
+  event::WalkFinished walk = walk_finished();
+  walk.rows = 20'000;
+  walk.rows_before = 13'266;
+  plain.report->on(walk);
+  const std::string said = plain.out.take();
+  CHECK(said.find("6,734 rows in ") != std::string::npos);
+  CHECK(said.find(", 20,000 with earlier runs") != std::string::npos);
+}
+
 TEST_CASE("a difference stays on its line and cannot steer the terminal", "[report]") {
   Plain plain;
   plain.report->on(k_difference);
